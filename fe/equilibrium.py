@@ -1,0 +1,164 @@
+"""Equilibria: the surface Θ_{λ,γ} = {θ : J(θ, λ, γ) = F(λ, γ)} of eq. (13), and how far a given θ is from it.
+
+`minimise` goes all the way to ‖∇J‖ ≤ 1e-10 on smooth objectives: L-BFGS first, then Newton steps whose systems are solved
+by conjugate gradients. It ends with the smallest eigenvalue of A, so that a saddle is never taken for a minimum.
+"""
+
+import math
+from typing import NamedTuple
+
+import torch
+
+from .errors import NegativeCurvature, NotConverged, SingularHessian, check_vector
+from .objective import check_controls
+from .response import Local, check_deterministic, check_stability, conjugate_gradient
+
+
+class Equilibrium(NamedTuple):
+    """A point with ∇_θ J = 0 and its certificate."""
+
+    theta: torch.Tensor  # (P,)
+    p: torch.Tensor  # (n,)
+    value: float  # J(θ, p), which is F(p) if the minimum is global
+    gradient_norm: float  # ‖∇_θ J‖
+    curvature: float  # smallest eigenvalue of A found
+    direction: torch.Tensor  # (P,) its eigenvector
+    iterations: int  # L-BFGS evaluations + Newton steps
+
+
+def minimise(J, theta, p, *, tol=1e-10, preconditioner=None, max_iterations=5000, seed=0):
+    """A minimum of J(·, p) near θ, to ‖∇J‖ ≤ tol, with positive semi-definite A.
+
+    Parameters
+    ----------
+    preconditioner : callable (theta, p) -> (apply: (P, m) -> (P, m)), for example `TopographicMap.preconditioner`
+    max_iterations : evaluations of ∇J by L-BFGS, over all restarts
+    seed : of the random vectors that look for negative curvature
+
+    Returns
+    -------
+    Equilibrium. The minimum is local; that is all that a gradient can promise.
+
+    Raises
+    ------
+    NotConverged : no descent is left but ‖∇J‖ > tol (float32, or J is not smooth), or the budget is used up
+    ValueError, TypeError : NaN, wrong shapes or dtypes, λ < 0, a J that changes from call to call
+
+    Example
+    -------
+    >>> J = lambda theta, p: p[0] * (theta.square() - 1).square().sum()       # minima at ±1, a maximum at 0
+    >>> e = minimise(J, torch.zeros(1, dtype=torch.float64), torch.ones(1, dtype=torch.float64))
+    >>> round(abs(float(e.theta)), 9), round(e.curvature, 6)
+    (1.0, 8.0)
+    """
+    check_vector("theta", theta)
+    check_controls(p, theta)
+    check_deterministic(J, theta, p)
+    theta, p = theta.detach().clone(), p.detach().clone()
+    make = preconditioner or (lambda theta, p: None)
+    noise = torch.randn(len(theta), 2, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    noise = noise[:, : len(theta)].to(theta)
+    spent = 0
+    for _ in range(10):
+        theta, calls = _lbfgs(J, theta, p, max(1e-4, tol), max_iterations - spent)
+        theta, local, steps = _newton(J, theta, p, tol, make)
+        spent += calls + steps
+        try:
+            mu, u = check_stability(local, make(theta, p), scale=1.0, start=noise)
+        except NegativeCurvature as saddle:
+            theta = _leave(J, theta, p, saddle)
+            continue
+        size = float(local.gradient.norm())
+        if size <= tol:
+            return Equilibrium(theta, p, float(local.value), size, mu, u, spent)
+        if spent >= max_iterations:
+            break
+    raise NotConverged(
+        f"minimise stopped at ‖∇J‖ = {size:.2e} (wanted {tol:.0e}) with smallest curvature {mu:.1e} after {spent} "
+        f"evaluations at p = {p.tolist()}; dtype {theta.dtype}. float32 reaches about 1e-5, a J with ReLU kinks no limit"
+    )
+
+
+def _lbfgs(J, theta, p, tol, budget):
+    theta = theta.clone().requires_grad_()
+    optimiser = torch.optim.LBFGS(
+        [theta], max_iter=max(budget, 1), max_eval=max(budget, 1), tolerance_grad=tol / math.sqrt(len(theta)),
+        tolerance_change=0.0, history_size=20, line_search_fn="strong_wolfe",
+    )
+    calls = 0
+
+    def closure():
+        nonlocal calls
+        calls += 1
+        optimiser.zero_grad()
+        value = J(theta, p)
+        value.backward()
+        return value
+
+    optimiser.step(closure)
+    theta = theta.detach()
+    if not torch.isfinite(theta).all():
+        raise ValueError(f"minimisation left the finite numbers at p = {p.tolist()}: J is unbounded below or overflows")
+    return theta, calls
+
+
+def _newton(J, theta, p, tol, make, max_steps=60):
+    """Newton steps with a backtracking line search, until ‖∇J‖ ≤ tol or no progress."""
+    local, steps = Local(J, theta, p), 0
+    size = float(local.gradient.norm())
+    while size > tol and steps < max_steps:
+        try:
+            forcing = min(1e-2, size)
+            step = conjugate_gradient(local.hvp, -local.gradient[:, None], preconditioner=make(theta, p), rtol=forcing)[0][:, 0]
+        except NegativeCurvature as e:
+            sign = -1.0 if float(e.direction @ local.gradient) > 0 else 1.0
+            step = sign * e.direction * min(1.0, 1e-2 * max(float(theta.norm()), 1e-2))
+        except (SingularHessian, NotConverged):
+            step = -local.gradient
+        slope, length = float(step @ local.gradient), 1.0
+        rounding = 1e3 * torch.finfo(theta.dtype).eps * max(abs(float(local.value)), 1.0)
+        while length > 1e-8:
+            new = Local(J, theta + length * step, p)
+            new_size = float(new.gradient.norm())
+            # J decreases, or (where J no longer resolves the difference) the gradient does
+            if new.value <= local.value + 1e-4 * length * slope and abs(length * slope) > rounding:
+                break
+            if abs(float(new.value - local.value)) <= rounding and new_size < 0.9 * size:
+                break
+            length /= 2
+        else:
+            break
+        theta, local, size, steps = theta + length * step, new, new_size, steps + 1
+    return theta, local, steps
+
+
+def _leave(J, theta, p, saddle):
+    """A point lower than the saddle, along its direction of negative curvature (both signs are tried)."""
+    with torch.no_grad():
+        here, length = J(theta, p), 1e-2 * max(float(theta.norm()), 1.0)
+        best, where = here, None
+        for _ in range(20):
+            for sign in (1.0, -1.0):
+                trial = theta + sign * length * saddle.direction
+                value = J(trial, p)
+                if value < best:
+                    best, where = value, trial
+            if where is not None:
+                return where
+            length /= 2
+    raise NotConverged(f"a direction of curvature {saddle.curvature:.1e} lowers J by less than rounding at p = {p.tolist()}")
+
+
+def schedule(t, T, peak=1.5e-3):
+    """Learning rate η(t) = peak · s²(1 − s)⁵ / max, s = t/T, of one equilibration (paper, §5.1).
+
+    The paper gives both s²(1 − s)⁵, whose maximum is 0.0152 at s = 2/7, and a maximum of 1.5e-3. We scale to the latter.
+
+    Parameters
+    ----------
+    t : mini-batches since the last change of (λ, γ), 0 ≤ t ≤ T;  T : their number
+    """
+    if not T > 0 or not 0 <= t <= T:
+        raise ValueError(f"need 0 ≤ t ≤ T and T > 0, got t = {t}, T = {T}")
+    s, top = t / T, 2 / 7
+    return peak * s**2 * (1 - s) ** 5 / (top**2 * (1 - top) ** 5)

@@ -1,0 +1,70 @@
+"""What can go wrong, each with a name, so that a caller can tell the cases apart.
+
+Bad input raises the usual `ValueError` or `TypeError`. The four classes below are for mathematics that does not hold at
+the point where it was asked for: an answer there would look plausible and be wrong, so none is returned.
+"""
+
+import torch
+
+
+class NotAtEquilibrium(RuntimeError):
+    """∇_θ J is not zero: linear response (Lemma 5) describes equilibria only."""
+
+
+class NegativeCurvature(RuntimeError):
+    """A = ∇²_θ J has a negative eigenvalue: θ is a saddle or a maximum, not a minimum.
+
+    `direction` (P,) is a unit vector with uᵀAu = `curvature` < 0.
+    """
+
+    def __init__(self, message, curvature, direction):
+        super().__init__(message)
+        self.curvature, self.direction = curvature, direction
+
+
+class SingularHessian(RuntimeError):
+    """A is singular and the right-hand side is not in its range: A x = b has no solution."""
+
+
+class NotConverged(RuntimeError):
+    """An iteration used up its budget. The message gives what it had reached."""
+
+
+def check_finite(name, tensor):
+    """Raise `ValueError` naming the argument if `tensor` holds a NaN or an infinity."""
+    bad = ~torch.isfinite(tensor)
+    if bad.any():
+        where = tuple(bad.nonzero()[0].tolist()) if tensor.ndim else ()
+        raise ValueError(f"{name} has {int(bad.sum())} NaN or infinite entries (the first at index {where})")
+
+
+def check_vector(name, tensor, like=None):
+    """Raise unless `tensor` is a finite, real, floating 1-D tensor (with the dtype and device of `like`)."""
+    if not isinstance(tensor, torch.Tensor):
+        raise TypeError(f"{name} must be a torch.Tensor, got {type(tensor).__name__}")
+    if not tensor.is_floating_point():
+        raise TypeError(f"{name} must be a floating tensor, got {tensor.dtype}; the theory's checks need torch.float64")
+    if tensor.ndim != 1 or tensor.numel() == 0:
+        raise ValueError(f"{name} must be 1-D and not empty, got shape {tuple(tensor.shape)}")
+    check_finite(name, tensor)
+    if like is not None and (tensor.dtype, tensor.device) != (like.dtype, like.device):
+        raise TypeError(f"{name} is {tensor.dtype} on {tensor.device}, but theta is {like.dtype} on {like.device}")
+
+
+def check_data(x, y=None, n_classes=None):
+    """Raise unless `x` (N, D) is finite and floating and `y` (N,) holds integer labels in 0 … n_classes − 1."""
+    if not isinstance(x, torch.Tensor) or not x.is_floating_point():
+        raise TypeError(f"x must be a floating torch.Tensor of shape (N, D), got {getattr(x, 'dtype', type(x).__name__)}")
+    if x.ndim != 2:
+        raise ValueError(f"x must have shape (N, D), got {tuple(x.shape)}; flatten images first, for example x.flatten(1)")
+    if x.numel() == 0:
+        raise ValueError(f"x is empty: shape {tuple(x.shape)}")
+    check_finite("x", x)
+    if y is None:
+        return
+    if not isinstance(y, torch.Tensor) or y.dtype != torch.int64:
+        raise TypeError(f"y must be a torch.Tensor of int64 labels, got {getattr(y, 'dtype', type(y).__name__)}")
+    if y.shape != x.shape[:1]:
+        raise ValueError(f"y must have shape ({len(x)},) to match x, got {tuple(y.shape)}")
+    if n_classes is not None and (int(y.min()) < 0 or int(y.max()) >= n_classes):
+        raise ValueError(f"labels run from {int(y.min())} to {int(y.max())}, but n_classes={n_classes} allows 0 … {n_classes - 1}")

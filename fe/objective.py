@@ -1,0 +1,118 @@
+"""One scalar function carries the theory.
+
+Write p = (λ, γ, …) for the controls. An *objective* is any callable `J(theta, p) -> scalar` that torch can differentiate
+twice: the Gibbs free energy −E log Z (paper, eq. 14), the amortised R + λD + γC, or a reader's own. By the envelope
+theorem the functionals are its derivatives at fixed θ,
+
+    D = ∂J/∂λ,    C = ∂J/∂γ,    R = J − λD − γC − ½ρ‖θ‖²,
+
+exactly, for both objectives. An objective with a ridge ½ρ‖θ‖² inside carries the number ρ as its attribute `ridge`.
+"""
+
+import math
+from typing import NamedTuple
+
+import torch
+
+from .errors import check_vector
+
+
+class Functionals(NamedTuple):
+    """R, D, C at (θ, p), each a scalar tensor in nats per example."""
+
+    objective: torch.Tensor  # J, the ridge included
+    rate: torch.Tensor  # R
+    distortion: torch.Tensor  # D = ∂J/∂λ
+    classification: torch.Tensor  # C = ∂J/∂γ
+
+
+def check_controls(p, theta=None):
+    """Raise unless p = (λ, γ, …) is a finite vector with λ ≥ 0 and γ ≥ 0 (of theta's dtype and device)."""
+    check_vector("p", p, like=theta)
+    for name, value in zip(("λ", "γ"), p.tolist()):
+        if value < 0:
+            raise ValueError(f"p must have λ ≥ 0 and γ ≥ 0, got {name} = {value}; a negative multiplier rewards distortion")
+
+
+def functionals(J, theta, p):
+    """Rate, distortion and classification loss as derivatives of J (paper, eq. 1 and 4; envelope theorem).
+
+    Parameters
+    ----------
+    J : callable, (theta (P,), p (n,)) -> scalar; p[0] = λ, p[1] = γ
+    theta, p : tensors of one dtype and device
+
+    Returns
+    -------
+    Functionals. Differentiable in theta and p, so R, D and C can be optimised or constrained themselves.
+    With n = 1 there is no classifier and C is 0.
+
+    Raises
+    ------
+    ValueError, TypeError : NaN, a negative multiplier, wrong shapes or dtypes
+    """
+    check_vector("theta", theta)
+    check_controls(p, theta)
+    return _functionals(J, theta, p)
+
+
+def _functionals(J, theta, p):
+    dJ, value = torch.func.grad_and_value(J, argnums=1)(theta, p)
+    D = dJ[0]
+    C = dJ[1] if len(p) > 1 else torch.zeros_like(D)
+    gamma_C = p[1] * C if len(p) > 1 else 0.0
+    R = value - p[0] * D - gamma_C - 0.5 * getattr(J, "ridge", 0.0) * theta.dot(theta)
+    return Functionals(value, R, D, C)
+
+
+class Ridge:
+    """J + ½ρ‖θ‖²: the ridge *inside* the objective, where it keeps the envelope theorem exact.
+
+    A Gaussian prior on θ of variance 1/ρ. It makes A = ∇²J positive definite along the symmetry directions of J
+    (rotations of z, dead units), which a bare J leaves at zero curvature.
+    """
+
+    def __init__(self, J, rho):
+        if not (math.isfinite(rho) and rho >= 0):
+            raise ValueError(f"rho must be a finite number ≥ 0, got {rho}")
+        self.J, self.ridge = J, getattr(J, "ridge", 0.0) + rho
+        self._rho = rho
+
+    def __call__(self, theta, p):
+        return self.J(theta, p) + 0.5 * self._rho * theta.dot(theta)
+
+
+def flatten(*modules):
+    """The parameters of ordinary modules as one vector θ, and the way back.
+
+    Returns
+    -------
+    theta : (P,) tensor, a copy
+    unflatten : theta -> one dict {name: parameter} a module, for `torch.func.functional_call(module, dict, inputs)`
+
+    Example
+    -------
+    >>> net = torch.nn.Linear(3, 2).double()
+    >>> theta, unflatten = flatten(net)
+    >>> x = torch.ones(1, 3, dtype=torch.float64)
+    >>> torch.equal(torch.func.functional_call(net, *unflatten(theta), (x,)), net(x))
+    True
+    """
+    named = [[(k, v) for k, v in m.named_parameters()] for m in modules]
+    if not any(named):
+        raise ValueError("flatten: the modules have no parameters")
+    theta = torch.cat([v.detach().reshape(-1) for group in named for _, v in group]).clone()
+
+    def unflatten(vector):
+        if vector.shape[-1] != theta.numel():
+            raise ValueError(f"unflatten expects {theta.numel()} parameters, got shape {tuple(vector.shape)}")
+        out, start = [], 0
+        for group in named:
+            params = {}
+            for name, v in group:
+                params[name] = vector[start : start + v.numel()].view(v.shape)
+                start += v.numel()
+            out.append(params)
+        return out
+
+    return theta, unflatten

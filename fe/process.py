@@ -1,0 +1,320 @@
+"""Processes on the equilibrium surface: follow θ*(p) while p moves by a law that the surface itself supplies.
+
+`QuasiStatic` moves p at a given velocity (paper, eq. 16–17). `Conserve` holds one function of the state constant, so
+that one component of ṗ is given and another follows (iso-classification, eq. 19–20; Remark 8). Either is read off the
+linear response at the current point; `follow` does the rest:
+
+    predict    p + h ṗ,  θ + h Σ_q θ_q ṗ_q
+    correct    Newton on ∇_θJ = 0 and on the conserved quantity together (a bordered system, solved with A⁻¹ only)
+    control    the step, by how hard the correction was
+    watch      the smallest eigenvalue of A; where it reaches zero the branch ends: locate the point, leave along the
+               null direction, minimise onto the stable branch, restore the conserved value, record the jump, go on
+"""
+
+import math
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import torch
+
+from .equilibrium import minimise
+from .errors import NegativeCurvature, NotConverged, SingularHessian
+from .objective import _functionals, check_controls
+from .response import Local, check_stability, conjugate_gradient, hessian_of_free_energy
+
+
+class Point(NamedTuple):
+    """One equilibrium on a path. Scalars are floats, in nats per example."""
+
+    s: float  # position along the path: the integral of the step
+    p: torch.Tensor  # (n,)
+    theta: torch.Tensor  # (P,)
+    value: float  # J = F
+    rate: float
+    distortion: float
+    classification: float
+    gradient: torch.Tensor  # (n,) F_p = (D, C, …)
+    hess: torch.Tensor  # (n, n) Hess F on this branch
+    velocity: torch.Tensor  # (n,) ṗ
+    gradient_norm: float
+    drift: float  # conserved quantity − its target (0 if nothing is conserved)
+    curvature: float  # smallest eigenvalue of A
+    theta_p: torch.Tensor  # (P, n)
+
+
+class Jump(NamedTuple):
+    """A place where A lost rank and the path changed branch."""
+
+    s: float
+    before: Point  # last point of the old branch
+    after: Point  # first point of the new branch, conserved value restored
+    direction: torch.Tensor  # (P,) null direction at `before`
+    overlap: float  # largest |cos(direction, b_q)|: 0 at a symmetric (pitchfork) bifurcation, not at a fold
+
+
+@dataclass
+class Path:
+    """The points of a path in order, and its jumps. `path["rate"]` is a list over points; `path.controls` is (T, n)."""
+
+    points: list = field(default_factory=list)
+    jumps: list = field(default_factory=list)
+
+    def __getitem__(self, name):
+        return [getattr(point, name) for point in self.points]
+
+    @property
+    def controls(self):
+        return torch.stack([point.p for point in self.points])
+
+
+class QuasiStatic:
+    """ṗ = velocity, a tensor (n,) or a function p -> (n,) (paper, eq. 17 with λ̇, γ̇ given)."""
+
+    def __init__(self, velocity):
+        self._velocity = velocity
+
+    def value(self, J, theta, p):
+        return None
+
+    def velocity(self, p, total):
+        return self._velocity(p) if callable(self._velocity) else self._velocity
+
+
+class Conserve:
+    """Hold g(θ, p) constant: ṗ = along + σ·adjust with σ such that dg/dp · ṗ = 0 (paper, eq. 20; Remark 8).
+
+    Parameters
+    ----------
+    quantity : function of (J, theta, p) -> scalar tensor, differentiable. `classification`, `distortion` and `rate` of
+        this module are ready; C + R/β is `lambda J, th, p: classification(J, th, p) + rate(J, th, p) / beta`.
+    along : (n,) the part of ṗ that is given (default λ̇ = 1)
+    adjust : (n,) the direction of p that is free (default γ)
+
+    Raises
+    ------
+    ValueError : while following, if dg/dp · adjust vanishes: then nothing in that direction can hold g
+    """
+
+    def __init__(self, quantity, along=(1.0, 0.0), adjust=(0.0, 1.0)):
+        self.quantity, self.along, self.adjust = quantity, along, adjust
+
+    def value(self, J, theta, p):
+        return self.quantity(J, theta, p)
+
+    def vectors(self, p):
+        along, adjust = (torch.as_tensor(v, dtype=p.dtype, device=p.device) for v in (self.along, self.adjust))
+        if along.shape != p.shape or adjust.shape != p.shape:
+            raise ValueError(f"along and adjust must have the {len(p)} entries of p, got {tuple(along.shape)} and {tuple(adjust.shape)}")
+        return along, adjust
+
+    def velocity(self, p, total):
+        along, adjust = self.vectors(p)
+        lever = float(total @ adjust)
+        if abs(lever) <= 1e-10 * float(total.norm()):
+            raise ValueError(f"the conserved quantity does not respond to the direction `adjust`: dg/dp·adjust = {lever:.1e} at p = {p.tolist()}")
+        return along - (float(total @ along) / lever) * adjust
+
+
+def rate(J, theta, p):
+    """R(θ, p), to conserve or to plot."""
+    return _functionals(J, theta, p).rate
+
+
+def distortion(J, theta, p):
+    """D(θ, p) = ∂J/∂λ."""
+    return _functionals(J, theta, p).distortion
+
+
+def classification(J, theta, p):
+    """C(θ, p) = ∂J/∂γ."""
+    return _functionals(J, theta, p).classification
+
+
+class _Lost(Exception):
+    """The corrector did not arrive: the step was too long, or there is no branch to arrive at."""
+
+
+def follow(J, theta, p, process, length, *, step=None, max_step=None, min_step=1e-6, preconditioner=None, tol=1e-10,
+           constraint_tol=1e-10, rtol=1e-8, max_points=2000, on_point=None):
+    """Follow an equilibrium from (θ, p) for `length` units of s (with `Conserve`'s default, λ from p[0] to p[0] + length).
+
+    Parameters
+    ----------
+    J : objective; theta (P,), p (n,) : where to start, minimised first
+    process : `QuasiStatic` or `Conserve`, or an object with their methods `value` and `velocity`
+    length : how far to go;  step, max_step : first and longest step (defaults length/50, length/15)
+    min_step : a step below this that still fails counts as a place where A is singular
+    preconditioner : callable (theta, p) -> apply, as for `minimise`
+    tol : ‖∇J‖ at every recorded point;  constraint_tol : relative deviation of the conserved quantity there
+    on_point : called with each recorded Point, for progress bars and checkpoints
+
+    Returns
+    -------
+    Path
+
+    Raises
+    ------
+    NotConverged : a bifurcation could not be crossed, or max_points was reached
+    ValueError : λ or γ would become negative, or the conserved quantity cannot be controlled
+    """
+    if not length > 0:
+        raise ValueError(f"length must be positive, got {length}; to walk backwards reverse the velocity")
+    step, max_step = step or length / 50, max_step or length / 15
+    follower = _Follower(J, process, preconditioner or (lambda theta, p: None), tol, constraint_tol, rtol)
+    start = minimise(J, theta, p, tol=tol, preconditioner=preconditioner)
+    follower.probe = start.direction[:, None]
+    point = follower.measure(0.0, start.theta, start.p)
+    path = Path([point])
+    if on_point:
+        on_point(point)
+    end_fudge = 1e-12 * length
+    while point.s < length - end_fudge:
+        if len(path.points) >= max_points:
+            raise NotConverged(f"{max_points} points and only at s = {point.s:.4g} of {length}: raise max_points or max_step")
+        h = min(step, length - point.s)
+        try:
+            new, effort = follower.advance(point, h)
+        except (_Lost, NegativeCurvature, SingularHessian):
+            if h / 2 >= min_step:
+                step = h / 2
+                continue
+            jump = follower.cross(point, min_step, length - point.s)
+            path.jumps.append(jump)
+            new, effort, h = jump.after, 99, 0.0
+            step = max(length / 200, 16 * min_step)
+        if h:
+            step = h * (1.6 if effort <= 2 else 1.0 if effort == 3 else 0.6)
+        step = min(step, max_step)
+        point = new
+        path.points.append(point)
+        if on_point:
+            on_point(point)
+    return path
+
+
+class _Follower:
+    def __init__(self, J, process, make, tol, constraint_tol, rtol):
+        self.J, self.process, self.make = J, process, make
+        self.tol, self.constraint_tol, self.rtol = tol, constraint_tol, rtol
+        self.target = None
+
+    def conserved(self, theta, p):
+        """g, ∂g/∂θ, ∂g/∂p at (θ, p); None if the process conserves nothing."""
+        theta, p = theta.detach().requires_grad_(), p.detach().requires_grad_()
+        g = self.process.value(self.J, theta, p)
+        if g is None:
+            return None
+        return g.detach(), *torch.autograd.grad(g, (theta, p), materialize_grads=True)
+
+    def measure(self, s, theta, p):
+        """The Point at an equilibrium: functionals, Hess F, velocity, smallest eigenvalue."""
+        local, apply = Local(self.J, theta, p), self.make(theta, p)
+        B, _ = local.mixed()
+        X, report = conjugate_gradient(local.hvp, B, preconditioner=apply, rtol=self.rtol)
+        hess, _ = hessian_of_free_energy(local, X)
+        # atol: an eigenvalue known to 1e-6 of the scale of A is enough to see it come down
+        mu, u = check_stability(local, apply, report.curvatures[1], start=self.probe, rtol=1e-2, max_iterations=40)
+        self.probe = torch.stack([u, self.probe[:, -1]], 1) if self.probe.shape[1] > 1 else u[:, None]
+        f = [float(v) for v in _functionals(self.J, theta, p)]
+        held, total = self.conserved(theta, p), None
+        if held is not None:
+            g, g_theta, g_p = held
+            if self.target is None:
+                self.target = g
+            total = g_p + X.T @ g_theta
+        velocity = torch.as_tensor(self.process.velocity(p, total), dtype=p.dtype, device=p.device)
+        drift = 0.0 if held is None else float(held[0] - self.target)
+        return Point(s, p, theta, *f, local.dp, hess, velocity, float(local.gradient.norm()), drift, mu, X)
+
+    def advance(self, point, h):
+        """One predictor–corrector step of length h; raises `_Lost` where it does not arrive."""
+        p = point.p + h * point.velocity
+        if (p[:2] < 0).any():
+            raise ValueError(f"the process leads to negative multipliers: p = {p.tolist()} after s = {point.s + h:.4g}")
+        theta = point.theta + h * point.theta_p @ point.velocity
+        theta, p, effort = self.correct(theta, p)
+        new = self.measure(point.s + h, theta, p)
+        # landing on another branch shows: F leaves its second-order expansion by more than the second-order term
+        dp = p - point.p
+        second = 0.5 * float(dp @ point.hess @ dp)
+        surprise = new.value - point.value - float(point.gradient @ dp) - second
+        if abs(surprise) > 0.5 * abs(second) + 1e-9 * (1 + abs(new.value)):
+            raise _Lost
+        return new, effort
+
+    def correct(self, theta, p, max_iterations=8):
+        """Newton on ∇_θJ = 0 and g = target together: δθ = −A⁻¹∇J + Σ_q θ_q δp_q, δp along `adjust`."""
+        last = math.inf
+        for iteration in range(max_iterations):
+            local, held = Local(self.J, theta, p), self.conserved(theta, p)
+            size = float(local.gradient.norm())
+            miss = 0.0 if held is None else float(self.target - held[0])
+            scale = 1.0 if held is None else max(abs(float(self.target)), 1e-3)
+            if size <= self.tol and abs(miss) <= self.constraint_tol * scale:
+                return theta, p, iteration
+            error = size + abs(miss)
+            if not math.isfinite(error) or (iteration > 1 and error > 0.9 * last):
+                raise _Lost
+            last = error
+            columns = [-local.gradient] if held is None else [-local.gradient, local.mixed()[0] @ self.process.vectors(p)[1]]
+            X, _ = conjugate_gradient(local.hvp, torch.stack(columns, 1), preconditioner=self.make(theta, p), rtol=1e-6)
+            delta = X[:, 0]
+            if held is not None:
+                adjust = self.process.vectors(p)[1]
+                lever = float(held[2] @ adjust + held[1] @ X[:, 1])
+                if lever == 0:
+                    raise _Lost
+                sigma = (miss - float(held[1] @ delta)) / lever
+                p, delta = p + sigma * adjust, delta + sigma * X[:, 1]
+                if (p[:2] < 0).any():
+                    raise _Lost
+            theta = theta + delta
+        raise _Lost
+
+    def cross(self, point, min_step, room):
+        """Past a singular A: leave along the null direction, minimise, restore the conserved quantity.
+
+        Just past the point there may be no stable state with the conserved value (C jumps over C₀ as γ varies). So the
+        landing is tried further and further along the path, each time from both sides of the null direction.
+        """
+        local = Local(self.J, point.theta, point.p)
+        u = self.probe[:, 0] / self.probe[:, 0].norm()
+        B, _ = local.mixed()
+        overlap = float((u @ B / B.norm(dim=0).clamp_min(1e-300)).abs().max())
+        kick = 1e-2 * max(float(point.theta.norm()), 1.0)
+        for h in (8 * min_step * 5**k for k in range(6)):
+            p = point.p + min(h, room) * point.velocity * min(1.0, 1 / float(point.velocity.abs().max()))
+            starts = [point.theta + sign * kick * u for sign in (1, -1)]
+            found = [minimise(self.J, start, p, tol=self.tol, preconditioner=self.make) for start in starts]
+            for best in sorted(found, key=lambda e: e.value):
+                try:
+                    theta, p = self.restore(best)
+                    self.probe = torch.stack([best.direction, u], 1)
+                    return Jump(point.s, point, self.measure(point.s + min(h, room), theta, p), u, overlap)
+                except (NotConverged, NegativeCurvature, SingularHessian):
+                    continue
+        raise NotConverged(
+            f"A is singular at s = {point.s:.6g}, p = {point.p.tolist()}, and up to s = {point.s + min(h, room):.4g} no stable "
+            "branch with the conserved value was found"
+        )
+
+    def restore(self, equilibrium, max_iterations=12):
+        """Back to g = target by damped Newton in `adjust`, minimising anew each time: robust far from the target."""
+        theta, p = equilibrium.theta, equilibrium.p
+        if self.target is None:
+            return theta, p
+        adjust = self.process.vectors(p)[1]
+        for _ in range(max_iterations):
+            try:
+                return self.correct(theta, p)[:2]
+            except (_Lost, NegativeCurvature, SingularHessian):
+                pass
+            here = self.measure(0.0, theta, p)
+            _, g_theta, g_p = self.conserved(theta, p)
+            lever = float(g_p @ adjust + g_theta @ (here.theta_p @ adjust))
+            sigma = -here.drift / lever
+            limit = 0.1 * max(float((p * adjust).norm()), 1e-3)
+            p = p + max(-limit, min(limit, sigma)) * adjust
+            e = minimise(self.J, theta, p, tol=self.tol, preconditioner=self.make)
+            theta = e.theta
+        raise NotConverged(f"after a bifurcation the conserved quantity could not be brought back to {float(self.target):.6g}")

@@ -1,0 +1,143 @@
+"""A topographic map with a classifier: the whole theory exact, on real images.
+
+The latent code z takes the K nodes of a square grid in the plane, with weights m_k ∝ N(z_k; 0, I). Decoder and
+classifier are linear in M fixed features φ(z) (Gaussian bumps and a constant),
+
+    x̂(z) = Wᵀφ(z),        c(y|z) = softmax(Vᵀφ(z))_y,
+
+so that the integral over z in eq. (9) is a finite sum and J(θ, p) = −E log Z + ½ρ‖θ‖² is exact to rounding. Without the
+classifier this is the generative topographic mapping of Bishop, Svensén and Williams (Neural Computation 10, 1998).
+"""
+
+import torch
+
+from .errors import check_data
+from .objective import check_controls
+
+
+class TopographicMap:
+    """The objective J(θ, p) of eq. (14) for a map with K = grid² nodes and M = features² + 1 features.
+
+    Parameters
+    ----------
+    x : (N, D) images, pixels in [0, 1];  y : (N,) int64 labels
+    n_classes : number of classes Y (default: max(y) + 1)
+    grid, half_width : nodes a side, and where they end: z ∈ [−half_width, half_width]²
+    features : bumps a side; their width is their spacing
+    ridge : ρ of ½ρ‖θ‖²
+    weights : (N,) probabilities p(x) of the images (default: 1/N each)
+
+    θ stacks W (M, D) and V (M, Y): `n_parameters` = M (D + Y) numbers.
+
+    Raises
+    ------
+    ValueError, TypeError : NaN, empty or mis-shaped data, labels out of range, weights that are no distribution
+    """
+
+    def __init__(self, x, y, n_classes=None, *, grid=15, half_width=2.5, features=4, ridge=1e-3, weights=None):
+        check_data(x, y)
+        n_classes = int(y.max()) + 1 if n_classes is None else n_classes
+        check_data(x, y, n_classes)
+        if grid < 2 or features < 1 or not half_width > 0:
+            raise ValueError(f"need grid ≥ 2, features ≥ 1, half_width > 0; got {grid}, {features}, {half_width}")
+        if not 0 <= ridge < float("inf"):
+            raise ValueError(f"ridge must be ≥ 0 and finite, got {ridge}")
+        if weights is None:
+            weights = torch.full_like(x[:, 0], 1 / len(x))
+        if weights.shape != x.shape[:1] or not (weights >= 0).all() or abs(float(weights.sum()) - 1) > 1e-9:
+            raise ValueError(f"weights must be {len(x)} numbers ≥ 0 with sum 1, got shape {tuple(weights.shape)}, sum {float(weights.sum())}")
+        self.x, self.y, self.n_classes, self.ridge, self.weights = x, y, n_classes, float(ridge), weights
+        side = torch.linspace(-half_width, half_width, grid, dtype=x.dtype, device=x.device)
+        self.nodes = torch.cartesian_prod(side, side)  # (K, 2)
+        self.log_m = torch.log_softmax(-0.5 * self.nodes.square().sum(1), 0)  # (K,)
+        self.phi = self._features(features, half_width)  # (K, M)
+        self.n_features = self.phi.shape[1]
+        self.n_parameters = self.n_features * (x.shape[1] + n_classes)
+        self._x_squared = x.square().sum(1, keepdim=True)  # (N, 1)
+
+    def _features(self, n, half_width):
+        centre = torch.linspace(-half_width, half_width, n + 2, dtype=self.x.dtype, device=self.x.device)[1:-1]
+        centres = torch.cartesian_prod(centre, centre)  # (n², 2)
+        width = 2 * half_width / (n + 1)
+        bumps = torch.exp(-0.5 * torch.cdist(self.nodes, centres).square() / width**2)
+        return torch.cat([bumps, torch.ones_like(bumps[:, :1])], 1)
+
+    def unpack(self, theta):
+        """W (M, D) and V (M, Y) as views of θ."""
+        if theta.shape != (self.n_parameters,):
+            raise ValueError(f"theta must have shape ({self.n_parameters},), got {tuple(theta.shape)}")
+        W, V = theta.split([self.n_features * self.x.shape[1], self.n_features * self.n_classes])
+        return W.view(self.n_features, -1), V.view(self.n_features, -1)
+
+    def log_likelihoods(self, theta):
+        """log d(x_n|z_k) = −‖x_n − x̂(z_k)‖² and log c(y_n|z_k), each (N, K)."""
+        W, V = self.unpack(theta)
+        xhat = self.phi @ W  # (K, D)
+        log_d = 2 * self.x @ xhat.T - self._x_squared - xhat.square().sum(1)
+        log_c = torch.log_softmax(self.phi @ V, 1).T[self.y]  # (Y, K) -> (N, K)
+        return log_d, log_c
+
+    def log_joint(self, theta, p):
+        """−H(z_k; x_n) = log m + λ log d + γ log c (eq. 11), shape (N, K)."""
+        log_d, log_c = self.log_likelihoods(theta)
+        return self.log_m + p[0] * log_d + p[1] * log_c
+
+    def __call__(self, theta, p):
+        """J(θ, p) = −Σ_n w_n log Z_n + ½ρ‖θ‖² (eq. 14), in nats per example."""
+        log_z = torch.logsumexp(self.log_joint(theta, p), 1)  # (N,)
+        return 0.5 * self.ridge * theta.dot(theta) - self.weights.dot(log_z)
+
+    def posterior(self, theta, p):
+        """The Gibbs encoder e(z_k|x_n) (eq. 9), shape (N, K); it sees the label."""
+        return torch.softmax(self.log_joint(theta, p), 1)
+
+    def predict(self, theta, p, x=None):
+        """Class probabilities (N, Y) from the image alone: e ∝ m d^λ, the label unseen, then c averaged over it."""
+        W, V = self.unpack(theta)
+        x = self.x if x is None else x
+        encoder = torch.softmax(self.log_m - p[0] * torch.cdist(x, self.phi @ W).square(), 1)  # (N, K)
+        return encoder @ torch.softmax(self.phi @ V, 1)
+
+    def initial(self):
+        """θ that lays the grid on the plane of the first two principal components, with a classifier of zeros."""
+        mean = self.weights @ self.x
+        centred = (self.x - mean) * self.weights.sqrt()[:, None]
+        _, s, vt = torch.linalg.svd(centred, full_matrices=False)
+        rank = min(2, len(s))
+        vt = vt * vt.gather(1, vt.abs().argmax(1, keepdim=True)).sign()  # the sign of a singular vector is arbitrary
+        plane = self.nodes[:, :rank] @ (s[:rank, None] * vt[:rank]) + mean  # (K, D)
+        gram = self.phi.T @ self.phi
+        gram.diagonal().add_(1e-6 * gram.diagonal().mean())
+        W = torch.linalg.solve(gram, self.phi.T @ plane)
+        return torch.cat([W.flatten(), W.new_zeros(self.n_features * self.n_classes)])
+
+    def preconditioner(self, theta, p):
+        """A cheap inverse of E⟨∇²H⟩ + ρI: what A would be if the codes z were known.
+
+        A = E[⟨∇²H⟩ − Cov(∇H)] + ρI (Lemma 5). The first term is the Hessian of the M-step of EM. It splits into a
+        block (2λ ΦᵀGΦ + ρI) ⊗ I_D for W and one of M Y rows for V, where G = diag(Σ_n w_n e(z_k|x_n)).
+
+        Returns
+        -------
+        apply : (P,) or (P, m) -> the same shape
+        """
+        check_controls(p, theta)
+        _, V = self.unpack(theta)
+        M, Y, D = self.n_features, self.n_classes, self.x.shape[1]
+        g = self.weights @ self.posterior(theta, p)  # (K,)
+        pi = torch.softmax(self.phi @ V, 1)  # (K, Y)
+        eye = torch.eye(M * Y, dtype=theta.dtype, device=theta.device)
+        fisher = torch.diag_embed(pi) - pi[:, :, None] * pi[:, None, :]  # (K, Y, Y)
+        block_v = p[1] * torch.einsum("k,ka,kb,kij->aibj", g, self.phi, self.phi, fisher).reshape(M * Y, M * Y)
+        block_w = 2 * p[0] * (self.phi.T * g) @ self.phi
+        floor = max(self.ridge, 1e-9 * float(block_w.diagonal().max() + block_v.diagonal().max()))
+        chol_w = torch.linalg.cholesky(block_w + floor * eye[:M, :M])
+        chol_v = torch.linalg.cholesky(block_v + floor * eye)
+
+        def apply(v):
+            w_part, v_part = v[: M * D], v[M * D :]
+            solved_w = torch.cholesky_solve(w_part.reshape(M, -1), chol_w).reshape(w_part.shape)
+            solved_v = torch.cholesky_solve(v_part.reshape(M * Y, -1), chol_v).reshape(v_part.shape)
+            return torch.cat([solved_w, solved_v])
+
+        return apply
