@@ -141,7 +141,7 @@ def follow(J, theta, p, process, length, *, step=None, max_step=None, min_step=1
     Parameters
     ----------
     J : objective; theta (P,), p (n,) : where to start, minimised first
-    process : `QuasiStatic` or `Conserve`, or an object with their methods `value` and `velocity`
+    process : `QuasiStatic` or `Conserve`, or an object with their methods (`vectors` only if it conserves something)
     length : how far to go;  step, max_step : first and longest step (defaults length/50, length/15)
     min_step : a step below this that still fails counts as a place where A is singular
     preconditioner : callable (theta, p) -> apply, as for `minimise`
@@ -283,7 +283,8 @@ class _Follower:
         overlap = float((u @ B / B.norm(dim=0).clamp_min(1e-300)).abs().max())
         kick = 1e-2 * max(float(point.theta.norm()), 1.0)
         for h in (8 * min_step * 5**k for k in range(6)):
-            p = point.p + min(h, room) * point.velocity * min(1.0, 1 / float(point.velocity.abs().max()))
+            # near a fold the velocity along `adjust` diverges, and `restore` finds that component anyway
+            p = point.p + min(h, room) * (point.velocity if self.target is None else self.process.vectors(point.p)[0])
             starts = [point.theta + sign * kick * u for sign in (1, -1)]
             found = [minimise(self.J, start, p, tol=self.tol, preconditioner=self.make) for start in starts]
             for best in sorted(found, key=lambda e: e.value):

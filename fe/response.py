@@ -36,7 +36,7 @@ class Local:
             if not isinstance(value, torch.Tensor) or value.shape != ():
                 raise ValueError(f"J must return a scalar tensor, got {getattr(value, 'shape', type(value).__name__)}")
             if not torch.isfinite(value):
-                raise ValueError(f"J(theta, p) is {float(value)} at p = {p.tolist()}: an overflow, or NaN in the data or in θ")
+                raise ValueError(f"J(theta, p) is {float(value.detach())} at p = {p.tolist()}: an overflow, or NaN in the data or in θ")
             self._gradient, self._dp = torch.autograd.grad(
                 value, (self.theta, self.p), create_graph=True, materialize_grads=True
             )

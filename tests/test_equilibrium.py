@@ -1,0 +1,71 @@
+"""Minimisation against known minima, saddles that must not be taken for minima, and the schedule η(t)."""
+
+import math
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import fe
+
+P = torch.tensor([1.0, 1.0], dtype=torch.float64)
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.integers(1, 8), st.integers(0, 10_000))
+def test_least_squares(n, seed):
+    g = torch.Generator().manual_seed(seed)
+    M, y = torch.randn(n + 3, n, generator=g), torch.randn(n + 3, generator=g)
+    J = lambda th, p: 0.5 * (M @ th - y).square().sum() + 0.005 * p[0] * th.dot(th)
+    e = fe.minimise(J, torch.zeros(n), P)
+    A = M.T @ M + 0.01 * torch.eye(n)
+    # ‖∇J‖ ≤ 1e-10 bounds the error of θ by 1e-10 / λ_min(A) ≤ 1e-8
+    torch.testing.assert_close(e.theta, torch.linalg.solve(A, M.T @ y), rtol=0, atol=1e-8)
+    assert e.gradient_norm <= 1e-10
+    assert math.isclose(e.curvature, float(torch.linalg.eigvalsh(A)[0]), rel_tol=2e-2)
+
+
+def test_rosenbrock():
+    J = lambda th, p: (1 - th[0]).square() + 100 * (th[1] - th[0].square()).square()
+    e = fe.minimise(J, torch.tensor([-1.2, 1.0]), P)
+    torch.testing.assert_close(e.theta, torch.ones(2), rtol=0, atol=1e-9)
+
+
+def test_starting_on_a_saddle_it_leaves():
+    J = lambda th, p: (th.square() - 1).square().sum()
+    e = fe.minimise(J, torch.zeros(4), P)
+    torch.testing.assert_close(e.theta.abs(), torch.ones(4), rtol=0, atol=1e-10)
+    assert e.curvature == pytest.approx(8.0)
+
+
+def test_a_rotation_orbit_is_a_minimum_with_zero_curvature():
+    J = lambda th, p: (th.dot(th) - 1).square()
+    e = fe.minimise(J, torch.tensor([0.3, 0.4, 0.1]), P)
+    assert e.gradient_norm <= 1e-10 and abs(e.curvature) < 1e-8 and float(e.theta.norm()) == pytest.approx(1.0, abs=1e-9)
+
+
+def test_what_cannot_be_minimised_says_so():
+    with pytest.raises((ValueError, fe.NotConverged)):
+        fe.minimise(lambda th, p: -th.dot(th), torch.ones(2), P, max_iterations=200)
+    with pytest.raises(fe.NotConverged, match="ReLU|kinks"):
+        fe.minimise(lambda th, p: (th - 0.3).abs().sum() + 0.1 * th.dot(th), torch.ones(2), P, max_iterations=200)
+    M, y = torch.randn(40, 20).float(), torch.randn(40).float()
+    with pytest.raises(fe.NotConverged, match="float32"):
+        fe.minimise(lambda th, p: (M @ th - y).square().sum(), torch.ones(20).float(), P.float(), tol=1e-12, max_iterations=200)
+
+
+def test_same_seed_same_numbers():
+    J = lambda th, p: (th.square() - 1).square().sum() + 0.1 * th.sum().sin()
+    first, second = (fe.minimise(J, torch.zeros(5), P) for _ in range(2))
+    assert torch.equal(first.theta, second.theta)
+
+
+def test_schedule():
+    T = 700
+    values = [fe.schedule(t, T) for t in range(T + 1)]
+    assert values[0] == values[-1] == 0
+    assert max(values) == pytest.approx(1.5e-3, rel=1e-12) and values.index(max(values)) == 200  # 2/7 of 700
+    for bad in ((-1, 5), (6, 5), (0, 0)):
+        with pytest.raises(ValueError, match="0 ≤ t ≤ T"):
+            fe.schedule(*bad)

@@ -1,0 +1,205 @@
+"""Linear response against closed forms, dense algebra and finite differences; and each failure must fail in words."""
+
+import math
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import fe
+from fe.response import Local, hessian_of_free_energy
+
+
+def quadratic(n, m, seed, spread=3.0):
+    """J = ½θᵀAθ − θᵀBp + ½pᵀGp with known answer θ_p = A⁻¹B, Hess F = G − BᵀA⁻¹B."""
+    g = torch.Generator().manual_seed(seed)
+    Q = torch.linalg.qr(torch.randn(n, n, generator=g)).Q
+    A = (Q * torch.logspace(-spread / 2, spread / 2, n)) @ Q.T
+    A = 0.5 * (A + A.T)
+    B, G = torch.randn(n, m, generator=g), torch.randn(m, m, generator=g)
+    G = G + G.T
+    return (lambda th, p: 0.5 * th @ A @ th - th @ B @ p + 0.5 * p @ G @ p), A, B, G
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(1, 12), st.integers(1, 3), st.integers(0, 10_000))
+def test_quadratic_problems_with_known_answer(n, m, seed):
+    J, A, B, G = quadratic(n, m, seed)
+    p = torch.rand(m) + 0.1
+    theta_p = torch.linalg.solve(A, B)
+    r = fe.linear_response(J, theta_p @ p, p, rtol=1e-10)
+    # condition number 1e3: θ_p good to rtol·√κ ≈ 3e-9 relative, Hess F to the square of rtol, that is, to rounding
+    torch.testing.assert_close(r.theta_p, theta_p, rtol=0, atol=1e-7 * float(theta_p.abs().max()))
+    torch.testing.assert_close(r.hess, G - B.T @ theta_p, rtol=0, atol=1e-11 * float((B.T @ theta_p).abs().max() + 1))
+    assert math.isclose(r.curvature, float(torch.linalg.eigvalsh(A)[0]), rel_tol=1e-2)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(2, 30), st.integers(0, 10_000))
+def test_conjugate_gradient_recovers_x_and_reports(n, seed):
+    _, A, _, _ = quadratic(n, 1, seed)
+    x = torch.randn(n, 3, generator=torch.Generator().manual_seed(seed))
+    M = torch.diag(1 / A.diagonal())
+    for preconditioner in (None, lambda v: M @ v):
+        got, report = fe.conjugate_gradient(lambda v: A @ v, A @ x, preconditioner=preconditioner, rtol=1e-11)
+        torch.testing.assert_close(got, x, rtol=0, atol=1e-7 * float(x.abs().max()))  # rtol √κ with room
+        assert report.residual < 1e-8 and 0 < report.curvatures[0] <= report.curvatures[1]
+
+
+def test_singular_consistent_gives_least_norm():
+    A = torch.diag(torch.tensor([0.0, 0.0, 1.0, 2.0, 5.0]))
+    b = torch.tensor([[0.0], [0.0], [1.0], [1.0], [1.0]])
+    x, _ = fe.conjugate_gradient(lambda v: A @ v, b)
+    torch.testing.assert_close(x, torch.linalg.lstsq(A, b, driver="gelsd").solution, rtol=0, atol=1e-14)
+
+
+def test_zero_right_hand_side():
+    x, report = fe.conjugate_gradient(lambda v: v, torch.zeros(4, 2))
+    assert torch.equal(x, torch.zeros(4, 2)) and report.iterations == 0
+
+
+def test_singular_inconsistent_is_refused():
+    A = torch.diag(torch.tensor([0.0, 1.0, 2.0]))
+    with pytest.raises(fe.SingularHessian, match="no solution"):
+        fe.conjugate_gradient(lambda v: A @ v, torch.ones(3, 1))
+
+
+def test_negative_curvature_is_refused_with_its_direction():
+    A = torch.diag(torch.tensor([-1e-3, 1.0, 2.0]))
+    with pytest.raises(fe.NegativeCurvature, match="not a minimum") as e:
+        fe.conjugate_gradient(lambda v: A @ v, torch.ones(3, 1))
+    u = e.value.direction
+    assert u @ A @ u < 0 and math.isclose(float(u @ A @ u), e.value.curvature, rel_tol=1e-9)
+
+
+def test_iteration_limit_says_what_it_had_reached():
+    J, A, B, _ = quadratic(12, 1, 0, spread=6)
+    with pytest.raises(fe.NotConverged, match="after 3 iterations"):
+        fe.conjugate_gradient(lambda v: A @ v, B, max_iterations=3)
+
+
+def test_indefinite_preconditioner_is_refused():
+    with pytest.raises(ValueError, match="not positive definite"):
+        fe.conjugate_gradient(lambda v: v, torch.ones(3, 1), preconditioner=lambda v: -v)
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(3, 40), st.integers(0, 1000))
+def test_smallest_eigenpair(n, seed):
+    g = torch.Generator().manual_seed(seed)
+    A = torch.randn(n, n, generator=g)
+    A = A + A.T
+    mu, u, residual = fe.smallest_eigenpair(lambda v: A @ v, torch.randn(n, 2, generator=g), rtol=1e-8, max_iterations=500)
+    want = torch.linalg.eigvalsh(A)[0]
+    assert residual <= 1e-8 * abs(mu) and math.isclose(mu, want, rel_tol=1e-8)  # value error ≤ residual for symmetric A
+    torch.testing.assert_close(A @ u, mu * u, rtol=0, atol=1e-7 * abs(mu))
+
+
+def test_second_order_formula_for_the_hessian():
+    """An error ε in θ_p moves Hess F by ε², not ε."""
+    J, A, B, G = quadratic(8, 2, 1)
+    p = torch.tensor([0.5, 1.0])
+    X = torch.linalg.solve(A, B)
+    local = Local(J, X @ p, p)
+    exact = G - B.T @ X
+    errors = [
+        float((hessian_of_free_energy(local, X + eps * torch.ones_like(X))[0] - exact).abs().max()) for eps in (1e-3, 1e-4)
+    ]
+    assert 80 < errors[0] / errors[1] < 120
+
+
+# ---- a nonlinear objective of the reader's own: ten lines, none of ours ----
+
+
+def readers_own(theta, p):
+    """Smooth, not quadratic, one minimum near θ = (p0, p1)."""
+    a, b = theta[:1], theta[1:]
+    fit = (a - p[0]).square().sum() + (b - p[1]).square().sum()
+    return fit + 0.1 * (a * b).sum().sin() + 0.05 * theta.pow(4).sum()
+
+
+def test_readers_own_objective_against_finite_differences():
+    p = torch.tensor([0.8, 1.5])
+    at = lambda p: fe.minimise(readers_own, torch.ones(2), p)
+    e = at(p)
+    assert e.gradient_norm <= 1e-10 and e.curvature > 0
+    r = fe.linear_response(readers_own, e.theta, p, rtol=1e-12)
+    h = 1e-4
+    for q in range(2):
+        step = torch.eye(2)[q] * h
+        up, down = at(p + step), at(p - step)
+        # central differences: truncation h² ≈ 1e-8, rounding 1e-10/h = 1e-6 at worst for θ known to 1e-10
+        torch.testing.assert_close(r.theta_p[:, q], (up.theta - down.theta) / (2 * h), rtol=0, atol=1e-6)
+        F_p = [fe.response.Local(readers_own, x.theta, x.p).dp for x in (up, down)]
+        torch.testing.assert_close(r.hess[q], (F_p[0] - F_p[1]) / (2 * h), rtol=0, atol=1e-6)
+    assert r.maxwell < 1e-10
+
+
+def test_three_controls():
+    """t is one more column; nothing else changes."""
+    J, A, B, G = quadratic(6, 3, 4)
+    p = torch.tensor([0.5, 1.0, 0.3])
+    r = fe.linear_response(J, torch.linalg.solve(A, B @ p), p)
+    assert r.theta_p.shape == (6, 3) and r.hess.shape == (3, 3)
+    torch.testing.assert_close(r.hess, G - B.T @ torch.linalg.solve(A, B), rtol=1e-9, atol=1e-9)
+
+
+def test_dense_agrees_with_matrix_free():
+    p = torch.tensor([0.8, 1.5])
+    e = fe.minimise(readers_own, torch.ones(2), p)
+    r = fe.linear_response(readers_own, e.theta, p, rtol=1e-12)
+    theta_p, hess, values = fe.dense_response(readers_own, e.theta, p)
+    torch.testing.assert_close(r.theta_p, theta_p, rtol=0, atol=1e-10)
+    torch.testing.assert_close(r.hess, hess, rtol=0, atol=1e-10)
+    assert math.isclose(values[0], r.curvature, rel_tol=1e-3)
+
+
+# ---- what must be refused ----
+
+P = torch.tensor([0.5, 1.0], dtype=torch.float64)
+
+
+def test_unconverged_theta_is_refused():
+    with pytest.raises(fe.NotAtEquilibrium, match="Minimise first"):
+        fe.linear_response(readers_own, torch.ones(2), P)
+
+
+def test_a_symmetric_saddle_is_refused_though_b_is_zero():
+    """θ = 0 of a double well: ∇J = 0, b = 0, and conjugate gradients alone would return a plausible 0."""
+    J = lambda th, p: p[0] * (th.square() - 1).square().sum() + p[1] * th.square().sum() * 0.1
+    with pytest.raises(fe.NegativeCurvature, match="saddle"):
+        fe.linear_response(J, torch.zeros(3), P)
+
+
+def test_right_hand_side_outside_the_range_is_refused():
+    J = lambda th, p: th[0].square() + p[0] * th[1] * 1e-7  # flat in θ₁, which λ pushes
+    with pytest.raises(fe.SingularHessian, match="no solution"):
+        fe.linear_response(J, torch.zeros(2), P)
+    with pytest.raises(fe.SingularHessian, match="null space"):
+        fe.dense_response(J, torch.zeros(2), P)
+
+
+def test_nan_and_randomness_are_refused():
+    with pytest.raises(ValueError, match="is nan"):
+        fe.linear_response(lambda th, p: th.sum() * float("nan"), torch.zeros(2), P)
+    with pytest.raises(ValueError, match="sqrt or log"):
+        fe.linear_response(lambda th, p: th.abs().sqrt().sum() * p[0], torch.zeros(2), P)
+    with pytest.raises(ValueError, match="not deterministic"):
+        fe.linear_response(lambda th, p: th.dot(th) + torch.rand(()), torch.zeros(2), P)
+    with pytest.raises(ValueError, match="scalar"):
+        fe.linear_response(lambda th, p: th * p[0], torch.zeros(2), P)
+
+
+@pytest.mark.parametrize("p", [torch.tensor([-0.1, 1.0]), torch.tensor([float("nan"), 1.0])])
+def test_bad_controls(p):
+    with pytest.raises(ValueError, match="p "):
+        fe.linear_response(readers_own, torch.zeros(2), p.double())
+
+
+def test_an_objective_that_ignores_a_control():
+    """γ absent: its column is zero, not an error."""
+    J = lambda th, p: (th - p[0]).square().sum()
+    r = fe.linear_response(J, torch.full((3,), 0.5), P)
+    torch.testing.assert_close(r.theta_p, torch.stack([torch.ones(3), torch.zeros(3)], 1))
+    assert r.hess.abs().max() < 1e-12
