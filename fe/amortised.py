@@ -1,0 +1,188 @@
+"""The amortised encoder e_θ(z|x) = N(μ(x), diag σ²(x)): what the paper's experiments train.
+
+It sees the image and not the label, and it is a Gaussian; the Gibbs encoder e* of eq. (9) is bound by neither. Hence
+
+    G(θ, p) = R + λD + γC ≥ J(θ, p),        G − J = E KL(e_θ(·|x) ‖ e*(·|x)),
+
+with equality only if e_θ is e*. With z = μ + σε and the noise ε held fixed (common random numbers), G is a deterministic
+function of θ, so that linear response and everything else in fe applies to it as to J.
+"""
+
+import math
+from typing import NamedTuple
+
+import torch
+
+from .errors import check_data, check_finite
+from .gibbs import check_modules, check_outputs, check_resolution, check_weights, log_c, log_d, log_partition
+from .objective import check_controls, flatten
+
+
+def kl_to_standard_normal(mu, log_sigma):
+    """KL(N(μ, diag σ²) ‖ N(0, I)) = Σ_j ½(μ_j² + σ_j² − 1) − log σ_j, summed over the last axis; nats."""
+    return (0.5 * (mu.square() + torch.expm1(2 * log_sigma)) - log_sigma).sum(-1)
+
+
+class AmortisedObjective:
+    """G(θ, p) = R + λD + γC + ½ρ‖θ‖² of any encoder, decoder and classifier (eq. 8 with an amortised e_θ).
+
+    Parameters
+    ----------
+    encoder : x (N, D) -> (μ, log σ), each (N, d);  decoder : z (M, d) -> x̂ (M, D);  classifier : z (M, d) -> logits (M, Y)
+    x : (N, D);  y : (N,) int64
+    noise : (S, N, d), samples of N(0, I), or the nodes of a quadrature rule repeated for every image
+    ridge : ρ
+    weights : (N,) probabilities of the images (default 1/N each)
+    noise_weights : (S,) with sum one (default 1/S each); those of a quadrature rule make G exact for small d
+
+    θ stacks encoder, decoder and classifier; `theta0`, `unflatten`, `n_parameters` as in `GibbsObjective`.
+
+    Raises
+    ------
+    ValueError, TypeError : NaN, empty or mis-shaped data or noise, labels out of range, batch normalisation or dropout in
+        training mode
+    """
+
+    def __init__(self, encoder, decoder, classifier, x, y, noise, ridge=0.0, weights=None, noise_weights=None):
+        check_data(x, y)
+        if not 0 <= ridge < math.inf:
+            raise ValueError(f"ridge must be ≥ 0 and finite, got {ridge}")
+        check_modules(x, encoder=encoder, decoder=decoder, classifier=classifier)
+        with torch.no_grad():
+            output = encoder(x[:2])
+        if not isinstance(output, tuple | list) or len(output) != 2 or output[0].shape != output[1].shape or output[0].ndim != 2:
+            raise ValueError("encoder(x) must return (mu, log_sigma), two tensors of one shape (N, d)")
+        shape = (len(x), output[0].shape[1])
+        if noise.ndim != 3 or noise.shape[1:] != shape or len(noise) == 0 or noise.dtype != x.dtype:
+            raise ValueError(f"noise must be {x.dtype} of shape (S, {shape[0]}, {shape[1]}) with S ≥ 1, got {noise.dtype} "
+                             f"{tuple(noise.shape)}")
+        check_finite("noise", noise)
+        if noise_weights is None:
+            noise_weights = torch.full_like(noise[:, 0, 0], 1 / len(noise))
+        if noise_weights.shape != noise.shape[:1] or abs(float(noise_weights.sum()) - 1) > 1e-6:
+            raise ValueError(f"noise_weights must be {len(noise)} numbers with sum 1, got shape {tuple(noise_weights.shape)}")
+        check_outputs(decoder, classifier, output[0], x, y)
+        self.encoder, self.decoder, self.classifier, self.x, self.y = encoder, decoder, classifier, x, y
+        self.noise, self.noise_weights = noise, noise_weights
+        self.ridge, self.weights = float(ridge), check_weights(weights, x)
+        self.theta0, self.unflatten = flatten(encoder, decoder, classifier)
+        self.n_parameters = self.theta0.numel()
+
+    def per_example(self, theta):
+        """R_n (exact), D_n and C_n (averages over the noise), each (N,)."""
+        encoder, decoder, classifier = self.unflatten(theta)
+        mu, log_sigma = torch.func.functional_call(self.encoder, encoder, (self.x,))
+        z = (mu + log_sigma.exp() * self.noise).flatten(0, 1)  # (S N, d)
+        xhat = torch.func.functional_call(self.decoder, decoder, (z,)).view(len(self.noise), *self.x.shape)
+        logits = torch.func.functional_call(self.classifier, classifier, (z,)).view(len(self.noise), len(self.x), -1)
+        log_cls = torch.log_softmax(logits, 2).gather(2, self.y.expand(len(self.noise), -1)[..., None])[..., 0]
+        D = self.noise_weights @ (self.x - xhat).square().sum(2)
+        return kl_to_standard_normal(mu, log_sigma), D, -(self.noise_weights @ log_cls)
+
+    def terms(self, theta):
+        """R, D, C in nats per example: they do not depend on p, so that D = ∂G/∂λ and C = ∂G/∂γ at once."""
+        return tuple(self.weights.dot(term) for term in self.per_example(theta))
+
+    def __call__(self, theta, p):
+        R, D, C = self.terms(theta)
+        return R + p[0] * D + p[1] * C + 0.5 * self.ridge * theta.dot(theta)
+
+
+@torch.no_grad()
+def free_energy_gap(objective, theta, p, *, grid=None, log_z=None):
+    """KL(e_θ(·|x_n) ‖ e*(·|x_n)) = G_n + log Z_n of every image, (N,), without the ridge.
+
+    Parameters
+    ----------
+    objective : AmortisedObjective
+    grid : Grid on which log Z is computed (d up to about 3); its resolution is checked
+    log_z : (N,) in place of the grid, for example from `annealed_importance_sampling`
+
+    With noise that is not a quadrature rule G_n has an error of order 1/√S, and may come out below −log Z_n by as much.
+    With log_z from forward annealing, a lower bound on average, the gap is too small by the error of log_z.
+
+    Raises
+    ------
+    ValueError : neither or both of grid and log_z;  GridTooCoarse : the grid does not resolve the posteriors
+    """
+    check_controls(p, theta)
+    if (grid is None) == (log_z is None):
+        raise ValueError("give exactly one of grid and log_z")
+    R, D, C = objective.per_example(theta)
+    if log_z is None:
+        _, decoder, classifier = objective.unflatten(theta)
+        ld = log_d(objective.x, torch.func.functional_call(objective.decoder, decoder, (grid.nodes,)))
+        lc = log_c(objective.y, torch.func.functional_call(objective.classifier, classifier, (grid.nodes,)))
+        log_z = log_partition(grid.log_weights, ld, lc, p)
+        check_resolution(torch.exp(grid.log_weights + p[0] * ld + p[1] * lc - log_z[:, None]), grid)
+    if log_z.shape != R.shape:
+        raise ValueError(f"log_z must have shape {tuple(R.shape)}, got {tuple(log_z.shape)}")
+    return R + p[0] * D + p[1] * C + log_z
+
+
+class History(NamedTuple):
+    """Averages over each epoch's minibatches while θ moved, each (epochs,); nats per example."""
+
+    rate: torch.Tensor
+    distortion: torch.Tensor
+    classification: torch.Tensor
+
+
+def train(encoder, decoder, classifier, x, y, p, epochs, batch_size, lr, seed, progress=False):
+    """Adam on minibatches of R + λD + γC, one sample of z for each image. Changes the modules; leaves them in eval mode.
+
+    Parameters
+    ----------
+    x : (N, D), y : (N,) on the device of the modules: the whole data set lives there, minibatches are slices of it
+    p : (λ, γ)
+    lr : learning rate, or function (step from 0, number of steps) -> learning rate, for example `fe.schedule`
+    seed : of the order of the minibatches, of z, and of dropout. Two runs with one seed see the same minibatches and the
+        same noise, whatever their λ, γ or initial weights: common random numbers.
+
+    Returns
+    -------
+    History
+
+    Raises
+    ------
+    ValueError : the loss is NaN or infinite (learning rate too high); bad data, batch_size or epochs
+    """
+    check_data(x, y)
+    if epochs < 1 or batch_size < 1:
+        raise ValueError(f"epochs and batch_size must be at least 1, got {epochs}, {batch_size}")
+    lam, gam = float(p[0]), float(p[1])
+    modules = torch.nn.ModuleList([encoder, decoder, classifier]).train()
+    order_generator = torch.Generator().manual_seed(seed)
+    noise_generator = torch.Generator(x.device).manual_seed(seed)
+    steps = epochs * math.ceil(len(x) / batch_size)
+    optimiser = torch.optim.Adam(modules.parameters(), lr=1e-3 if callable(lr) else lr)
+    sums = torch.zeros(epochs, 3, dtype=x.dtype, device=x.device)
+    step = 0
+    # Dropout draws from the global generator: seed it for the run, and give it back as it was
+    with torch.random.fork_rng([x.device] if x.is_cuda else []):
+        torch.manual_seed(seed)
+        for epoch in range(epochs):
+            for index in torch.randperm(len(x), generator=order_generator).to(x.device).split(batch_size):
+                if callable(lr):
+                    optimiser.param_groups[0]["lr"] = lr(step, steps)
+                xb, yb = x[index], y[index]
+                mu, log_sigma = encoder(xb)
+                noise = torch.randn(mu.shape, generator=noise_generator, dtype=mu.dtype, device=mu.device)
+                z = mu + log_sigma.exp() * noise
+                R = kl_to_standard_normal(mu, log_sigma).mean()
+                D = (xb - decoder(z)).square().sum(1).mean()
+                C = torch.nn.functional.cross_entropy(classifier(z), yb)
+                optimiser.zero_grad()
+                (R + lam * D + gam * C).backward()
+                optimiser.step()
+                sums[epoch] += torch.stack([R, D, C]).detach() * (len(index) / len(x))
+                step += 1
+            rate, distortion, classification = sums[epoch].tolist()
+            if not math.isfinite(rate + distortion + classification):
+                modules.eval()
+                raise ValueError(f"the loss became NaN or infinite in epoch {epoch}: R = {rate}, D = {distortion}, "
+                                 f"C = {classification}. The learning rate is likely too high")
+            if progress:
+                print(f"epoch {epoch + 1}/{epochs}  R {rate:.3f}  D {distortion:.3f}  C {classification:.4f}", flush=True)
+    modules.eval()
+    return History(*sums.cpu().unbind(1))
