@@ -1,0 +1,149 @@
+"""Paths against closed forms: smooth ones, a pitchfork, a fold, iso-classification and Remark 8 on digits."""
+
+import math
+
+import pytest
+import torch
+
+import fe
+from fe.process import classification, rate
+
+
+def pitchfork(theta, p):
+    """¼θ⁴ − ½(λ − 1)θ²: minimum 0 up to λ = 1, then ±√(λ − 1)."""
+    return 0.25 * theta.pow(4).sum() - 0.5 * (p[0] - 1) * theta.square().sum() + 0.0 * p[1]
+
+
+def tilted(theta, p):
+    """¼θ⁴ − ½θ² − λθ: the left well ends in a fold at λ = 2/(3√3)."""
+    return (0.25 * theta.pow(4) - 0.5 * theta.square() - p[0] * theta).sum() + 0.0 * p[1]
+
+
+def readers_own(theta, p):
+    """Ten lines that are none of ours: a regression with a smooth penalty; C is the fit of the second half."""
+    X = torch.linspace(-1, 1, 12)[:, None] ** torch.arange(4)
+    y = (3 * X[:, 1]).sin()
+    residual = (X @ theta - y).square()
+    R = 0.5 * (1 + theta.square()).log().sum()
+    return R + p[0] * residual[:6].sum() + p[1] * residual[6:].sum()
+
+
+START = torch.tensor([0.5, 1.0], dtype=torch.float64)
+
+
+def test_quasi_static_is_the_equilibrium_at_every_point():
+    path = fe.follow(readers_own, torch.zeros(4), START, fe.QuasiStatic(torch.tensor([1.0, -0.5])), 1.0)
+    assert path.points[-1].s == pytest.approx(1.0) and not path.jumps
+    torch.testing.assert_close(path.controls[-1], START + torch.tensor([1.0, -0.5]), rtol=0, atol=1e-12)
+    for point in path.points:
+        assert point.gradient_norm <= 1e-10
+        again = fe.minimise(readers_own, point.theta + 0.01, point.p)
+        # ‖∇J‖ ≤ 1e-10 on both sides; the smallest curvature of this problem is above 1e-2
+        torch.testing.assert_close(again.theta, point.theta, rtol=0, atol=1e-7)
+
+
+def test_readers_own_objective_keeps_c():
+    path = fe.follow(readers_own, torch.zeros(4), START, fe.Conserve(classification), 2.0)
+    c = torch.tensor(path["classification"])
+    assert (c - c[0]).abs().max() <= 1e-10 * c[0] and len(path.points) > 15
+    assert all(b < a for a, b in zip(path["distortion"], path["distortion"][1:]))  # Ḋ < 0 < Ṙ (Remark 10)
+    assert all(b > a for a, b in zip(path["rate"], path["rate"][1:]))
+
+
+def test_conserving_something_else_entirely():
+    """Any function of (θ, p): here ‖θ‖², held by moving γ."""
+    path = fe.follow(readers_own, torch.zeros(4), START, fe.Conserve(lambda J, th, p: th.dot(th)), 0.5)
+    norms = torch.stack([t.dot(t) for t in path["theta"]])
+    torch.testing.assert_close(norms, norms[:1].expand_as(norms), rtol=1e-9, atol=0)
+
+
+def test_pitchfork_is_found_and_crossed():
+    path = fe.follow(pitchfork, torch.zeros(1), START, fe.QuasiStatic(torch.tensor([1.0, 0.0])), 1.0)
+    (jump,) = path.jumps
+    assert 0.5 - 1e-5 < jump.before.s < 0.5 + 1e-9  # λ* = 1 to ten times min_step, from below
+    assert abs(jump.before.curvature) < 1e-4 and jump.overlap < 1e-9
+    end = path.points[-1]
+    assert abs(abs(float(end.theta)) - math.sqrt(0.5)) < 1e-9 and end.curvature > 0
+
+
+def test_fold_is_found_and_crossed():
+    start = torch.tensor([0.1, 1.0])
+    path = fe.follow(tilted, torch.tensor([-1.0]), start, fe.QuasiStatic(torch.tensor([1.0, 0.0])), 0.5)
+    (jump,) = path.jumps
+    fold = 2 / (3 * math.sqrt(3)) - 0.1
+    assert fold - 1e-4 < jump.before.s < fold + 1e-9
+    assert jump.overlap > 0.99  # b pushes along the null direction
+    # beyond the fold the only minimum is the root of θ³ − θ = λ on the right
+    theta, lam = float(jump.after.theta), float(jump.after.p[0])
+    assert theta > 1 and abs(theta**3 - theta - lam) < 1e-9
+
+
+def test_starting_on_the_saddle_moves_to_the_stable_branch():
+    path = fe.follow(pitchfork, torch.zeros(1), torch.tensor([1.5, 1.0]), fe.QuasiStatic(torch.tensor([1.0, 0.0])), 0.2)
+    assert not path.jumps
+    for point in path.points:
+        assert abs(abs(float(point.theta)) - math.sqrt(float(point.p[0]) - 1)) < 1e-9
+
+
+@pytest.fixture(scope="module")
+def small():
+    x, y = fe.digits(120, classes=(0, 1, 2, 3))
+    x = x[:, x.var(0).argsort(descending=True)[:8]].contiguous()
+    return fe.TopographicMap(x, y, 4, grid=9, features=3, ridge=1e-3)
+
+
+def test_iso_classification_on_digits(small):
+    J = small
+    path = fe.follow(J, J.initial(), torch.tensor([0.25, 4.0]), fe.Conserve(classification), 1.75, preconditioner=J.preconditioner)
+    c = torch.tensor(path["classification"])
+    assert (c / c[0] - 1).abs().max() < 1e-8
+    assert all(point.curvature > -1e-9 and point.gradient_norm <= 1e-10 for point in path.points)
+    for point in path.points:
+        assert torch.linalg.eigvalsh(point.hess).max() <= 1e-12
+    assert path.jumps  # this map has one, near λ = 1.94
+    for jump in path.jumps:
+        assert abs(jump.before.curvature) < 1e-5 and jump.after.curvature > 5e-4  # rank lost before, regained after
+        assert abs(jump.after.classification / c[0] - 1) < 1e-8  # C restored
+
+
+def test_remark_8_on_digits(small):
+    J, beta = small, 20.0
+    process = fe.Conserve(lambda J, th, p: classification(J, th, p) + rate(J, th, p) / beta)
+    path = fe.follow(J, J.initial(), torch.tensor([1.0, 4.0]), process, 0.3, preconditioner=J.preconditioner)
+    held = torch.tensor(path["classification"]) + torch.tensor(path["rate"]) / beta
+    assert (held / held[0] - 1).abs().max() < 1e-9
+    assert max(path["classification"]) - min(path["classification"]) > 1e-4  # C alone does move
+
+
+def test_drift_without_the_corrector_is_first_order(small):
+    """Euler steps of (17) leave the surface at first order in the step: halving it halves the error of C."""
+    J, p0, length = small, torch.tensor([1.0, 4.0]), 0.2
+    start = fe.minimise(J, J.initial(), p0, preconditioner=J.preconditioner)
+    process, drifts = fe.Conserve(classification), []
+    for n in (8, 16):
+        theta, p = start.theta, p0
+        for _ in range(n):
+            r = fe.linear_response(J, theta, p, preconditioner=J.preconditioner(theta, p), gradient_tol=1e9, stability=False)
+            v = process.velocity(p, r.hess[1])
+            theta, p = theta + length / n * r.theta_p @ v, p + length / n * v
+        drifts.append(float(fe.functionals(J, theta, p).classification - fe.functionals(J, start.theta, p0).classification))
+    assert 1.6 < drifts[0] / drifts[1] < 2.5
+
+
+@pytest.mark.parametrize(
+    "process, length, words",
+    [
+        (fe.QuasiStatic(torch.tensor([-1.0, 0.0])), 1.0, "negative multipliers"),
+        (fe.QuasiStatic(torch.tensor([1.0, 0.0])), -1.0, "length"),
+        (fe.Conserve(classification, along=(1.0,)), 1.0, "entries of p"),
+        (fe.Conserve(lambda J, th, p: p[0] * 1.0), 1.0, "does not respond"),
+    ],
+)
+def test_bad_processes(process, length, words):
+    with pytest.raises(ValueError, match=words):
+        fe.follow(readers_own, torch.zeros(4), START, process, length)
+
+
+def test_running_out_of_points_says_so():
+    with pytest.raises(fe.NotConverged, match="3 points"):
+        fe.follow(readers_own, torch.zeros(4), START, fe.QuasiStatic(torch.tensor([1.0, 0.0])), 1.0, max_points=3)
