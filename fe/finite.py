@@ -77,7 +77,10 @@ def conditional_entropy(p_x, encoder):
 
 
 def expected(p_x, encoder, energy):
-    """Σ_x p(x) Σ_z e(z|x) energy(x, z): D for energy = −log d(x|z), C for −log c(y_x|z) (eq. 1, 4). Shapes (X,), (X, Z), (X, Z)."""
+    """Σ_x p(x) Σ_z e(z|x) energy(x, z): D for energy = −log d(x|z), C for −log c(y_x|z) (eq. 1, 4).
+
+    Shapes: p_x (X,), encoder and energy (X, Z).
+    """
     p_x, e, energy = _distribution("p_x", p_x), _distribution("encoder", encoder, 2), _array("energy", energy, 2)
     _same_x(p_x, "encoder", e)
     if e.shape != energy.shape:
@@ -115,9 +118,9 @@ def blahut_arimoto(p_x, energy, *, m0=None, tol=1e-12, max_iterations=100_000):
     so `gap` bounds the distance to the minimum (Csiszár's bound), whatever m is. The iteration stops when gap ≤ tol.
 
     One departure from the textbook: the update is m ← m c^s / Σ m c^s, and s doubles while that does not overshoot. As
-    ∂G/∂m = −c, a step from m to m' has not passed the minimum along its line if Σ_z (m'(z) − m(z)) c'(z) ≥ 0, and then G has
-    not increased, by convexity; otherwise the step is taken back and s falls by 8, at the least to s = 1, which is the textbook's
-    and always safe. Small slopes and codes that fall out of use take tens of iterations instead of tens of thousands.
+    ∂G/∂m = −c, a step from m to m' has not passed the minimum along its line if Σ_z (m'(z) − m(z)) c'(z) ≥ 0, and then G
+    has not increased, by convexity. Otherwise the step is taken back and s divided by 8, at the least to s = 1, which is the
+    textbook's step and always safe. Small slopes, and codes that fall out of use, take tens of iterations instead of 10⁵.
 
     Parameters
     ----------
@@ -230,11 +233,12 @@ class TabularModel:
             raise ValueError(f"n_codes and n_classes must be at least 1, got {n_codes} and {n_classes}")
         if self.y.dtype != torch.int64 or self.y.shape != self.p_x.shape:
             raise ValueError(f"y must be {len(self.p_x)} int64 labels, got {self.y.dtype} of shape {tuple(self.y.shape)}")
-        if self.y.min() < 0 or self.y.max() >= n_classes:
-            raise ValueError(f"y runs from {self.y.min()} to {self.y.max()}, n_classes = {n_classes} allows 0 … {n_classes - 1}")
+        low, high = int(self.y.min()), int(self.y.max())
+        if low < 0 or high >= n_classes:
+            raise ValueError(f"y runs from {low} to {high}, but n_classes = {n_classes} allows 0 … {n_classes - 1}")
         if not (math.isfinite(ridge) and ridge >= 0):
             raise ValueError(f"ridge must be a finite number ≥ 0, got {ridge}")
-        self.distortion = None if distortion is None else _array("distortion", distortion, 2)
+        self.distortion = None if distortion is None else _array("distortion", distortion, 2).to(self.p_x.device)
         if distortion is not None and self.distortion.shape != (len(self.p_x), n_codes):
             raise ValueError(f"distortion must be (X, Z) = {(len(self.p_x), n_codes)}, got {tuple(self.distortion.shape)}")
         self.n_codes, self.n_classes, self.ridge = n_codes, n_classes, float(ridge)

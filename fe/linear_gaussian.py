@@ -225,14 +225,15 @@ class LinearGaussian:
         at_zero = torch.zeros(2, dtype=self.cov.dtype, device=self.cov.device)
         at_zero[1 - vary] = held
         already = self.active(at_zero)  # checks the sign too
-        xx, yy, xy = self.cov[: self.dim_x, : self.dim_x], self.cov[self.dim_x :, self.dim_x :], self.cov[: self.dim_x, self.dim_x :]
+        n = self.dim_x
+        xx, yy, xy = self.cov[:n, :n], self.cov[n:, n:], self.cov[:n, n:]
         if vary == 1:
             xx, yy, xy = yy, xx, xy.T
         block = torch.eye(len(yy), dtype=yy.dtype, device=yy.device) - 2 * held * yy
         if torch.linalg.eigvalsh(block).abs().min() <= 1e-12 * max(1.0, 2 * held * yy.abs().max().item()):
             raise ValueError(f"the held control {held} is a threshold by itself (an eigenvalue is 1 already); move it")
         mu = torch.linalg.eigvalsh(xx + 2 * held * xy @ torch.linalg.solve(block, xy.T))
-        positive = mu[mu > 1e-14 * mu.abs().max()].flip(0)
+        positive = mu[mu > 1e-13 * mu.abs().max()].flip(0)
         return 1 / (2 * positive[: self.k - already])
 
     def null_directions(self, p):

@@ -48,7 +48,7 @@ fixed = LinearGaussian(covariance(1, 6), 4, 3), vector(0.9, 1.4)
 
 @pytest.mark.parametrize("lam, gam", [(0.8, 1.7), (0.0, 1.7), (0.8, 0.0)])
 def test_J_is_minus_log_Z(lam, gam):
-    """J against the textbook integral: u ~ N(0, I + AAᵀ) gives −log Z = ½ log det(I + AAᵀ) + ½ uᵀ(I + AAᵀ)⁻¹u, averaged over data."""
+    """J against −log Z = ½ log det(I + AAᵀ) + ½ uᵀ(I + AAᵀ)⁻¹u (d × d, one x at a time), averaged over data."""
     xy = torch.randn(20, 5, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     model, scale = LinearGaussian(xy.T @ xy / 20, 3, 2), vector(*[2 * lam] * 3, *[2 * gam] * 2).sqrt()
     theta = model.initial(0, scale=1.0)
@@ -59,7 +59,7 @@ def test_J_is_minus_log_Z(lam, gam):
 
 
 def test_J_is_the_integral_over_z():
-    """k = 1: quadrature of m(z) exp(−λ(x − wz)² − γ(y − vz)²) on a uniform grid, exact to round-off for a Gaussian integrand."""
+    """k = 1: quadrature of m(z) exp(−λ(x − wz)² − γ(y − vz)²); a uniform grid is exact to round-off for a Gaussian."""
     x, y, lam, gam, w, v = 0.7, -1.2, 0.8, 1.7, 0.9, -0.4
     z = torch.linspace(-12, 12, 4001, dtype=torch.float64)
     integrand = (-0.5 * z**2 - lam * (x - w * z) ** 2 - gam * (y - v * z) ** 2).exp() / math.sqrt(2 * math.pi)
@@ -252,7 +252,7 @@ def test_thresholds(seed, dx, dy, k, held, vary_lam):
 
 @pytest.mark.parametrize("gam", [0.0, 0.3, 2.0])
 def test_rank_is_lost_exactly_at_the_threshold(gam):
-    """Fig. 1's surface has corners: on either side of λ* A has full rank but for rotations; at λ* it has more null directions."""
+    """On either side of λ* A has full rank but for rotations; at λ* every idle column adds a null direction."""
     model = LinearGaussian(covariance(5, 5), 3, 4)
     lam = model.thresholds(gam=gam)[0].item()
     assert (model.eigenvalues(vector(lam, gam)) - 1).abs().min() < 1e-13
