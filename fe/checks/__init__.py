@@ -1,0 +1,1 @@
+"""Checks of the exercises: they test properties, and say what a failure points to."""
