@@ -1,0 +1,86 @@
+"""The two commands of this project, on a machine with Python 3.11 or newer and nothing else.
+
+    python3 run.py book            build the book from the stored, verified outputs
+    python3 run.py book --fresh    build it from a new execution of every notebook
+    python3 run.py test            unit tests, every notebook executed and compared, the build, the pages in a browser
+
+Each makes `.venv` in this folder on its first run and installs the locked requirements there.
+"""
+
+import hashlib
+import os
+import pathlib
+import subprocess
+import sys
+import time
+import venv
+
+ROOT = pathlib.Path(__file__).resolve().parent
+VENV = ROOT / ".venv"
+BIN = VENV / ("Scripts" if os.name == "nt" else "bin")
+LOCK = ROOT / "requirements.lock"
+
+
+def run(*command, **environment):
+    """Run a tool of the virtual environment; its exit code."""
+    one_thread = {name: "1" for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
+    path = f"{BIN}{os.pathsep}{os.environ.get('PATH', '')}"
+    env = os.environ | one_thread | {"PATH": path, "VIRTUAL_ENV": str(VENV), "PYDEVD_DISABLE_FILE_VALIDATION": "1"} | environment
+    print("\n$", *command, flush=True)
+    began = time.time()
+    code = subprocess.call([str(BIN / command[0]), *command[1:]], cwd=ROOT, env=env)
+    print(f"[{command[0]}: exit {code}, {time.time() - began:.0f} s]", flush=True)
+    return code
+
+
+def install():
+    stamp = VENV / "installed"
+    want = hashlib.sha256(LOCK.read_bytes() + (ROOT / "pyproject.toml").read_bytes()).hexdigest()
+    if stamp.exists() and stamp.read_text() == want:
+        return
+    print(f"Setting up {VENV} (torch and its libraries are about 5 GB; once).", flush=True)
+    venv.create(VENV, with_pip=True, clear=True)
+    for step in (["-r", str(LOCK)], ["--no-deps", "-e", "."]):
+        if run("python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *step):
+            sys.exit("installation failed; the lines above say why. Run the command again to go on.")
+    stamp.write_text(want)
+
+
+def build(fresh=False):
+    command = ["jupyter-book", "build", ".", "-W", "--keep-going", "--all"]
+    if fresh:
+        config = ROOT / "_build" / "fresh_config.yml"
+        config.parent.mkdir(exist_ok=True)
+        settings = "  execute_notebooks: force\n  timeout: 600\n  raise_on_error: true"
+        config.write_text((ROOT / "_config.yml").read_text().replace('  execute_notebooks: "off"', settings))
+        command += ["--config", str(config)]
+    code = run(*command)
+    if not code:
+        print(f"\nThe book is built. Open {ROOT / '_build' / 'html' / 'index.html'}\nor serve it: python3 -m http.server -d _build/html")
+    return code
+
+
+def test():
+    workers = str(min(os.cpu_count() or 2, 4))
+    xdist = ["-n", workers, "-p", "no:cacheprovider", "-q"]
+    codes = [
+        run("python", "-m", "pytest", "tests", "--ignore=tests/browser", "--doctest-modules", "fe", *xdist, "--dist", "worksteal", "--durations=5"),
+        run("python", "-m", "pytest", "book", "--nbval", "--nbval-current-env", "--nbval-cell-timeout=600", *xdist, "--dist", "loadscope"),
+        build(),
+    ]
+    codes.append(run("python", "-m", "pytest", "tests/browser", *xdist, "--dist", "load"))
+    print("\nall stages passed" if not any(codes) else f"\nFAILED: exit codes of units, notebooks, build, browser: {codes}")
+    return int(any(codes))
+
+
+def main(arguments):
+    if sys.version_info < (3, 11):
+        sys.exit(f"Python 3.11 or newer is needed, this is {sys.version.split()[0]}")
+    if arguments not in (["book"], ["book", "--fresh"], ["test"]):
+        sys.exit(__doc__)
+    install()
+    return test() if arguments == ["test"] else build("--fresh" in arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
