@@ -151,7 +151,10 @@ def train(encoder, decoder, classifier, x, y, p, epochs, batch_size, lr, seed, p
     if epochs < 1 or batch_size < 1:
         raise ValueError(f"epochs and batch_size must be at least 1, got {epochs}, {batch_size}")
     lam, gam = float(p[0]), float(p[1])
-    modules = torch.nn.ModuleList([encoder, decoder, classifier]).train()
+    modules = torch.nn.ModuleList([encoder, decoder, classifier]).eval()
+    with torch.no_grad():
+        check_outputs(decoder, classifier, encoder(x[:2])[0], x, y)
+    modules.train()
     order_generator = torch.Generator().manual_seed(seed)
     noise_generator = torch.Generator(x.device).manual_seed(seed)
     steps = epochs * math.ceil(len(x) / batch_size)

@@ -171,6 +171,8 @@ def test_training_minimises_the_objective_it_reports():
     noise = randn(1, 50, 3, seed=4)
     G = amortised.AmortisedObjective(*modules, x[order], y[order], noise)
     torch.testing.assert_close(torch.cat(history), torch.stack(G.terms(G.theta0)).detach(), rtol=1e-12, atol=1e-12)
+    uneven = amortised.train(*modules, x, y, P, 1, 20, lambda step, steps: 0.0, seed=4)  # batches of 20, 20 and 10
+    torch.testing.assert_close(uneven.rate, history.rate, rtol=1e-12, atol=1e-12)  # each image counts once
 
 
 @pytest.mark.parametrize("dropout", [0.0, 0.1])
@@ -222,6 +224,8 @@ def test_bad_input(capsys):
         amortised.free_energy_gap(G, G.theta0, 100 * P, grid=gibbs.uniform_grid(9, 2))
     with pytest.raises(ValueError, match="epochs and batch_size"):
         amortised.train(e, d, c, x, y, P, 0, 2, 1e-3, 0)
+    with pytest.raises(ValueError, match="labels run"):
+        amortised.train(e, d, c, x, y + 3, P, 1, 2, 1e-3, 0)
     with pytest.raises(ValueError, match="learning rate"):
         amortised.train(*[m.double() for m in networks_for(5, norm=None)], x, y, P, 20, 2, 1e6, 0)
     amortised.train(e, d, c, x, y, P, 1, 2, 1e-3, 0, progress=True)

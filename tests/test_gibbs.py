@@ -81,6 +81,12 @@ def test_grids_integrate_the_moments_of_the_standard_normal(grid):
     torch.testing.assert_close(got, torch.tensor([1.0, 0, 1, 3, 3], dtype=F64), rtol=0, atol=1e-10)
 
 
+def test_the_ends_of_the_trapezoidal_rule_count_half():
+    weights = torch.tensor([0.5 * math.exp(-0.5), 1.0, 0.5 * math.exp(-0.5)], dtype=F64)
+    got = gibbs.uniform_grid(3, 1, 1.0).log_weights.exp()
+    torch.testing.assert_close(got, weights / weights.sum(), rtol=0, atol=1e-15)
+
+
 @pytest.mark.parametrize("d, grid", [
     (1, gibbs.gauss_hermite(100, 1)), (1, gibbs.uniform_grid(121, 1, 9.0)),
     (2, gibbs.gauss_hermite(100, 2)), (2, gibbs.uniform_grid(121, 2, 9.0)),
