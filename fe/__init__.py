@@ -1,15 +1,25 @@
-"""fe: the free-energy view of representation learning, exact where it can be. One concept a file; see the API pages."""
+"""fe: the free-energy view of representation learning, exact where it can be. One concept a file."""
 
+from .amortised import AmortisedObjective, free_energy_gap, train
 from .data import digits
 from .equilibrium import Equilibrium, minimise, schedule
 from .errors import NegativeCurvature, NotAtEquilibrium, NotConverged, SingularHessian
+from .finite import TabularModel, blahut_arimoto, rate_distortion_curve
+from .gibbs import GibbsObjective, GridTooCoarse, gauss_hermite, gibbs_posterior, log_partition, uniform_grid
+from .linear_gaussian import LinearGaussian
+from .networks import Classifier, Decoder, Encoder
 from .objective import Functionals, Ridge, flatten, functionals
 from .process import Conserve, Path, QuasiStatic, follow
 from .response import Response, conjugate_gradient, dense_response, linear_response, smallest_eigenpair
+from .sampling import TooFewSamples, annealed_importance_sampling, importance_sampling, reverse_annealed
 from .topographic import TopographicMap
 
 __all__ = [
-    "Conserve", "Equilibrium", "Functionals", "NegativeCurvature", "NotAtEquilibrium", "NotConverged", "Path",
-    "QuasiStatic", "Response", "Ridge", "SingularHessian", "TopographicMap", "conjugate_gradient", "dense_response",
-    "digits", "flatten", "follow", "functionals", "linear_response", "minimise", "schedule", "smallest_eigenpair",
+    "AmortisedObjective", "Classifier", "Conserve", "Decoder", "Encoder", "Equilibrium", "Functionals", "GibbsObjective",
+    "GridTooCoarse", "LinearGaussian", "NegativeCurvature", "NotAtEquilibrium", "NotConverged", "Path", "QuasiStatic",
+    "Response", "Ridge", "SingularHessian", "TabularModel", "TooFewSamples", "TopographicMap",
+    "annealed_importance_sampling", "blahut_arimoto", "conjugate_gradient", "dense_response", "digits", "flatten", "follow",
+    "free_energy_gap", "functionals", "gauss_hermite", "gibbs_posterior", "importance_sampling", "linear_response",
+    "log_partition", "minimise", "rate_distortion_curve", "reverse_annealed", "schedule", "smallest_eigenpair", "train",
+    "uniform_grid",
 ]

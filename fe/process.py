@@ -4,11 +4,11 @@
 that one component of ṗ is given and another follows (iso-classification, eq. 19–20; Remark 8). Either is read off the
 linear response at the current point; `follow` does the rest:
 
-    predict    p + h ṗ,  θ + h Σ_q θ_q ṗ_q
-    correct    Newton on ∇_θJ = 0 and on the conserved quantity together (a bordered system, solved with A⁻¹ only)
-    control    the step, by how hard the correction was
-    watch      the smallest eigenvalue of A; where it reaches zero the branch ends: locate the point, leave along the
-               null direction, minimise onto the stable branch, restore the conserved value, record the jump, go on
+* predict: p + h ṗ, θ + h Σ_q θ_q ṗ_q;
+* correct: Newton on ∇_θJ = 0 and on the conserved quantity together (a bordered system, solved with A⁻¹ only);
+* control the step, by how hard the correction was;
+* watch the smallest eigenvalue of A. Where it reaches zero the branch ends: locate the point, leave along the null
+  direction, minimise onto the stable branch, restore the conserved value, record the jump, go on.
 """
 
 import math

@@ -95,7 +95,8 @@ def main(arguments=None):
     run, scales = RUNS[chosen.run]
     name = chosen.run.replace("-", "_") + ("" if chosen.scale == "paper" else f"_{chosen.scale}")
     target = File(chosen.out) / f"{name}.json"
-    save_json(target, {"what": "running"}) if not target.exists() else None  # an unwritable folder shows now, not after the run
+    save_json(target.with_suffix(".probe"), {})  # an unwritable folder or a full disk shows now, not after the run
+    target.with_suffix(".probe").unlink()
     record = run(seed=chosen.seed, **scales[chosen.scale])
     save_json(target, record)
     print(f"wrote {target}: {len(record['points'])} points, {len(record['jumps'])} jumps, {record['provenance']['seconds']} s")

@@ -1,0 +1,52 @@
+"""Serve the built book on this machine and open its pages as a reader would."""
+
+import contextlib
+import functools
+import http.server
+import pathlib
+import threading
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+HTML = ROOT / "_build" / "html"
+ARGUMENTS = [
+    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync",
+]
+VIEWS = {"light": (1440, 900, "light"), "dark": (1440, 900, "dark"), "phone": (360, 740, "light")}
+
+
+def pages():
+    return sorted(f"book/{path.name}" for path in (HTML / "book").glob("*.html"))
+
+
+class Quiet(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *arguments):
+        pass
+
+
+@contextlib.contextmanager
+def served(folder):
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=str(folder)))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+    finally:
+        server.shutdown()
+
+
+def open_page(browser, url, view, on_page=None):
+    """A page in one view, loaded and with its mathematics typeset. Returns (page, context)."""
+    width, height, scheme = VIEWS[view]
+    context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=scheme)
+    context.add_init_script(f"localStorage.setItem('mode', '{scheme}'); localStorage.setItem('theme', '{scheme}')")
+    page = context.new_page()
+    if on_page:
+        on_page(page)
+    page.goto(url, wait_until="load")
+    page.wait_for_function(
+        "() => !document.querySelector('.math') || (window.MathJax && MathJax.startup && MathJax.startup.promise "
+        "&& document.querySelector('mjx-container'))", timeout=60_000,
+    )
+    page.evaluate("() => window.MathJax && MathJax.startup ? MathJax.startup.promise.then(() => true) : true")
+    page.wait_for_load_state("networkidle")
+    return page, context

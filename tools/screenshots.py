@@ -1,0 +1,25 @@
+"""Screenshots of every page of the built book: python tools/screenshots.py FOLDER [page …]. Light, dark and phone width."""
+
+import pathlib
+import sys
+
+from playwright.sync_api import sync_playwright
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "tests" / "browser"))
+from serving import ARGUMENTS, HTML, VIEWS, open_page, pages, served
+
+
+def main(folder, wanted):
+    folder = pathlib.Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    with served(HTML) as address, sync_playwright() as p:
+        browser = p.chromium.launch(executable_path="/usr/bin/chromium", args=ARGUMENTS)
+        for page_name in wanted or pages():
+            for view in VIEWS:
+                page, context = open_page(browser, f"{address}/{page_name}", view)
+                page.screenshot(path=folder / f"{pathlib.Path(page_name).stem}-{view}.png", full_page=True)
+                context.close()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], sys.argv[2:])
