@@ -1,10 +1,10 @@
-"""The amortised encoder e_θ(z|x) = N(μ(x), diag σ²(x)): what the paper's experiments train.
+"""The amortised encoder, a Gaussian N(μ(x), diag σ²(x)): what the paper's experiments train.
 
 It sees the image and not the label, and it is a Gaussian; the Gibbs encoder e* of eq. (9) is bound by neither. Hence
 
-    G(θ, p) = R + λD + γC ≥ J(θ, p),        G − J = E KL(e_θ(·|x) ‖ e*(·|x)),
+    G(θ, p) = R + λD + γC ≥ J(θ, p),        G − J = E KL(e_θ ‖ e*) over the data,
 
-with equality only if e_θ is e*. With z = μ + σε and the noise ε held fixed (common random numbers), G is a deterministic
+with equality only if the two agree. With z = μ + σε and the noise ε held fixed (common random numbers), G is a deterministic
 function of θ, so that linear response and everything else in fe applies to it as to J.
 """
 
@@ -90,7 +90,7 @@ class AmortisedObjective:
 
 @torch.no_grad()
 def free_energy_gap(objective, theta, p, *, grid=None, log_z=None):
-    """KL(e_θ(·|x_n) ‖ e*(·|x_n)) = G_n + log Z_n of every image, (N,), without the ridge.
+    """KL(e_θ ‖ e*) = G_n + log Z_n of every image, (N,), without the ridge.
 
     Parameters
     ----------
