@@ -64,7 +64,7 @@ def minimise(J, theta, p, *, tol=1e-10, preconditioner=None, max_iterations=5000
         theta, local, steps = _newton(J, theta, p, tol, make)
         spent += calls + steps
         try:
-            mu, u = check_stability(local, make(theta, p), scale=1.0, start=noise)
+            mu, u = check_stability(local, make(theta, p), start=noise)
         except NegativeCurvature as saddle:
             theta = _leave(J, theta, p, saddle)
             continue

@@ -295,17 +295,18 @@ def linear_response(J, theta, p, *, preconditioner=None, rtol=1e-8, gradient_tol
     return Response(X, hess, local.dp, maxwell, mu, report)
 
 
-def check_stability(local, preconditioner=None, scale=1.0, start=None, **options):
+def check_stability(local, preconditioner=None, scale=0.0, start=None, **options):
     """(μ, u): the smallest eigenpair of A; raises `NegativeCurvature` if μ is below zero by more than rounding.
 
     On a symmetry orbit (rotations of z) A has null directions, and away from the exact minimum their curvature is of the
-    order of ‖∇J‖/‖θ‖ with either sign: that much is tolerated.
+    order of ‖∇J‖/‖θ‖ with either sign: that much is tolerated, and 1e-10 of the scale of A for rounding.
     """
     if start is None:
         noise = torch.Generator().manual_seed(0)
         start = torch.randn(len(local.theta), 2, generator=noise, dtype=torch.float64)[:, : len(local.theta)]
         start = start.to(local.theta)
-    slack = 1e-10 * max(scale, 1e-300) + 10 * float(local.gradient.norm()) / max(float(local.theta.detach().norm()), 1.0)
+    scale = max(scale, float(local.hvp(start).norm() / start.norm()))  # of the order of ‖A‖
+    slack = 1e-10 * scale + 10 * float(local.gradient.norm()) / max(float(local.theta.detach().norm()), 1.0)
     options = {"max_iterations": 100, "atol": slack / 10} | options
     mu, u, _ = smallest_eigenpair(local.hvp, start, preconditioner=preconditioner, **options)
     if mu < -slack:
