@@ -1,0 +1,109 @@
+"""The project's own files: requirements against the lock, one API page a module, the commands, the set-up cell's tool."""
+
+import ast
+import json
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+
+import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+from packaging.version import Version
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+MODULES = sorted(path.stem for path in (ROOT / "fe").glob("*.py") if path.stem != "__init__")
+
+
+def requirements(name):
+    lines = (line.split("#")[0].strip() for line in (ROOT / name).read_text().splitlines())
+    return [Requirement(line) for line in lines if line]
+
+
+def test_the_lock_is_exact_and_holds_every_requirement():
+    locked = {}
+    for r in requirements("requirements.lock"):
+        (spec,) = r.specifier
+        assert spec.operator == "==" and r.url is None and not Version(spec.version).local, f"{r}: not a plain exact version"
+        locked[canonicalize_name(r.name)] = Version(spec.version)
+    for r in requirements("requirements.txt"):
+        assert r.specifier.contains(locked[canonicalize_name(r.name)]), f"{r} is not met by the lock"
+
+
+def test_requirements_leave_colabs_own_packages_alone():
+    """A pin or an upper bound on what Colab brings would replace gigabytes there, or break its other packages."""
+    bounds = {r.name: {s.operator for s in r.specifier} for r in requirements("requirements.txt")}
+    for name in ("torch", "torchvision", "numpy", "matplotlib", "scipy", "scikit-learn", "ipywidgets"):
+        assert bounds[name] <= {">="}, f"{name}: lower bounds only"
+
+
+def test_every_module_has_a_page_in_the_contents():
+    toc = json.dumps(yaml.safe_load((ROOT / "_toc.yml").read_text()))
+    front = (ROOT / "book" / "api.md").read_text()
+    for name in MODULES:
+        page = ROOT / "book" / "api" / f"{name}.md"
+        assert page.exists() and f"automodule:: fe.{name}" in page.read_text(), f"no API page of fe.{name}"
+        assert f'"book/api/{name}"' in toc and f"api/{name}.md" in front, f"fe.{name} is missing in _toc.yml or api.md"
+    assert sorted(path.stem for path in (ROOT / "book" / "api").glob("*.md")) == MODULES, "a page of a module that is gone"
+
+
+def test_every_page_is_in_the_contents():
+    text = (ROOT / "_toc.yml").read_text()
+    pages = [path.relative_to(ROOT).with_suffix("") for ext in ("md", "ipynb") for path in (ROOT / "book").rglob(f"*.{ext}")]
+    missing = [str(p) for p in pages if not re.search(rf"(file|root): {re.escape(p.as_posix())}$", text, re.MULTILINE)]
+    assert not [m for m in missing if "checkpoint" not in m]
+
+
+def test_live_figures_are_left_out_of_the_comparison():
+    """Their HTML holds pictures, which differ from machine to machine; nbval would compare them byte by byte."""
+    for path in (ROOT / "book").glob("*.ipynb"):
+        for cell in json.loads(path.read_text())["cells"]:
+            if "fe-live" in json.dumps(cell.get("outputs", [])):
+                assert "nbval-ignore-output" in cell["metadata"].get("tags", []), f"{path.name}: {''.join(cell['source'])[:60]!r}"
+
+
+def test_names_of_live_figures_are_unique_on_a_page():
+    for path in (ROOT / "book").glob("*.ipynb"):
+        names = re.findall(r'class=\\"fe-live\\" id=\\"([^"\\]+)', json.dumps([c.get("outputs") for c in json.loads(path.read_text())["cells"]]).replace('\\\\\\"', '\\"'))
+        assert len(names) == len(set(names)), f"{path.name}: {names}"
+
+
+def test_commands_explain_themselves():
+    result = subprocess.run([sys.executable, ROOT / "run.py"], capture_output=True, text=True)
+    assert result.returncode != 0 and "run.py book" in result.stderr and "run.py test" in result.stderr
+
+
+def test_run_needs_nothing_but_the_standard_library():
+    imports = {a.name for n in ast.walk(ast.parse((ROOT / "run.py").read_text())) if isinstance(n, ast.Import) for a in n.names}
+    assert imports <= set(sys.stdlib_module_names)
+
+
+def test_the_ci_script_is_executable_and_strict():
+    script = ROOT / ".ci" / "run"
+    assert os.access(script, os.X_OK) and "set -euo pipefail" in script.read_text()
+    assert subprocess.run(["bash", "-n", script]).returncode == 0
+
+
+def test_the_set_up_tool_repairs_what_it_checks(tmp_path):
+    """Change the address in a copy: --check must fail and name the notebook, one run must put it right, nothing else moves."""
+    shutil.copytree(ROOT / "tools", tmp_path / "tools")
+    (tmp_path / "book").mkdir()
+    config = (ROOT / "_config.yml").read_text()
+    address = yaml.safe_load(config)["repository"]["url"]
+    (tmp_path / "_config.yml").write_text(config.replace(address, "https://example.org/someone/else"))
+    other = {"cell_type": "code", "metadata": {}, "source": ["1 + 1"], "outputs": [], "execution_count": 2}
+    setup = {"cell_type": "code", "metadata": {"tags": ["setup"]}, "source": ["old"], "outputs": [], "execution_count": 1}
+    path = tmp_path / "book" / "a.ipynb"
+    path.write_text(json.dumps({"cells": [setup, other], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}))
+
+    def tool(*arguments):
+        return subprocess.run([sys.executable, tmp_path / "tools" / "setup_cell.py", *arguments], capture_output=True, text=True)
+
+    assert tool("--check").returncode != 0 and "a.ipynb" in tool("--check").stderr
+    assert tool().returncode == 0 and tool("--check").returncode == 0
+    cells = json.loads(path.read_text())["cells"]
+    written = "".join(cells[0]["source"])
+    assert "https://example.org/someone/else" in written and "--no-deps" in written and cells[1] == other
