@@ -1,0 +1,78 @@
+"""The built book as files: complete, self-contained, and with links to Colab that lead to the notebooks. Needs no browser."""
+
+import json
+import re
+from html.parser import HTMLParser
+
+import pytest
+import yaml
+
+from serving import HTML, ROOT
+
+if not HTML.exists():
+    pytest.skip(f"no built book in {HTML}: run `python3 run.py book`", allow_module_level=True)
+
+
+class Tags(HTMLParser):
+    def __init__(self, text):
+        super().__init__()
+        self.tags = []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append((tag, dict(attributes)))
+
+
+def built():
+    return sorted(path for path in HTML.rglob("*.html") if "_static" not in path.parts)
+
+
+def test_every_page_of_the_contents_is_built():
+    wanted = re.findall(r"(?:file|root): (\S+)", (ROOT / "_toc.yml").read_text())
+    assert len(wanted) > 10 and not [name for name in wanted if not (HTML / f"{name}.html").exists()]
+
+
+@pytest.mark.parametrize("path", built(), ids=lambda path: path.relative_to(HTML).as_posix())
+def test_nothing_is_loaded_from_elsewhere(path):
+    """Links that a reader may click are free to leave the book; what a page loads by itself is not."""
+    tags = Tags(path.read_text()).tags
+    loaded = [a.get("src") for t, a in tags if t in ("script", "img", "iframe", "audio", "video", "source", "embed")]
+    loaded += [a.get("href") for t, a in tags if t == "link" and a.get("rel") not in ("canonical", "next", "prev", "search", "index", "author")]
+    assert not [url for url in loaded if url and re.match(r"(https?:)?//", url)]
+
+
+def test_no_style_sheet_loads_from_elsewhere():
+    for path in HTML.rglob("*.css"):
+        assert not re.search(r"(@import\s+['\"]|url\(\s*['\"]?)(https?:)?//", path.read_text(errors="replace")), path.name
+
+
+def test_colab_opens_the_notebook_itself():
+    """With `path_to_book` set, the links would read book/book/…"""
+    repository = yaml.safe_load((ROOT / "_config.yml").read_text())["repository"]
+    owner_and_name = repository["url"].split("github.com/")[-1]
+    for notebook in (ROOT / "book").glob("*.ipynb"):
+        page = (HTML / "book" / f"{notebook.stem}.html").read_text()
+        assert f"https://colab.research.google.com/github/{owner_and_name}/blob/{repository['branch']}/book/{notebook.name}" in page
+
+
+def test_pages_say_their_language_and_title():
+    for path in built():
+        tags = Tags(path.read_text()).tags
+        if any(a.get("http-equiv", "").lower() == "refresh" for _, a in tags):
+            continue  # the redirect at the root
+        assert any(t == "html" and a.get("lang") for t, a in tags) and any(t == "title" for t, _ in tags), path.name
+
+
+def test_the_pages_show_the_stored_outputs():
+    """Stored text outputs stand on the page word for word: the build executes nothing."""
+    import html
+
+    for notebook in (ROOT / "book").glob("*.ipynb"):
+        page = html.unescape(re.sub(r"<[^>]+>", "", (HTML / "book" / f"{notebook.stem}.html").read_text()))
+        for cell in json.loads(notebook.read_text())["cells"]:
+            if "remove-output" in cell["metadata"].get("tags", []):
+                continue
+            for output in cell.get("outputs", []):
+                if output["output_type"] == "stream":
+                    first = "".join(output["text"]).strip().splitlines()[:1]
+                    assert not first or first[0].strip() in page, f"{notebook.name}: {first} is not on the page: stale build?"
