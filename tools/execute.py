@@ -1,0 +1,48 @@
+"""Execute notebooks in place and store what readers will see: python tools/execute.py [book/NAME.ipynb …], all without names.
+
+Stops at the first error and leaves that notebook as it was. Times and other traces of the machine are not stored, so a second
+run changes only what really changed. One thread, as the tests use.
+"""
+
+import json
+import os
+import pathlib
+import sys
+import time
+
+for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+    os.environ.setdefault(name, "1")
+
+import nbformat
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+
+
+def execute(path, timeout=600):
+    notebook = nbformat.read(path, 4)
+    client = NotebookClient(notebook, timeout=timeout, kernel_name="python3", record_timing=False, resources={"metadata": {"path": path.parent}})
+    began = time.time()
+    try:
+        client.execute()
+    except CellExecutionError as error:
+        raise SystemExit(f"{path.name} was not changed. A cell failed:\n{error}")
+    notebook.metadata = {
+        "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
+        "language_info": {"name": "python"},
+    }
+    for cell in notebook.cells:
+        for output in cell.get("outputs", []):
+            if "metadata" in output:
+                output["metadata"] = {}
+            if output.get("name") == "stderr":
+                print(f"{path.name}, cell {cell.execution_count}: warnings are stored, and the tests refuse them: {output['text'][:200]}")
+    nbformat.validate(notebook)
+    path.write_text(json.dumps(notebook, indent=1, ensure_ascii=False) + "\n")
+    print(f"{path.name}: {time.time() - began:.0f} s, {path.stat().st_size / 1e6:.1f} MB")
+
+
+if __name__ == "__main__":
+    for path in [pathlib.Path(a).resolve() for a in sys.argv[1:]] or sorted((ROOT / "book").glob("*.ipynb")):
+        execute(path)
