@@ -30,7 +30,7 @@ def execute(path, timeout=600):
         raise SystemExit(f"{path.name} was not changed. A cell failed:\n{error}")
     notebook.metadata = {
         "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
-        "language_info": {"name": "python"},
+        "language_info": {"name": "python", "pygments_lexer": "ipython3"},  # the lexer that knows `!pip` in the set-up cell
     }
     for cell in notebook.cells:
         for output in cell.get("outputs", []):
