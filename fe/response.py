@@ -120,6 +120,11 @@ def conjugate_gradient(matvec, B, *, preconditioner=None, rtol=1e-8, max_iterati
         dd, dad = (D * D).sum(0), (D * AD).sum(0)
         if not torch.isfinite(dad).all():
             raise ValueError("a product A v has NaN or infinite entries: J overflows near θ or is not twice differentiable there")
+        # a residual at rounding level has lost its direction: in a singular A it points into the null space by chance
+        spent = active & (rz <= (1e-9) ** 2 * start) & (dad.abs() <= 1e-8 * high * dd)
+        active = active & ~spent
+        if not active.any():
+            break
         curvature = torch.where(active, dad / dd.clamp_min(torch.finfo(B.dtype).tiny), torch.full_like(dad, math.inf))
         worst = int(curvature.argmin())
         low, high = min(low, float(curvature[worst])), max(high, float(curvature[active].max()))
@@ -172,14 +177,19 @@ def smallest_eigenpair(matvec, start, *, preconditioner=None, rtol=1e-3, atol=0.
     M = preconditioner or (lambda v: v)
     X = torch.linalg.qr(start.reshape(len(start), -1)).Q
     m = X.shape[1]
-    AX, step, A_step = matvec(X), None, None
-    for _ in range(max_iterations + 1):
+    AX, step, A_step, fresh = matvec(X), None, None, True
+    for iteration in range(max_iterations + 2):
         values, rotation = torch.linalg.eigh(X.T @ AX)
         X, AX = X @ rotation, AX @ rotation
         residual = AX - X * values
         mu, error = float(values[0]), float(residual[:, 0].norm())
-        if error <= max(rtol * abs(mu), atol):
-            break
+        if error <= max(rtol * abs(mu), atol) or iteration >= max_iterations:
+            if fresh:
+                break
+            # A X was carried along by linear combinations, and rounding with it: no verdict without a true product
+            X = torch.linalg.qr(X).Q
+            AX, step, fresh = matvec(X), None, True
+            continue
         W = M(residual)
         W = W - X @ (X.T @ W)
         W = W / W.norm(dim=0).clamp_min(torch.finfo(W.dtype).tiny)
@@ -196,9 +206,7 @@ def smallest_eigenpair(matvec, start, *, preconditioner=None, rtol=1e-3, atol=0.
         step, A_step = S @ tail, AS @ tail
         size = step.norm(dim=0).clamp_min(torch.finfo(W.dtype).tiny)
         step, A_step = step / size, A_step / size
-        X, AX = S @ coefficients, AS @ coefficients
-        norm = X.norm(dim=0)
-        X, AX = X / norm, AX / norm
+        X, AX, fresh = S @ coefficients, AS @ coefficients, False
     return mu, X[:, 0], error
 
 

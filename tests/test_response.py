@@ -54,6 +54,19 @@ def test_singular_consistent_gives_least_norm():
     torch.testing.assert_close(x, torch.linalg.lstsq(A, b, driver="gelsd").solution, rtol=0, atol=1e-14)
 
 
+@settings(max_examples=30, deadline=None)
+@given(st.integers(3, 20), st.integers(1, 8), st.integers(0, 10_000))
+def test_singular_consistent_problems_stop_at_rounding(n, rank, seed):
+    """A of low rank in a random basis, b in its range up to rounding: the least-norm solution, no false alarm."""
+    g = torch.Generator().manual_seed(seed)
+    root = torch.randn(n, min(rank, n - 1), generator=g)
+    A = root @ root.T
+    x = A @ torch.randn(n, 2, generator=g)
+    got, _ = fe.conjugate_gradient(lambda v: A @ v, A @ x)
+    condition = float(torch.linalg.svdvals(root)[[0, -1]].log().diff().neg().exp()) ** 2
+    torch.testing.assert_close(got, x, rtol=0, atol=1e-7 * condition * float(x.abs().max()))
+
+
 def test_zero_right_hand_side():
     x, report = fe.conjugate_gradient(lambda v: v, torch.zeros(4, 2))
     assert torch.equal(x, torch.zeros(4, 2)) and report.iterations == 0
@@ -203,3 +216,16 @@ def test_an_objective_that_ignores_a_control():
     r = fe.linear_response(J, torch.full((3,), 0.5), P)
     torch.testing.assert_close(r.theta_p, torch.stack([torch.ones(3), torch.zeros(3)], 1))
     assert r.hess.abs().max() < 1e-12
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(3, 30), st.integers(1, 10), st.integers(0, 10_000))
+def test_no_false_alarm_on_semi_definite_matrices(n, rank, seed):
+    """Low rank: the smallest eigenvalue is 0, and rounding must not pass for negative curvature."""
+    root = torch.randn(n, min(rank, n - 1), generator=torch.Generator().manual_seed(seed))
+    A = root @ root.T
+    scale = float(torch.linalg.matrix_norm(A, 2))
+    start = torch.randn(n, 2, generator=torch.Generator().manual_seed(seed + 1))
+    mu, u, _ = fe.smallest_eigenpair(lambda v: A @ v, start, atol=1e-11 * scale, max_iterations=100)
+    assert -1e-14 * scale < mu < 1e-9 * scale  # a Rayleigh quotient of A ⪰ 0, to rounding
+    assert abs(float(u @ A @ u) - mu) < 1e-14 * scale * n
