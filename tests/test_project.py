@@ -67,7 +67,9 @@ def test_live_figures_are_left_out_of_the_comparison():
 
 def test_names_of_live_figures_are_unique_on_a_page():
     for path in (ROOT / "book").glob("*.ipynb"):
-        names = re.findall(r'class=\\"fe-live\\" id=\\"([^"\\]+)', json.dumps([c.get("outputs") for c in json.loads(path.read_text())["cells"]]).replace('\\\\\\"', '\\"'))
+        outputs = json.dumps([c.get("outputs") for c in json.loads(path.read_text())["cells"]])
+        names = re.findall(r'class=\\"fe-live\\" id=\\"([^"\\]+)', outputs)
+        assert len(names) == outputs.count("fe-live\\" id=") > 0, path.name
         assert len(names) == len(set(names)), f"{path.name}: {names}"
 
 
