@@ -54,15 +54,17 @@ def build(fresh=False):
         settings = "  execute_notebooks: force\n  timeout: 600\n  raise_on_error: true"
         config.write_text((ROOT / "_config.yml").read_text().replace('  execute_notebooks: "off"', settings))
         command += ["--config", str(config)]
-    code = run(*command)
+    # a configuration below _build does not find the extension in tools/ by itself
+    code = run(*command, PYTHONPATH=str(ROOT / "tools"))
     if not code:
         print(f"\nThe book is built. Open {ROOT / '_build' / 'html' / 'index.html'}\nor serve it: python3 -m http.server -d _build/html")
     return code
 
 
 def test():
-    workers = str(min(os.cpu_count() or 2, 4))
-    xdist = ["-n", workers, "-p", "no:cacheprovider", "-q"]
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 2
+    workers = str(min(cores, 4))  # a kernel with torch takes up to 1 GB
+    xdist = ["-n", workers, "-p", "no:cacheprovider", "-q", "-rs"]
     codes = [
         run("python", "-m", "pytest", "tests", "--ignore=tests/browser", "--doctest-modules", "fe", *xdist, "--dist", "worksteal", "--durations=5"),
         run("python", "-m", "pytest", "book", "--nbval", "--nbval-current-env", "--nbval-cell-timeout=600", *xdist, "--dist", "loadscope"),

@@ -3,6 +3,8 @@
 import base64
 import html
 import io
+import json
+import re
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -81,6 +83,8 @@ def live(draw, values, label, alt, *, name, format="{:.3g}", start=0, dpi=110):
     from IPython.display import HTML
 
     values = list(values)
+    if not re.fullmatch(r"[A-Za-z][\w-]*", name):
+        raise ValueError(f"name must be letters, digits and hyphens (it becomes an HTML id), got {name!r}")
     if not values or not 0 <= start < len(values):
         raise ValueError(f"live needs at least one value and 0 ≤ start < {len(values)}, got start = {start}")
     texts = [format.format(v) for v in values]
@@ -90,13 +94,14 @@ def live(draw, values, label, alt, *, name, format="{:.3g}", start=0, dpi=110):
         f'<img src="{src}" alt="{words}" style="max-width:100%;background:white;{"" if i == start else "display:none"}">'
         for i, (src, words) in enumerate(zip(frames, shown))
     )
-    options = ",".join(f'"{html.escape(t)}"' for t in texts)
+    options = json.dumps(texts).replace("<", "\\u003c")  # inside a script no HTML entity is read
+    texts = [html.escape(t) for t in texts]
     return HTML(
         f'<div class="fe-live" id="{name}"><label for="{name}-range" style="display:block">{html.escape(label)}: '
         f'<output for="{name}-range" id="{name}-value" aria-live="polite">{texts[start]}</output></label>'
         f'<input type="range" id="{name}-range" min="0" max="{len(values) - 1}" step="1" value="{start}" '
         f'aria-valuetext="{texts[start]}" style="width:min(100%,32em)"><div>{pictures}</div>'
-        f"<script>(function(){{var t=[{options}],r=document.getElementById('{name}-range'),"
+        f"<script>(function(){{var t={options},r=document.getElementById('{name}-range'),"
         f"o=document.getElementById('{name}-value'),f=document.querySelectorAll('#{name} img');"
         "r.addEventListener('input',function(){for(var i=0;i<f.length;i++)f[i].style.display=i==r.value?'':'none';"
         "o.textContent=t[r.value];r.setAttribute('aria-valuetext',t[r.value]);});})();</script></div>"

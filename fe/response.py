@@ -64,6 +64,8 @@ class Local:
 
 
 class CGReport(NamedTuple):
+    """How conjugate gradients ended; `error` is what stopped them, `residual` is computed anew."""
+
     iterations: int
     error: float  # largest estimated relative error of a column in the energy norm √(xᵀAx)
     residual: float  # largest ‖b − A x‖ / ‖b‖, computed anew at the end
@@ -216,7 +218,7 @@ class Response(NamedTuple):
     theta_p: torch.Tensor  # (P, n): columns θ_λ, θ_γ, … (eq. 18)
     hess: torch.Tensor  # (n, n): Hess F; hess[0, 1] = C_λ = D_γ, hess[1, 1] = C_γ, hess[0, 0] = D_λ
     gradient: torch.Tensor  # (n,): F_p = (D, C, …)
-    maxwell: float  # largest |∂_q F_r − ∂_r F_q| with each side computed from its own θ_q
+    maxwell: float  # largest |F_qr − F_rq|, each side from its own θ_q: the solver's error, not the distance from equilibrium
     curvature: float  # smallest eigenvalue of A found (an upper bound on the true one); NaN if not asked for
     cg: CGReport
 
@@ -225,7 +227,8 @@ def hessian_of_free_energy(local, X):
     """Hess F from approximate solutions X of A X = B, with an error of second order in that of X.
 
     XᵀB alone is off by Xᵀ's error to first order. XᵀB + BᵀX − XᵀAX is stationary at X = A⁻¹B, where it equals BᵀA⁻¹B.
-    Returns (hess, maxwell), both in nats per unit of control squared.
+    Returns (hess, maxwell), both in nats per unit of control squared. maxwell is the asymmetry of the first-order form
+    J_pp − XᵀB. It measures what the solver left undone; BᵀA⁻¹B is symmetric at any θ, at equilibrium or not.
     """
     B, J_pp = local.mixed()
     XB = X.T @ B

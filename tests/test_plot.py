@@ -2,6 +2,7 @@
 
 import base64
 import io
+import json
 import re
 from html.parser import HTMLParser
 
@@ -82,6 +83,20 @@ def test_live_quotes_what_it_is_given():
     page = live(label="<b>γ & λ</b>", alt='slope "{value}" < 4')
     assert "<b>γ & λ</b>" in page.words and not page.all("b")
     assert page.all("img")[0]["alt"] == 'slope "1" < 4'
+
+
+def test_live_shows_its_texts_as_written():
+    """The slider writes them from its script, where no HTML entity is read, and a `</script>` would end it."""
+    text = plot.live(line, [1, 2], "slope", "A line of slope {value}", name="a-line", format='</script>"{}" < ½').data
+    (script,) = re.findall(r"<script>(.*?)</script>", text, re.DOTALL)
+    assert json.loads(re.search(r"var t=(\[.*?\]),", script)[1]) == ['</script>"1" < ½', '</script>"2" < ½']
+    assert '</script>"1" < ½' in Elements(text).words
+
+
+@pytest.mark.parametrize("name", ["", "two words", "1st", "a.b"])
+def test_live_refuses_names_that_are_no_id(name):
+    with pytest.raises(ValueError, match="name must be"):
+        live(name=name)
 
 
 @pytest.mark.parametrize("wrong", [dict(values=[]), dict(start=3), dict(start=-1)])

@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 
+import pytest
 import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
@@ -55,6 +56,15 @@ def test_every_page_is_in_the_contents():
     pages = [path.relative_to(ROOT).with_suffix("") for ext in ("md", "ipynb") for path in (ROOT / "book").rglob(f"*.{ext}")]
     missing = [str(p) for p in pages if not re.search(rf"(file|root): {re.escape(p.as_posix())}$", text, re.MULTILINE)]
     assert not [m for m in missing if "checkpoint" not in m]
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_public_functions_are_documented(name):
+    tree = ast.parse((ROOT / "fe" / f"{name}.py").read_text())
+    assert ast.get_docstring(tree), f"fe.{name} has no docstring"
+    for node in tree.body:
+        if isinstance(node, (ast.FunctionDef, ast.ClassDef)) and node.name != "main" and not node.name.startswith("_"):
+            assert ast.get_docstring(node), f"fe.{name}.{node.name} has no docstring"
 
 
 def test_live_figures_are_left_out_of_the_comparison():

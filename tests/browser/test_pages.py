@@ -7,31 +7,14 @@ from urllib.parse import urlparse
 
 import pytest
 
-from serving import ARGUMENTS, HTML, VIEWS, open_page, pages, served
+from serving import CHROMIUM, HTML, VIEWS, open_page, pages
 
-CHROMIUM = "/usr/bin/chromium"
 REQUIRED = os.environ.get("FE_REQUIRE_BROWSER") == "1"
 
 if not pages():
     pytest.skip(f"no built book in {HTML}: run `python3 run.py book`", allow_module_level=True)
 if not pathlib.Path(CHROMIUM).exists() and not REQUIRED:
     pytest.skip(f"no browser at {CHROMIUM}: apt-get install chromium", allow_module_level=True)
-
-
-@pytest.fixture(scope="session")
-def address():
-    with served(HTML) as url:
-        yield url
-
-
-@pytest.fixture(scope="session")
-def browser():
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as p:
-        browser = p.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        yield browser
-        browser.close()
 
 
 RAW = re.compile(r"\{(eq|ref|numref|doc|cite|prf:ref)\}|:::|\$\$|^```", re.MULTILINE)
