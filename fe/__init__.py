@@ -5,7 +5,7 @@ from .data import digits
 from .equilibrium import Equilibrium, minimise, schedule
 from .errors import NegativeCurvature, NotAtEquilibrium, NotConverged, SingularHessian
 from .finite import TabularModel, blahut_arimoto, rate_distortion_curve
-from .gibbs import GibbsObjective, GridTooCoarse, gauss_hermite, gibbs_posterior, log_partition, uniform_grid
+from .gibbs import GibbsObjective, GridTooCoarse, check_resolution, gauss_hermite, gibbs_posterior, log_partition, uniform_grid
 from .linear_gaussian import LinearGaussian
 from .networks import Classifier, Decoder, Encoder
 from .objective import Functionals, Ridge, flatten, functionals
@@ -18,7 +18,7 @@ __all__ = [
     "AmortisedObjective", "Classifier", "Conserve", "Decoder", "Encoder", "Equilibrium", "Functionals", "GibbsObjective",
     "GridTooCoarse", "LinearGaussian", "NegativeCurvature", "NotAtEquilibrium", "NotConverged", "Path", "QuasiStatic",
     "Response", "Ridge", "SingularHessian", "TabularModel", "TooFewSamples", "TopographicMap",
-    "annealed_importance_sampling", "blahut_arimoto", "conjugate_gradient", "dense_response", "digits", "flatten", "follow",
+    "annealed_importance_sampling", "blahut_arimoto", "check_resolution", "conjugate_gradient", "dense_response", "digits", "flatten", "follow",
     "free_energy_gap", "functionals", "gauss_hermite", "gibbs_posterior", "importance_sampling", "linear_response",
     "log_partition", "minimise", "rate_distortion_curve", "reverse_annealed", "schedule", "smallest_eigenpair", "train",
     "uniform_grid",
