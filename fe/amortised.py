@@ -68,13 +68,18 @@ class AmortisedObjective:
         self.theta0, self.unflatten = flatten(encoder, decoder, classifier)
         self.n_parameters = self.theta0.numel()
 
-    def per_example(self, theta):
-        """R_n (exact), D_n and C_n (averages over the noise), each (N,)."""
+    def outputs(self, theta):
+        """What the networks say: μ, log σ (N, d), x̂ (S, N, D), logits (S, N, Y). G is convex in these, and a net in θ."""
         encoder, decoder, classifier = self.unflatten(theta)
         mu, log_sigma = torch.func.functional_call(self.encoder, encoder, (self.x,))
         z = (mu + log_sigma.exp() * self.noise).flatten(0, 1)  # (S N, d)
         xhat = torch.func.functional_call(self.decoder, decoder, (z,)).view(len(self.noise), *self.x.shape)
         logits = torch.func.functional_call(self.classifier, classifier, (z,)).view(len(self.noise), len(self.x), -1)
+        return mu, log_sigma, xhat, logits
+
+    def per_example(self, theta):
+        """R_n (exact), D_n and C_n (averages over the noise), each (N,)."""
+        mu, log_sigma, xhat, logits = self.outputs(theta)
         log_cls = torch.log_softmax(logits, 2).gather(2, self.y.expand(len(self.noise), -1)[..., None])[..., 0]
         D = self.noise_weights @ (self.x - xhat).square().sum(2)
         return kl_to_standard_normal(mu, log_sigma), D, -(self.noise_weights @ log_cls)

@@ -1,5 +1,12 @@
-"""The default data: 1,797 real handwritten digits of 8×8 pixels that come with scikit-learn (no download)."""
+"""Images and labels as two tensors: scikit-learn's digits by default (no download), MNIST, or a set of one's own.
 
+Every loader returns x (N, D) with pixels in [0, 1] and y (N,) int64, whole, on the device: a minibatch is then an index
+into a tensor, and no Python runs for a single image.
+"""
+
+from pathlib import Path
+
+import numpy as np
 import torch
 from sklearn.datasets import load_digits
 
@@ -37,3 +44,97 @@ def digits(n=None, *, classes=None, seed=0, dtype=torch.float64, device=None):
         raise ValueError(f"n must be between 1 and {len(x)}, got {n}")
     order = torch.randperm(len(x), generator=torch.Generator().manual_seed(seed))[:n]
     return x[order].to(device), y[order].to(device)
+
+
+def mnist(root="data", *, train=True, download=False, dtype=torch.float32, device=None):
+    """MNIST through torchvision: 60,000 images (10,000 with train=False) of 28×28 pixels.
+
+    Parameters
+    ----------
+    root : folder that holds, or with download=True will hold, `MNIST/raw`; torchvision checks what it downloads
+
+    Raises
+    ------
+    FileNotFoundError : nothing there and download=False
+    ValueError : the files are truncated or not MNIST's
+
+    Source: Y. LeCun, L. Bottou, Y. Bengio and P. Haffner, Proc. IEEE 86, 2278 (1998).
+    """
+    from torchvision.datasets import MNIST
+
+    try:
+        data = MNIST(str(root), train=train, download=download)
+    except (RuntimeError, AssertionError, ValueError, EOFError) as e:
+        if "not found" in str(e):
+            raise FileNotFoundError(f"no MNIST under {root}: pass download=True, or the folder that contains MNIST/raw") from e
+        if download:  # no connection: torchvision's message says so
+            raise
+        raise ValueError(f"the MNIST files under {root} are truncated or damaged ({e}); delete them and download again") from e
+    expected = (60_000 if train else 10_000, 28, 28)
+    if tuple(data.data.shape) != expected or data.targets.shape != expected[:1]:
+        raise ValueError(f"the MNIST files under {root} hold {tuple(data.data.shape)} images and {len(data.targets)} labels, not {expected}")
+    return _tensors(data.data.numpy(), data.targets.numpy(), str(root), dtype, device)
+
+
+def npz(path, *, split="train", dtype=torch.float32, device=None):
+    """A set of one's own from a `.npz` file with the arrays `x_train`, `y_train` (or `x`, `y`), and `x_test`, `y_test`.
+
+    x : (N, …) uint8 in 0 … 255, or floating in [0, 1], flattened to (N, D);  y : (N,) integers from 0
+
+    Raises
+    ------
+    FileNotFoundError; ValueError : not a .npz file, arrays missing, of different lengths, or out of range
+    """
+    try:
+        with np.load(path, allow_pickle=False) as arrays:  # a pickle inside could run code
+            names = (f"x_{split}", f"y_{split}") if f"x_{split}" in arrays else ("x", "y")
+            missing = [n for n in names if n not in arrays]
+            if missing:
+                raise ValueError(f"{path} has no array {missing[0]!r}; it has {sorted(arrays)}")
+            x, y = arrays[names[0]], arrays[names[1]]
+    except FileNotFoundError:
+        raise FileNotFoundError(f"no file {path}") from None
+    except ValueError as e:
+        if "has no array" in str(e):
+            raise
+        raise ValueError(f"{path} is not a .npz file of plain arrays: {e}") from e
+    except Exception as e:  # zipfile and zlib raise their own kinds for a truncated file
+        raise ValueError(f"{path} is damaged or no .npz file: {e}") from e
+    return _tensors(x, y, str(path), dtype, device)
+
+
+def image_folder(root, *, gray=True, dtype=torch.float32, device=None):
+    """A set of one's own from a folder with one sub-folder a class (torchvision's `ImageFolder`), all images of one size.
+
+    Raises
+    ------
+    FileNotFoundError : no such folder, or a class without images
+    ValueError : an image that cannot be read, or of another size than the first; the message names the file
+    """
+    from torchvision.datasets import ImageFolder
+
+    if not Path(root).is_dir():
+        raise FileNotFoundError(f"no folder {root}")
+    data = ImageFolder(str(root))
+    images = []
+    for name, _ in data.samples:
+        try:
+            images.append(np.asarray(data.loader(name).convert("L" if gray else "RGB")))
+        except OSError as e:
+            raise ValueError(f"cannot read the image {name}: {e}") from e
+        if images[-1].shape != images[0].shape:
+            raise ValueError(f"{name} has shape {images[-1].shape}, the first image {images[0].shape}: resize them to one size")
+    return _tensors(np.stack(images), np.array(data.targets), str(root), dtype, device)
+
+
+def _tensors(x, y, name, dtype, device):
+    if x.ndim < 2 or len(x) == 0 or y.shape != x.shape[:1]:
+        raise ValueError(f"{name}: need N ≥ 1 images (N, …) and N labels, got shapes {x.shape} and {y.shape}")
+    if not np.issubdtype(y.dtype, np.integer) or y.min() < 0:
+        raise ValueError(f"{name}: labels must be integers from 0, got {y.dtype} from {y.min()} to {y.max()}")
+    scale = 255 if x.dtype == np.uint8 else 1
+    x = torch.as_tensor(np.ascontiguousarray(x).reshape(len(x), -1)).to(device=device, dtype=dtype) / scale
+    low, high = (float(v) for v in x.aminmax())
+    if not (0 <= low and high <= 1):  # NaN fails too
+        raise ValueError(f"{name}: pixels run from {low:.3g} to {high:.3g}; they must be uint8, or floating in [0, 1] and not NaN")
+    return x, torch.as_tensor(y.astype(np.int64), device=device)

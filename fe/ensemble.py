@@ -1,0 +1,236 @@
+"""Many copies of one network trained at once: the same minibatches and the same noise for all, each with its own (λ, γ).
+
+Derivatives of C and D by finite differences compare networks that were trained at λ ± δ and γ ± δ. Trained apart, with
+seeds of their own, they differ by more than the derivative (chapter 6 measures it); trained on *common random numbers*
+what is random cancels from the difference. So the copies are one computation: their parameters are stacked along a first
+axis of length M, and one pass through `torch.func.vmap` serves all. On a GPU, M small networks cost little more than one.
+
+Randomness has no state: the order of the minibatches and the noise of an epoch are functions of (seed, epoch). A run that
+stopped between two epochs goes on as if it had not.
+"""
+
+import copy
+import math
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import nn
+
+from .amortised import kl_to_standard_normal
+from .errors import check_data
+from .gibbs import check_outputs
+
+
+def generator(*seeds, device="cpu"):
+    """A torch.Generator that is a function of the integers `seeds`, independent for different ones."""
+    state = np.random.SeedSequence(seeds).generate_state(1, np.uint64)[0]
+    return torch.Generator(device).manual_seed(int(state))
+
+
+class _Losses(nn.Module):
+    """x, y, ε -> (R, D, C), the means over a minibatch, and the number of right answers."""
+
+    def __init__(self, encoder, decoder, classifier):
+        super().__init__()
+        self.encoder, self.decoder, self.classifier = encoder, decoder, classifier
+
+    def forward(self, x, y, noise):
+        mu, log_sigma = self.encoder(x)
+        z = mu + log_sigma.exp() * noise
+        R = kl_to_standard_normal(mu, log_sigma).mean()
+        D = (x - self.decoder(z)).square().sum(1).mean()
+        C = nn.functional.cross_entropy(self.classifier(z), y)
+        return torch.stack([R, D, C])
+
+    def classify(self, x, y, noise):
+        """C and accuracy, averaged over the noise (S, B, d); the decoder, which costs most, is not run."""
+        mu, log_sigma = self.encoder(x)
+        z = mu + log_sigma.exp() * noise
+        logits = self.classifier(z.flatten(0, 1))
+        y = y.expand(len(noise), -1).flatten()
+        return torch.stack([nn.functional.cross_entropy(logits, y), (logits.argmax(1) == y).to(x.dtype).mean()])
+
+
+class State(NamedTuple):
+    """R, D, C in nats per example and accuracy, each (M,), of every member on one data set."""
+
+    rate: torch.Tensor
+    distortion: torch.Tensor
+    classification: torch.Tensor
+    accuracy: torch.Tensor
+
+
+class Ensemble:
+    """M members of one architecture: parameters and buffers stacked along the first axis.
+
+    Parameters
+    ----------
+    members : list of (encoder, decoder, classifier), any modules of one architecture. Not changed: the ensemble copies.
+
+    `ensemble[i]` gives member i back as ordinary modules, in evaluation mode; `ensemble.copies(i, M)` M equal copies of
+    member i; `state()` and `load(state)` a dict of tensors for a checkpoint.
+    """
+
+    def __init__(self, members):
+        if not members:
+            raise ValueError("an ensemble needs at least one (encoder, decoder, classifier)")
+        networks = [_Losses(*member) for member in members]
+        try:
+            parameters, buffers = torch.func.stack_module_state(networks)
+        except (ValueError, RuntimeError) as e:
+            raise ValueError(f"the members of an ensemble must have one architecture: {e}") from e
+        self._skeleton = copy.deepcopy(networks[0])
+        self.parameters = {k: v.detach().clone().requires_grad_() for k, v in parameters.items()}
+        self.buffers = {k: v.detach().clone() for k, v in buffers.items()}
+
+    def __len__(self):
+        return len(next(iter(self.parameters.values())))
+
+    def __getitem__(self, i):
+        network = copy.deepcopy(self._skeleton).eval()
+        network.load_state_dict({k: v[i].detach().clone() for k, v in (self.parameters | self.buffers).items()})
+        return network.encoder, network.decoder, network.classifier
+
+    def copies(self, i, M):
+        return Ensemble([self[i]] * M)
+
+    def state(self):
+        return {k: v.detach().clone() for k, v in (self.parameters | self.buffers).items()}
+
+    def load(self, state):
+        with torch.no_grad():
+            for k, v in (self.parameters | self.buffers).items():
+                v.copy_(state[k])
+
+    def __call__(self, x, y, noise, method="forward"):
+        """`method` of every member on the same x, y, ε: (M, …)."""
+        def call(parameters, buffers):
+            return torch.func.functional_call(_Method(self._skeleton, method), _prefixed(parameters, buffers), (x, y, noise))
+
+        if len(self) == 1:  # a batched product with one batch is slower than the product
+            return call(*({k: v.squeeze(0) for k, v in d.items()} for d in (self.parameters, self.buffers)))[None]
+        return torch.func.vmap(call)(self.parameters, self.buffers)
+
+    def mode(self, training):
+        self._skeleton.train(training)
+
+
+class _Method(nn.Module):
+    """functional_call runs `forward`; this is how it runs another method."""
+
+    def __init__(self, network, method):
+        super().__init__()
+        self.network, self.method = network, method
+
+    def forward(self, *arguments):
+        return getattr(self.network, self.method)(*arguments)
+
+
+def _prefixed(*dicts):
+    return {f"network.{k}": v for d in dicts for k, v in d.items()}
+
+
+def step_decay(step, steps, epochs=120, top=1e-3):
+    """The paper's learning rate for a model from scratch (App. A): 1e-3, divided by ten every 50 of 120 epochs."""
+    return top * 0.1 ** (step * epochs // steps // 50)
+
+
+def train_ensemble(ensemble, x, y, lam, gam, epochs, lr, seed, *, batch_size=250, first=0, optimiser=None, on_epoch=None):
+    """Adam on minibatches of R + λD + γC for all members at once; same minibatches, same noise, own (λ_m, γ_m).
+
+    Parameters
+    ----------
+    x (N, D), y (N,) : on the device of the ensemble; a minibatch is a slice of them, nothing is done image by image
+    lam, gam : numbers or (M,)
+    lr : learning rate, or function (step from 0, number of steps) -> learning rate
+    seed : integer or tuple of integers
+    first : epoch to begin with, for a run that goes on; `optimiser` then holds the state at that point
+    on_epoch : called with (epochs done, optimiser) after each epoch
+
+    Returns
+    -------
+    torch.optim.Adam, whose state another call may keep
+
+    Raises
+    ------
+    ValueError : the loss is NaN or infinite (the learning rate is too high); bad data
+    """
+    check_data(x, y)
+    if not (0 <= first <= epochs and epochs >= 1 and batch_size >= 2):
+        raise ValueError(f"need 0 ≤ first ≤ epochs, epochs ≥ 1 and batch_size ≥ 2, got {first}, {epochs}, {batch_size}")
+    encoder, decoder, classifier = ensemble[0]
+    with torch.no_grad():
+        check_outputs(decoder, classifier, encoder(x[:2])[0], x, y)
+    M, d = len(ensemble), encoder(x[:1])[0].shape[1]
+    prices = torch.stack([torch.as_tensor(q, dtype=x.dtype, device=x.device).expand(M) for q in (torch.ones(()), lam, gam)], 1)
+    if not (torch.isfinite(prices).all() and (prices >= 0).all()):
+        raise ValueError(f"λ and γ must be finite and ≥ 0, got {lam}, {gam}")
+    if optimiser is None:
+        optimiser = torch.optim.Adam(ensemble.parameters.values(), lr=1e-3, fused=True)
+    seeds = (seed,) if isinstance(seed, int) else tuple(seed)
+    batches = len(x) // batch_size or 1  # the last, incomplete minibatch of an epoch is left out: all weigh the same
+    batch_size = min(batch_size, len(x))
+    ensemble.mode(True)
+    for epoch in range(first, epochs):
+        random, total = generator(*seeds, epoch), torch.zeros((), dtype=x.dtype, device=x.device)
+        order = torch.randperm(len(x), generator=random).to(x.device)
+        if x.is_cuda:
+            random = generator(*seeds, epoch, device=x.device)
+        with torch.random.fork_rng([x.device] if x.is_cuda else []):
+            torch.manual_seed(int(order[0]))  # dropout draws from the global generator
+            for batch in range(batches):
+                rate = lr(epoch * batches + batch, epochs * batches) if callable(lr) else lr
+                for group in optimiser.param_groups:
+                    group["lr"] = rate
+                index = order[batch * batch_size : (batch + 1) * batch_size]
+                noise = torch.randn(len(index), d, generator=random, dtype=x.dtype, device=x.device)
+                loss = (ensemble(x[index], y[index], noise) * prices).sum()
+                optimiser.zero_grad()
+                loss.backward()
+                optimiser.step()
+                total += loss.detach()
+        if not math.isfinite(float(total)):
+            raise ValueError(f"the loss became NaN or infinite in epoch {epoch} at λ = {lam}, γ = {gam}: the learning rate is "
+                             "likely too high")
+        if on_epoch:
+            on_epoch(epoch + 1, optimiser)
+    ensemble.mode(False)
+    return optimiser
+
+
+@torch.no_grad()
+def refresh_statistics(ensemble, x, y, *, seed=0, chunk=5000):
+    """Batch normalisation's means and variances as averages over all of x for the weights as they are now.
+
+    The running averages of training lag behind the weights and remember only the last few minibatches; with these, R, D
+    and C are functions of the weights. No effect without batch normalisation.
+    """
+    norms = [m for m in ensemble._skeleton.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
+    if not norms:
+        return
+    d = ensemble[0][0](x[:1])[0].shape[1]
+    before, random = [m.momentum for m in norms], generator(seed, 1)
+    ensemble.mode(True)
+    for k, (xc, yc) in enumerate(zip(x.split(chunk), y.split(chunk))):
+        for m in norms:
+            m.momentum = 1 / (k + 1)
+        ensemble(xc, yc, torch.randn(len(xc), d, generator=random, dtype=x.dtype).to(x.device))
+    for m, momentum in zip(norms, before):
+        m.momentum = momentum
+    ensemble.mode(False)
+
+
+@torch.no_grad()
+def evaluate(ensemble, x, y, *, seed=0, samples=8, chunk=5000):
+    """R, D, C and accuracy of every member on (x, y), with noise that is a function of the seed: always the same.
+
+    R is exact, D has one sample of z for each image, C and the accuracy `samples`.
+    """
+    ensemble.mode(False)
+    d, random, sums = ensemble[0][0](x[:1])[0].shape[1], generator(seed, 2), 0.0
+    for xc, yc in zip(x.split(chunk), y.split(chunk)):
+        noise = torch.randn(samples, len(xc), d, generator=random, dtype=x.dtype).to(x.device)
+        out = torch.cat([ensemble(xc, yc, noise[0])[:, :2], ensemble(xc, yc, noise, method="classify")], 1)
+        sums = sums + out.double() * (len(xc) / len(x))
+    return State(*sums.T)

@@ -1,0 +1,264 @@
+"""The process with trained networks: iso-classification by retraining (paper, eq. 22, 31; Remark 7).
+
+`fe.process` follows an equilibrium that Newton's method finds to the last digit. A network trained on minibatches has no
+such equilibrium: its C carries the noise of training, and equation (31) adds that noise up step by step. So here
+
+* derivatives come from five copies trained at (λ, γ), (λe^±δ, γ), (λ, γe^±δ) on common random numbers, for ln C and D
+  against ln λ and ln γ, with a standard error from repeated runs;
+* a step predicts γ from them, equilibrates, measures C on the whole data set, and then *corrects* γ by
+  (ln C₀ − ln C)/(∂ln C/∂ln γ), equilibrating again, until C is within `tolerance`;
+* a step that does not arrive is taken back and halved; where C does not answer to γ at all, the run stops and says so.
+"""
+
+import math
+import time
+from typing import NamedTuple
+
+import torch
+
+from .amortised import AmortisedObjective
+from .ensemble import evaluate, generator, refresh_statistics, train_ensemble
+from .equilibrium import schedule
+from .gauss_newton import network_response
+from .journal import Journal
+
+
+class ConstraintLost(RuntimeError):
+    """C could not be held: it left its band, or it does not answer to γ. `rows` holds the states recorded until then."""
+
+    def __init__(self, message, rows):
+        super().__init__(message)
+        self.rows = rows
+
+
+class Derivatives(NamedTuple):
+    """∂(D, ln C)/∂(ln λ, ln γ) at one point, and standard errors; `C_lam` and the like are read off them."""
+
+    lam: float
+    gam: float
+    D: float
+    C: float
+    slopes: list  # [[∂D/∂ln λ, ∂D/∂ln γ], [∂ln C/∂ln λ, ∂ln C/∂ln γ]]
+    errors: list  # their standard errors, same layout; NaN from one repeat
+
+    def hessian(self):
+        """[[D_λ, D_γ], [C_λ, C_γ]] = Hess F and its standard errors."""
+        scale = [[1 / self.lam, 1 / self.gam], [self.C / self.lam, self.C / self.gam]]
+        return tuple([[v * s for v, s in zip(*row)] for row in zip(table, scale)] for table in (self.slopes, self.errors))
+
+
+class Retraining:
+    """An ensemble of one, its data, and the journal of what was done to it. Each `stage` trains, then measures.
+
+    Parameters
+    ----------
+    network : Ensemble of one member; it changes in place
+    x, y : training set on the device;  validation : (x, y) or None
+    seed : every stage's minibatches and noise are functions of (seed, number of the stage)
+    epochs : length of an equilibration;  batch_size;  journal : `Journal`
+    """
+
+    def __init__(self, network, x, y, validation=None, *, seed=0, epochs=3, batch_size=250, journal=None, on_progress=None):
+        self.network, self.x, self.y, self.validation = network, x, y, validation
+        self.seed, self.epochs, self.batch_size = seed, epochs, batch_size
+        self.journal, self.on_progress = journal or Journal(), on_progress
+        self.done, self.kept = 0, network.state()
+        if not self.journal.entries:
+            self._resume()
+
+    def keep(self):
+        """Remember the network as it is, for `back`."""
+        if not self.replaying:
+            self.kept = self.network.state()
+
+    def back(self):
+        if not self.replaying:
+            self.network.load(self.kept)
+
+    @property
+    def replaying(self):
+        return self.done < len(self.journal.entries)
+
+    def _resume(self):
+        if "network" in self.journal.tensors:
+            self.network.load(self.journal.tensors["network"])
+            self.kept = self.journal.tensors["kept"]
+
+    def stage(self, lam, gam, epochs=None, lr=schedule):
+        """Train at (λ, γ), numbers or lists of M (then M copies, of which the first stays); R, D, C, accuracy of each.
+
+        Returns a dict of lists: rate, distortion, classification, accuracy; val_… the same on the validation set if M = 1.
+        """
+        if self.replaying:
+            entry = self.journal.entries[self.done]
+            self.done += 1
+            if not self.replaying:
+                self._resume()
+            return entry
+        epochs = epochs or self.epochs
+        M = len(lam) if isinstance(lam, list) else 1
+        ensemble = self.network if M == 1 else self.network.copies(0, M)
+        partial, saved = self.journal.tensors.get("partial"), time.monotonic()
+        optimiser, first = None, 0
+        if partial:
+            ensemble.load(partial["ensemble"])
+            optimiser = torch.optim.Adam(ensemble.parameters.values(), lr=1e-3, fused=True)
+            optimiser.load_state_dict(partial["adam"])
+            first = partial["epoch"]
+
+        def on_epoch(epoch, optimiser):
+            nonlocal saved
+            if self.on_progress:
+                self.on_progress(M)
+            if epoch < epochs and self.journal.path and time.monotonic() - saved > 15:
+                saved = time.monotonic()
+                part = dict(ensemble=ensemble.state(), adam=optimiser.state_dict(), epoch=epoch)
+                self.journal.save(self.journal.tensors | dict(partial=part))
+
+        train_ensemble(
+            ensemble, self.x, self.y, torch.tensor(lam), torch.tensor(gam), epochs, lr, (self.seed, self.done),
+            batch_size=self.batch_size, first=first, optimiser=optimiser, on_epoch=on_epoch,
+        )
+        n = 20_000
+        refresh_statistics(ensemble, self.x[:n], self.y[:n])
+        measured = evaluate(ensemble, self.x, self.y) if M == 1 else evaluate(ensemble, self.x[:n], self.y[:n])
+        entry = {name: value.tolist() for name, value in measured._asdict().items()}
+        if M == 1 and self.validation is not None:
+            entry |= {f"val_{k}": v.tolist() for k, v in evaluate(ensemble, *self.validation, seed=1)._asdict().items()}
+        if M > 1:
+            self.network.load({k: v[:1] for k, v in ensemble.state().items()})
+        self.journal.entries.append(entry)
+        self.done += 1
+        self.journal.save(dict(network=self.network.state(), kept=self.kept))
+        return entry
+
+    def finite_differences(self, lam, gam, delta=0.3, repeats=1, epochs=None):
+        """`Derivatives` from five copies on common random numbers; `repeats` runs one after another give the errors."""
+        tables, entry = [], None
+        for _ in range(repeats):
+            up, down = math.exp(delta), math.exp(-delta)
+            entry = self.stage([lam, lam * up, lam * down, lam, lam], [gam, gam, gam, gam * up, gam * down], epochs)
+            D, C = torch.tensor(entry["distortion"]), torch.tensor(entry["classification"]).log()
+            tables.append(torch.stack([torch.stack([v[1] - v[2], v[3] - v[4]]) for v in (D, C)]) / (2 * delta))
+        table = torch.stack(tables).double()
+        error = table.std(0) / math.sqrt(repeats) if repeats > 1 else torch.full_like(table[0], math.nan)
+        return Derivatives(lam, gam, entry["distortion"][0], entry["classification"][0], table.mean(0).tolist(), error.tolist())
+
+    def linear_response(self, lam, gam, images=10_000, batches=3, damping=0.1):
+        """`Derivatives` by Lemma 5 (`network_response`) on `batches` disjoint sets of `images`; their spread is the error.
+
+        Returns Derivatives and the matrices used.
+        """
+        tables, states, matrices = [], [], []
+        for k in range(batches):
+            if not self.replaying:
+                part = slice(k * images, (k + 1) * images)
+                x, y = self.x[part], self.y[part]
+                if len(x) < images:
+                    raise ValueError(f"{batches} batches of {images} images need {batches * images}, there are {len(self.x)}")
+                members = self.network[0]
+                d = members[0](x[:1])[0].shape[1]
+                noise = torch.randn(1, images, d, generator=generator(self.seed, self.done, 3), dtype=x.dtype).to(x.device)
+                J = AmortisedObjective(*members, x, y, noise)
+                found = network_response(J, J.theta0, torch.tensor([lam, gam]).to(x), damping=damping)
+                self.journal.entries.append(dict(hess=found.hess.tolist(), matrix=found.matrix, D=found.D, C=found.C))
+                self.done += 1
+                self.journal.save(dict(network=self.network.state(), kept=self.kept))
+                entry = self.journal.entries[-1]
+            else:
+                entry = self.journal.entries[self.done]
+                self.done += 1
+                if not self.replaying:
+                    self._resume()
+            (D_lam, D_gam), (C_lam, C_gam) = entry["hess"]
+            tables.append([[D_lam * lam, D_gam * gam], [C_lam * lam / entry["C"], C_gam * gam / entry["C"]]])
+            states.append([entry["D"], entry["C"]])
+            matrices.append(entry["matrix"])
+        tables, (D, C) = torch.tensor(tables, dtype=torch.float64), torch.tensor(states, dtype=torch.float64).mean(0).tolist()
+        error = tables.std(0) / math.sqrt(batches) if batches > 1 else torch.full((2, 2), math.nan)
+        return Derivatives(lam, gam, D, C, tables.mean(0).tolist(), error.tolist()), matrices
+
+
+def iso_classification(run, lam, gam, lam_end, *, start_epochs=120, start_lr=None, step=0.06, max_step=0.07, tolerance=0.01,
+                       band=0.05, corrections=4, station=5, repeats=1, delta=0.3, settle=(0.1, 0.02), hold="train",
+                       corrector=True, on_row=None, on_station=None):
+    """From a network trained at (λ, γ) to λ_end with C held at its first value.
+
+    Parameters
+    ----------
+    run : Retraining
+    start_epochs, start_lr : of the training from scratch that comes first
+    step, max_step : in √λ;  tolerance : on |ln C/C₀|, to stop correcting;  band : to accept a step
+    corrections : at most so many after a step;  station : accepted steps between two measurements of the derivatives
+    settle : (nats of F, ln C) by which one more equilibration may change the start for it to count as an equilibrium
+    hold : "train" or "validation", the set on which C is held;  corrector : False for the paper's recipe, to see it drift
+
+    Returns
+    -------
+    rows (list of dict), derivatives (list of Derivatives)
+
+    Raises
+    ------
+    ConstraintLost : C left the band however small the step, or ∂C/∂γ is not negative
+    """
+    prefix = {"train": "", "validation": "val_"}[hold]
+    rows, derivatives = [], []
+
+    def measure(entry):
+        return entry[f"{prefix}classification"][0]
+
+    def record(entry, **more):
+        row = {k: v[0] for k, v in entry.items()}
+        row |= dict(lam=lam, gam=gam, F=row["rate"] + lam * row["distortion"] + gam * row["classification"], **more)
+        rows.append(row)
+        run.keep()
+        if on_row:
+            on_row(row)
+        return row
+
+    entry = run.stage(lam, gam, start_epochs, start_lr or 1e-3)
+    rounds = 0
+    while True:
+        before, entry = entry, run.stage(lam, gam)
+        rounds += 1
+        F, F_before = (e["rate"][0] + lam * e["distortion"][0] + gam * e["classification"][0] for e in (entry, before))
+        settled = abs(F - F_before) < settle[0] and abs(math.log(measure(entry) / measure(before))) < settle[1]
+        if settled or rounds == 6:
+            break
+    target = measure(entry)
+    record(entry, step=0.0, corrections=rounds, miss=0.0, change_F=F - F_before)
+    h, since = step, station
+    while lam < lam_end * (1 - 1e-9):
+        if since >= station:
+            d = run.finite_differences(lam, gam, delta, repeats)
+            derivatives.append(d)
+            if on_station:
+                on_station(d)
+            since = 0
+            along, lever = d.slopes[1]
+            if not lever < -0.05:
+                raise ConstraintLost(
+                    f"at λ = {lam:.3g}, γ = {gam:.3g} C does not answer to γ: ∂ln C/∂ln γ = {lever:.3g} (should be well below 0)", rows)
+        old = lam, gam
+        lam = min((math.sqrt(lam) + h) ** 2, lam_end)
+        now = rows[-1][f"{prefix}classification"] if corrector else target
+        push = -along / lever * math.log(lam / old[0]) + math.log(target / now) / lever
+        gam = gam * math.exp(max(-0.5, min(0.5, push)))
+        entry = run.stage(lam, gam)
+        miss, count = math.log(measure(entry) / target), 0
+        first = miss
+        while corrector and abs(miss) > tolerance and count < corrections:
+            gam = gam * math.exp(max(-0.3, min(0.3, -miss / lever)))
+            entry = run.stage(lam, gam)
+            miss, count = math.log(measure(entry) / target), count + 1
+        if corrector and abs(miss) > band:
+            run.back()
+            lam, gam = old
+            h, since = h / 2, station
+            if h < step / 16:
+                raise ConstraintLost(f"C left its band of {band:.0%} at λ = {lam:.3g}: {measure(entry):.4g} against {target:.4g}", rows)
+            continue
+        record(entry, step=h, corrections=count, miss=first, drift=miss)
+        since += 1
+        h = min(max_step, h * (1.3 if abs(first) < 0.03 else 0.7 if abs(first) > 0.12 else 1.0))
+    return rows, derivatives
