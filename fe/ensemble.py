@@ -9,6 +9,7 @@ Randomness has no state: the order of the minibatches and the noise of an epoch 
 stopped between two epochs goes on as if it had not.
 """
 
+import contextlib
 import copy
 import math
 from typing import NamedTuple
@@ -78,7 +79,7 @@ class Ensemble:
         networks = [_Losses(*member) for member in members]
         try:
             parameters, buffers = torch.func.stack_module_state(networks)
-        except (ValueError, RuntimeError) as e:
+        except (ValueError, RuntimeError, KeyError) as e:
             raise ValueError(f"the members of an ensemble must have one architecture: {e}") from e
         self._skeleton = copy.deepcopy(networks[0])
         self.parameters = {k: v.detach().clone().requires_grad_() for k, v in parameters.items()}
@@ -110,7 +111,7 @@ class Ensemble:
 
         if len(self) == 1:  # a batched product with one batch is slower than the product
             return call(*({k: v.squeeze(0) for k, v in d.items()} for d in (self.parameters, self.buffers)))[None]
-        return torch.func.vmap(call)(self.parameters, self.buffers)
+        return torch.func.vmap(call, randomness="same")(self.parameters, self.buffers)  # dropout: common random numbers too
 
     def mode(self, training):
         self._skeleton.train(training)
@@ -177,8 +178,7 @@ def train_ensemble(ensemble, x, y, lam, gam, epochs, lr, seed, *, batch_size=250
         order = torch.randperm(len(x), generator=random).to(x.device)
         if x.is_cuda:
             random = generator(*seeds, epoch, device=x.device)
-        with torch.random.fork_rng([x.device] if x.is_cuda else []):
-            torch.manual_seed(int(order[0]))  # dropout draws from the global generator
+        with _seeded(ensemble, int(order[0]), x.device):
             for batch in range(batches):
                 rate = lr(epoch * batches + batch, epochs * batches) if callable(lr) else lr
                 for group in optimiser.param_groups:
@@ -197,6 +197,17 @@ def train_ensemble(ensemble, x, y, lam, gam, epochs, lr, seed, *, batch_size=250
             on_epoch(epoch + 1, optimiser)
     ensemble.mode(False)
     return optimiser
+
+
+@contextlib.contextmanager
+def _seeded(ensemble, seed, device):
+    """Dropout draws from torch's global generator: seed it, and give it back as it was. (In threads: use processes then.)"""
+    if not any(isinstance(m, nn.modules.dropout._DropoutNd) for m in ensemble._skeleton.modules()):
+        yield
+        return
+    with torch.random.fork_rng([device] if device.type == "cuda" else []):
+        torch.manual_seed(seed)
+        yield
 
 
 @torch.no_grad()

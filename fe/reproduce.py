@@ -1,19 +1,27 @@
-"""The long runs behind the book's figures, from the command line: `python -m fe.reproduce digits-path`.
+"""The long runs behind the book's figures, from the command line: `python -m fe.reproduce fig2 --scale small`.
 
-Each writes one small JSON file with its provenance (arguments, seed, versions, device, wall time), which chapters plot.
+Each writes one small JSON file with its provenance (arguments, seeds, versions, device, time), which chapters plot. A run
+that was killed goes on where it was when the same command is given again, to the same result.
 """
 
 import argparse
 import json
+import math
+import multiprocessing
 import os
 import platform
+import shutil
 import time
+from concurrent.futures import ProcessPoolExecutor, wait
 from pathlib import Path as File
 
+import matplotlib.pyplot as plt
 import torch
 from tqdm.auto import tqdm
 
+from . import experiments, figures
 from .data import digits
+from .plot import STYLE
 from .process import Conserve, classification, follow
 from .topographic import TopographicMap
 
@@ -22,7 +30,7 @@ def provenance(seconds, **arguments):
     """What a reader needs to run the same thing again."""
     return {
         "arguments": arguments, "torch": torch.__version__.split("+")[0], "python": platform.python_version(),
-        "threads": torch.get_num_threads(), "device": platform.machine(), "seconds": round(seconds, 1),
+        "threads": torch.get_num_threads(), "device": arguments.get("device", "cpu") + f" ({platform.machine()})", "seconds": round(seconds, 1),
     }
 
 
@@ -82,24 +90,164 @@ def digits_path(n=1000, lam=0.25, lam_end=3.5, gam=4.0, *, seed=0, grid=15, feat
     }
 
 
-RUNS = {"digits-path": (digits_path, {"small": dict(n=150, grid=11, features=3, lam_end=1.5), "paper": {}})}
+class JobsFailed(RuntimeError):
+    """Some jobs of a run failed; what the others did is kept in their checkpoints."""
+
+
+def run_jobs(jobs, executor, folder, progress=True, label=""):
+    """Results of `jobs`, a dict name -> (function, arguments), over any `concurrent.futures.Executor`; names are checkpoints.
+
+    A bar shows the time left, from the progress files that the jobs keep in `folder`. One failure does not stop the others.
+
+    Raises
+    ------
+    JobsFailed : after all others are done, with the first failure as its cause
+    """
+    futures = {name: executor.submit(function, *arguments, checkpoint=str(folder / f"{name}.pt")) for name, (function, arguments) in jobs.items()}
+    bar = tqdm(total=100 * len(jobs), disable=not progress, desc=label, bar_format="{desc} {percentage:3.0f}% |{bar}| [{elapsed} < {remaining}]")
+    try:
+        while True:
+            pending = wait(futures.values(), timeout=1).not_done
+            bar.n = sum(_fraction(folder / f"{name}.progress") if not f.done() else 1 for name, f in futures.items()) * 100
+            bar.refresh()
+            if not pending:
+                break
+    finally:
+        bar.close()
+        for f in futures.values():
+            f.cancel()
+    failed = {name: f.exception() for name, f in futures.items() if f.exception()}
+    if failed:
+        name, error = next(iter(failed.items()))
+        raise JobsFailed(f"{len(failed)} of {len(jobs)} jobs failed ({', '.join(failed)}); the first: {error}. What is done is kept "
+                         f"in {folder}; run the same command again to go on") from error
+    return {name: f.result() for name, f in futures.items()}
+
+
+def _fraction(path):
+    try:
+        return float(path.read_text())
+    except (OSError, ValueError):
+        return 0.0
+
+
+def fig2(settings, executor, folder, progress=True):
+    """Iso-classification from λ to λ_end for every γ₀ and seed; then models from scratch where the first seed's curves end."""
+    name = "g{:g}_s{}".format
+    jobs = {name(g, s): (experiments.path_job, (settings, g, s)) for s in settings["seeds"] for g in settings["gammas"]}
+    g, s = settings["gammas"][0], settings["seeds"][0]
+    variants = {"uncorrected": dict(corrector=False), "validation": dict(hold="validation")}
+    named = {f"{name(g, s)}_{v}": (_variant_job, (settings, g, s, options)) for v, options in variants.items()}
+    found = run_jobs(jobs | named, executor, folder, progress, "curves")
+    ends = [(r["rows"][-1]["lam"], r["rows"][-1]["gam"], r["gam"]) for n, r in found.items() if n in jobs and r["seed"] == s and not r["stopped"]]
+    scratch = {
+        f"scratch_g{g:g}_s{k}": (experiments.scratch_job, (settings, lam, gam, 100 + k)) for lam, gam, g in ends for k in range(3)
+    }
+    ended = run_jobs(scratch, executor, folder, progress, "from scratch")
+    return {
+        "what": "iso-classification of networks by retraining; amortised encoder; C held on the training set; nats per example",
+        "seconds": sum(r["seconds"] for r in (found | ended).values()),
+        "runs": [_columns(found[n]) for n in jobs], "variants": {v: _columns(found[f"{name(g, s)}_{v}"]) for v in variants},
+        "scratch": [_rounded(r) for r in ended.values()],
+    }
+
+
+def _variant_job(settings, gam, seed, variant, checkpoint=None):
+    return experiments.path_job(settings, gam, seed, checkpoint, variant)
+
+
+def fig4a(settings, executor, folder, progress=True):
+    """F during equilibration from (0.5, 1) to (0.51, 1.04), beside a copy that stays at (0.5, 1)."""
+    epochs = 100 if settings["data"] == "mnist" else 30
+    jobs = {f"relaxation_s{s}": (_relaxation_job, (settings, s, epochs)) for s in settings["seeds"]}
+    found = run_jobs(jobs, executor, folder, progress, "relaxation")
+    return {
+        "what": "R, D, C at every epoch of an equilibration, first 20,000 training images; amortised encoder; nats per example",
+        "seconds": sum(r["seconds"] for r in found.values()), "runs": [_rounded(r) for r in found.values()],
+    }
+
+
+def _relaxation_job(settings, seed, epochs, checkpoint=None):
+    return experiments.relaxation_job(settings, seed, checkpoint, epochs=epochs)
+
+
+def fig4b(settings, executor, folder, progress=True):
+    """F along fig. 2's first curve, from (0.25, 4); several seeds."""
+    return fig2(settings | dict(gammas=settings["gammas"][:1], compare=[]), executor, folder, progress)
+
+
+def _rounded(value):
+    """Six significant digits: more than any of it is known to, and small files."""
+    if isinstance(value, float):
+        return float(f"{value:.6g}") if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {k: _rounded(v) for k, v in value.items()}
+    return [_rounded(v) for v in value] if isinstance(value, list | tuple) else value
+
+
+def _columns(result):
+    """Rows of one curve as columns."""
+    names = sorted({k for row in result["rows"] for k in row})
+    return _rounded(result | dict(rows={k: [row.get(k) for row in result["rows"]] for k in names}))
+
+
+RUNS = {"fig2": fig2, "fig4a": fig4a, "fig4b": fig4b}
+DIGITS = {"small": dict(n=150, grid=11, features=3, lam_end=1.5), "paper": {}}
 
 
 def main(arguments=None):
     parser = argparse.ArgumentParser(prog="python -m fe.reproduce", description=__doc__.splitlines()[0])
-    parser.add_argument("run", choices=RUNS)
-    parser.add_argument("--scale", choices=("small", "paper"), default="paper", help="small: seconds; paper: what the book shows")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--out", default="results", help="folder of the JSON file (default: results)")
+    parser.add_argument("run", choices=["digits-path", *RUNS])
+    parser.add_argument("--scale", choices=("small", "paper"), help="small: digits, a minute; paper: what the book shows (hours on a "
+                        "CPU). Default: paper for digits-path (six minutes), else small")
+    parser.add_argument("--seed", type=int, action="append", help="seeds; may be given several times")
+    parser.add_argument("--out", default="results", help="folder of the JSON file; checkpoints go into checkpoints/ in it (default: results)")
+    parser.add_argument("--data", help='"digits", "mnist", a .npz file, or a folder with train/ and test/ (default: by scale)')
+    parser.add_argument("--root", default="data", help="where MNIST is, or is to go (default: data)")
+    parser.add_argument("--download", action="store_true", help="let torchvision download MNIST into --root")
+    parser.add_argument("--workers", type=int, default=None, help="processes (default: one a core; 1 on a GPU)")
+    parser.add_argument("--device", default="cpu")
     chosen = parser.parse_args(arguments)
-    run, scales = RUNS[chosen.run]
-    name = chosen.run.replace("-", "_") + ("" if chosen.scale == "paper" else f"_{chosen.scale}")
-    target = File(chosen.out) / f"{name}.json"
+    scale = chosen.scale or ("paper" if chosen.run == "digits-path" else "small")
+    target = File(chosen.out) / f"{chosen.run.replace('-', '_')}{'' if scale == 'paper' else f'_{scale}'}.json"
     save_json(target.with_suffix(".probe"), {})  # an unwritable folder or a full disk shows now, not after the run
     target.with_suffix(".probe").unlink()
-    record = run(seed=chosen.seed, **scales[chosen.scale])
+    if chosen.run == "digits-path":
+        record = digits_path(seed=(chosen.seed or [0])[0], **DIGITS[scale])
+        save_json(target, record)
+        print(f"wrote {target}: {len(record['points'])} points, {len(record['jumps'])} jumps, {record['provenance']['seconds']} s")
+        return
+    settings = dict(experiments.PAPER if scale == "paper" else experiments.SMALL)
+    settings |= dict(root=chosen.root, download=chosen.download, device=chosen.device)
+    settings |= dict(data=chosen.data) if chosen.data else {}
+    settings |= dict(seeds=chosen.seed) if chosen.seed else {}
+    experiments.load(settings)  # missing data shows now, and a download happens once
+    workers = chosen.workers or (os.cpu_count() if chosen.device == "cpu" else 1)
+    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as executor:
+        save(target, chosen.run, settings, executor)
+
+
+def save(target, run, settings, executor, progress=True):
+    """Run "fig2", "fig4a" or "fig4b" over any Executor, write `target` (JSON) and its figure; checkpoints beside it.
+
+    The checkpoints are deleted once the results are written.
+    """
+    target = File(target)
+    folder = target.parent / "checkpoints" / target.stem
+    folder.mkdir(parents=True, exist_ok=True)
+    record = RUNS[run](settings, executor, folder, progress)
+    seconds = record.pop("seconds")
+    record = {"what": record.pop("what"), "provenance": provenance(seconds, **settings), **record}
     save_json(target, record)
-    print(f"wrote {target}: {len(record['points'])} points, {len(record['jumps'])} jumps, {record['provenance']['seconds']} s")
+    with plt.rc_context(STYLE):
+        figure = figures.FIGURES[run](record)
+        figure.savefig(target.with_suffix(".png"), dpi=150)
+    plt.close(figure)
+    shutil.rmtree(folder)
+    if not any(folder.parent.iterdir()):
+        folder.parent.rmdir()
+    print(f"wrote {target} and {target.with_suffix('.png').name}; {seconds:.0f} s of training")
+    return record
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from typing import NamedTuple
 import torch
 
 from .amortised import AmortisedObjective
-from .ensemble import evaluate, generator, refresh_statistics, train_ensemble
+from .ensemble import Ensemble, evaluate, generator, refresh_statistics, train_ensemble
 from .equilibrium import schedule
 from .gauss_newton import network_response
 from .journal import Journal
@@ -56,12 +56,14 @@ class Retraining:
     x, y : training set on the device;  validation : (x, y) or None
     seed : every stage's minibatches and noise are functions of (seed, number of the stage)
     epochs : length of an equilibration;  batch_size;  journal : `Journal`
+    save_every : seconds between checkpoints inside a stage
     """
 
-    def __init__(self, network, x, y, validation=None, *, seed=0, epochs=3, batch_size=250, journal=None, on_progress=None):
+    def __init__(self, network, x, y, validation=None, *, seed=0, epochs=3, batch_size=250, journal=None, on_progress=None,
+                 save_every=15.0):
         self.network, self.x, self.y, self.validation = network, x, y, validation
         self.seed, self.epochs, self.batch_size = seed, epochs, batch_size
-        self.journal, self.on_progress = journal or Journal(), on_progress
+        self.journal, self.on_progress, self.save_every = journal or Journal(), on_progress, save_every
         self.done, self.kept = 0, network.state()
         if not self.journal.entries:
             self._resume()
@@ -84,10 +86,11 @@ class Retraining:
             self.network.load(self.journal.tensors["network"])
             self.kept = self.journal.tensors["kept"]
 
-    def stage(self, lam, gam, epochs=None, lr=schedule):
+    def stage(self, lam, gam, epochs=None, lr=schedule, trace=False):
         """Train at (λ, γ), numbers or lists of M (then M copies, of which the first stays); R, D, C, accuracy of each.
 
-        Returns a dict of lists: rate, distortion, classification, accuracy; val_… the same on the validation set if M = 1.
+        Returns a dict of lists: rate, distortion, classification, accuracy; val_… the same on the validation set if M = 1;
+        seconds of training; with trace=True also `trace`, for every epoch from 0 and every member its (R, D, C).
         """
         if self.replaying:
             entry = self.journal.entries[self.done]
@@ -99,20 +102,25 @@ class Retraining:
         M = len(lam) if isinstance(lam, list) else 1
         ensemble = self.network if M == 1 else self.network.copies(0, M)
         partial, saved = self.journal.tensors.get("partial"), time.monotonic()
-        optimiser, first = None, 0
+        optimiser, first, began, spent = None, 0, time.monotonic(), 0.0
+        traced = [self._traced(ensemble)] if trace else None
         if partial:
             ensemble.load(partial["ensemble"])
             optimiser = torch.optim.Adam(ensemble.parameters.values(), lr=1e-3, fused=True)
             optimiser.load_state_dict(partial["adam"])
-            first = partial["epoch"]
+            first, spent, traced = partial["epoch"], partial["seconds"], partial["trace"]
 
         def on_epoch(epoch, optimiser):
             nonlocal saved
+            if trace:
+                traced.append(self._traced(ensemble))
+                ensemble.mode(True)
             if self.on_progress:
-                self.on_progress(M)
-            if epoch < epochs and self.journal.path and time.monotonic() - saved > 15:
+                self.on_progress(M, epoch)
+            if epoch < epochs and self.journal.path and time.monotonic() - saved > self.save_every:
                 saved = time.monotonic()
-                part = dict(ensemble=ensemble.state(), adam=optimiser.state_dict(), epoch=epoch)
+                part = dict(ensemble=ensemble.state(), adam=optimiser.state_dict(), epoch=epoch, trace=traced,
+                            seconds=spent + time.monotonic() - began)
                 self.journal.save(self.journal.tensors | dict(partial=part))
 
         train_ensemble(
@@ -122,15 +130,27 @@ class Retraining:
         n = 20_000
         refresh_statistics(ensemble, self.x[:n], self.y[:n])
         measured = evaluate(ensemble, self.x, self.y) if M == 1 else evaluate(ensemble, self.x[:n], self.y[:n])
+        spent += time.monotonic() - began
         entry = {name: value.tolist() for name, value in measured._asdict().items()}
         if M == 1 and self.validation is not None:
             entry |= {f"val_{k}": v.tolist() for k, v in evaluate(ensemble, *self.validation, seed=1)._asdict().items()}
+        entry |= dict(trace=traced) if trace else {}
+        entry["seconds"] = round(spent, 2)
         if M > 1:
             self.network.load({k: v[:1] for k, v in ensemble.state().items()})
         self.journal.entries.append(entry)
         self.done += 1
         self.journal.save(dict(network=self.network.state(), kept=self.kept))
         return entry
+
+    def _traced(self, ensemble):
+        """(R, D, C) of every member now: statistics refreshed on a copy, so that training goes on undisturbed."""
+        probe = Ensemble.__new__(Ensemble)
+        probe.__dict__ = ensemble.__dict__ | dict(buffers={k: v.clone() for k, v in ensemble.buffers.items()})
+        n = 20_000
+        refresh_statistics(probe, self.x[:n], self.y[:n])
+        R, D, C, _ = evaluate(probe, self.x[:n], self.y[:n])
+        return torch.stack([R, D, C], 1).tolist()
 
     def finite_differences(self, lam, gam, delta=0.3, repeats=1, epochs=None):
         """`Derivatives` from five copies on common random numbers; `repeats` runs one after another give the errors."""
@@ -208,7 +228,7 @@ def iso_classification(run, lam, gam, lam_end, *, start_epochs=120, start_lr=Non
         return entry[f"{prefix}classification"][0]
 
     def record(entry, **more):
-        row = {k: v[0] for k, v in entry.items()}
+        row = {k: v[0] for k, v in entry.items() if isinstance(v, list)}
         row |= dict(lam=lam, gam=gam, F=row["rate"] + lam * row["distortion"] + gam * row["classification"], **more)
         rows.append(row)
         run.keep()
@@ -260,5 +280,6 @@ def iso_classification(run, lam, gam, lam_end, *, start_epochs=120, start_lr=Non
             continue
         record(entry, step=h, corrections=count, miss=first, drift=miss)
         since += 1
-        h = min(max_step, h * (1.3 if abs(first) < 0.03 else 0.7 if abs(first) > 0.12 else 1.0))
+        if corrector:
+            h = min(max_step, h * (1.3 if abs(first) < 0.03 else 0.7 if abs(first) > 0.12 else 1.0))
     return rows, derivatives

@@ -1,20 +1,21 @@
 """The long runs: the small setting end to end, the stored result against a fresh computation, and unwritable folders."""
 
 import json
+import multiprocessing
 import pathlib
+from concurrent.futures import Executor, Future, ProcessPoolExecutor
 
 import pytest
 import torch
 
 import fe
-from fe import reproduce
+from fe import experiments, reproduce
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 
 
 def test_the_command_line(tmp_path, monkeypatch, capsys):
-    tiny = dict(n=60, grid=9, features=2, lam_end=0.3, progress=False)
-    monkeypatch.setitem(reproduce.RUNS, "digits-path", (reproduce.digits_path, {"small": tiny}))
+    monkeypatch.setitem(reproduce.DIGITS, "small", dict(n=60, grid=9, features=2, lam_end=0.3, progress=False))
     reproduce.main(["digits-path", "--scale", "small", "--out", str(tmp_path)])
     assert [f.name for f in tmp_path.iterdir()] == ["digits_path_small.json"] and "wrote" in capsys.readouterr().out
 
@@ -76,3 +77,76 @@ def test_stored_path_starts_where_a_fresh_run_does(stored):
             # another machine or torch may round otherwise; both are minima to ‖∇J‖ ≤ 1e-10
             assert q.value == pytest.approx(row["F"], rel=1e-8) and q.rate == pytest.approx(row["R"], rel=1e-6)
             assert q.distortion == pytest.approx(row["D"], rel=1e-6) and q.classification == pytest.approx(row["C"], rel=1e-6)
+
+
+TINY = experiments.SMALL | dict(
+    start_epochs=20, epochs=3, hidden=8, codes=3, lam=0.25, lam_end=0.3, gammas=[4.0, 8.0], compare=[[4.0, 0]], repeats=2, images=50, seeds=[0],
+    options=dict(step=0.05, max_step=0.08, tolerance=0.2, band=1.0, settle=(20.0, 2.0)),
+)
+
+
+class Here(Executor):
+    """Runs a job when it is submitted."""
+
+    def submit(self, f, *args, **kwargs):
+        future = Future()
+        try:
+            future.set_result(f(*args, **kwargs))
+        except Exception as e:
+            future.set_exception(e)
+        return future
+
+
+def without_provenance(record):
+    text = json.loads(json.dumps({k: v for k, v in record.items() if k != "provenance"}))
+    for run in [*text.get("runs", []), *text.get("variants", {}).values(), *text.get("scratch", [])]:
+        run.pop("seconds")
+    return text
+
+
+@pytest.fixture
+def single():
+    torch.set_default_dtype(torch.float32)
+    yield
+    torch.set_default_dtype(torch.float64)
+
+
+@pytest.mark.parametrize("run", ["fig2", "fig4a", "fig4b"])
+def test_each_figure_end_to_end(run, tmp_path, single):
+    record = reproduce.save(tmp_path / "a.json", run, TINY, Here(), progress=False)
+    assert json.loads((tmp_path / "a.json").read_text())["provenance"]["arguments"]["hidden"] == 8
+    assert (tmp_path / "a.png").stat().st_size > 5000 and not (tmp_path / "checkpoints" / "a").exists()
+    if run == "fig2":
+        assert [r["gam"] for r in record["runs"]] == [4.0, 8.0] and len(record["scratch"]) == 6
+        assert record["runs"][0]["responses"] and record["runs"][0]["derivatives"] and set(record["variants"]) == {"uncorrected", "validation"}
+
+
+def test_a_process_pool_and_dask_give_the_same(tmp_path, single):
+    """Any Executor: the same numbers from this process, from a pool, and from a dask.distributed cluster of two workers."""
+    distributed = pytest.importorskip("distributed")
+    here = reproduce.save(tmp_path / "here.json", "fig4a", TINY | dict(seeds=[0, 1]), Here(), progress=False)
+    with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("spawn")) as pool:
+        pooled = reproduce.save(tmp_path / "pool.json", "fig4a", TINY | dict(seeds=[0, 1]), pool, progress=False)
+    with distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster, distributed.Client(cluster) as client:
+        spread = reproduce.save(tmp_path / "dask.json", "fig4a", TINY | dict(seeds=[0, 1]), client.get_executor(), progress=False)
+    assert without_provenance(here) == without_provenance(pooled) == without_provenance(spread)
+
+
+def broken(checkpoint=None):
+    raise RuntimeError("no luck")
+
+
+def fine(checkpoint=None):
+    return 7
+
+
+def test_one_failure_does_not_stop_the_others(tmp_path):
+    with pytest.raises(reproduce.JobsFailed, match=r"1 of 2 jobs failed \(b\); the first: no luck"):
+        reproduce.run_jobs({"b": (broken, ()), "a": (fine, ())}, Here(), tmp_path, progress=False)
+    assert reproduce.run_jobs({"a": (fine, ())}, Here(), tmp_path, progress=False) == {"a": 7}
+
+
+def test_missing_data_is_said_before_anything_runs(tmp_path):
+    with pytest.raises(FileNotFoundError, match="download=True"):
+        reproduce.main(["fig2", "--scale", "paper", "--root", str(tmp_path / "none"), "--out", str(tmp_path)])
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,61 @@
+"""The paper's figures 2 and 4 from the records of `fe.reproduce`."""
+
+import matplotlib.pyplot as plt
+import numpy as np
+
+from .plot import COLOURS, MARKERS
+
+
+def _curves(record):
+    """(colour index, run, columns as arrays) of every curve that has more than its start."""
+    starts = sorted({run["gam"] for run in record["runs"]})
+    for run in record["runs"]:
+        yield starts.index(run["gam"]), run, {k: np.array(v, dtype=float) for k, v in run["rows"].items()}
+
+
+def fig2(record):
+    """Four panels: the curves in the (D, R) plane, in the (λ, γ) plane, training C, and validation accuracy along λ."""
+    figure, axes = plt.subplots(2, 2, figsize=(8.4, 6.6))
+    seen = set()
+    for i, run, c in _curves(record):
+        style = dict(color=COLOURS[i], marker=MARKERS[i], markersize=3, linewidth=1)
+        style["label"] = None if i in seen else f"$\\gamma_0 = {run['gam']:g}$"
+        seen.add(i)
+        axes[0, 0].plot(c["distortion"], c["rate"], **style)
+        axes[0, 1].plot(c["lam"], c["gam"], **style)
+        axes[1, 0].plot(c["lam"], c["classification"], **style)
+        axes[1, 1].plot(c["lam"], 100 * c["val_accuracy"], **style)
+    axes[0, 0].set(xlabel="distortion D (nats)", ylabel="rate R (nats)", title="(a) rate and distortion")
+    axes[0, 1].set(xlabel="λ", ylabel="γ", title="(b) the prices", yscale="log")
+    axes[1, 0].set(xlabel="λ", ylabel="training loss C (nats)", title="(c) the held loss", yscale="log")
+    axes[1, 1].set(xlabel="λ", ylabel="validation accuracy (%)", title="(d) accuracy on unseen images")
+    axes[0, 0].legend()
+    return figure
+
+
+def fig4a(record):
+    """F − F(start) of the copy that moves and of the copy that stays, against the epoch."""
+    figure, ax = plt.subplots(figsize=(6.4, 3.8))
+    for k, run in enumerate(record["runs"]):
+        for i, (name, (lam, gam)) in enumerate((("moves", run["after"]), ("stays", run["before"]))):
+            R, D, C = np.array(run[name]).T
+            ax.plot(R + lam * D + gam * C, color=COLOURS[i], alpha=0.9, linewidth=1.3, linestyle="-" if i == 0 else "--",
+                    label=f"({lam:g}, {gam:g})" if k == 0 else None)
+    ax.set(xlabel="epoch since the change", ylabel="F = R + λD + γC (nats)")
+    ax.legend(title="trained at (λ, γ) =")
+    return figure
+
+
+def fig4b(record):
+    """F along the curves of the smallest γ₀ against the recorded step."""
+    figure, ax = plt.subplots(figsize=(6.4, 3.8))
+    for i, run, c in _curves(record):
+        if i == 0:
+            seed = run["seed"]
+            ax.plot(c["F"], color=COLOURS[seed % 7], marker=MARKERS[seed % 7], label=f"seed {seed}")
+    ax.set(xlabel="recorded step", ylabel="F = R + λD + γC (nats)")
+    ax.legend()
+    return figure
+
+
+FIGURES = {"fig2": fig2, "fig4a": fig4a, "fig4b": fig4b}

@@ -1,0 +1,174 @@
+"""Ensembles against members trained one by one with plain modules; restarts; evaluation against its definition."""
+
+import copy
+
+import pytest
+import torch
+
+from fe import digits
+from fe.ensemble import Ensemble, evaluate, generator, refresh_statistics, step_decay, train_ensemble
+from fe.networks import Classifier, Decoder, Encoder
+
+
+def members(seed=0, norm="batch", dtype=torch.float64):
+    torch.manual_seed(seed)
+    return tuple(m.to(dtype) for m in (Encoder((64, 12, 3), norm), Decoder((3, 12, 64), norm), Classifier((3, 6, 10), norm)))
+
+
+def by_hand(members, x, y, lam, gam, epochs, lr, seed, batch_size):
+    """What a reader would write for one model, with the same random numbers."""
+    encoder, decoder, classifier = copy.deepcopy(members)
+    modules = torch.nn.ModuleList([encoder, decoder, classifier]).train()
+    optimiser = torch.optim.Adam(modules.parameters(), lr=lr)
+    for epoch in range(epochs):
+        random = generator(seed, epoch)
+        order = torch.randperm(len(x), generator=random)
+        for k in range(len(x) // batch_size):
+            index = order[k * batch_size : (k + 1) * batch_size]
+            mu, log_sigma = encoder(x[index])
+            z = mu + log_sigma.exp() * torch.randn(len(index), 3, generator=random, dtype=x.dtype)
+            R = (0.5 * (mu**2 + (2 * log_sigma).exp() - 1) - log_sigma).sum(1).mean()
+            D = ((x[index] - decoder(z)) ** 2).sum(1).mean()
+            C = torch.nn.functional.cross_entropy(classifier(z), y[index])
+            optimiser.zero_grad()
+            (R + lam * D + gam * C).backward()
+            optimiser.step()
+    return modules.eval()
+
+
+@pytest.mark.parametrize("norm", ["batch", None])
+@pytest.mark.parametrize("prices", [[(0.5, 4.0)], [(0.5, 4.0), (0.65, 4.0), (0.5, 6.0)]])
+def test_every_member_is_the_model_trained_alone(norm, prices):
+    """Same arithmetic in another order: float64 rounding, grown by Adam's division over 24 steps, stays below 1e-8."""
+    x, y = digits(250)
+    start = members(norm=norm)
+    ensemble = Ensemble([start] * len(prices))
+    lam, gam = (torch.tensor(q, dtype=torch.float64) for q in zip(*prices))
+    train_ensemble(ensemble, x, y, lam, gam, 3, 1e-3, 7, batch_size=30)
+    for i, (a, b) in enumerate(prices):
+        alone = by_hand(start, x, y, a, b, 3, 1e-3, 7, 30)
+        for mine, theirs in zip(ensemble[i], alone):
+            for (name, u), v in zip(mine.state_dict().items(), theirs.state_dict().values()):
+                torch.testing.assert_close(u, v, rtol=1e-8, atol=1e-8, msg=lambda m: f"{name}: {m}")
+
+
+def test_members_with_seeds_of_their_own_differ_by_more_than_the_prices():
+    """Common random numbers: a change of λ by a tenth shows, where two seeds differ by many times as much."""
+    x, y = digits(500, dtype=torch.float32)
+    start = members(dtype=torch.float32)
+    pair = Ensemble([start] * 2)
+    train_ensemble(pair, x, y, torch.tensor([0.5, 0.55]), 4.0, 8, 1e-3, 1, batch_size=50)
+    other = Ensemble([start])
+    train_ensemble(other, x, y, 0.55, 4.0, 8, 1e-3, 2, batch_size=50)
+    parameters = [torch.cat([v[i].flatten() for v in e.parameters.values()]) for e, i in ((pair, 0), (pair, 1), (other, 0))]
+    common, apart = (parameters[0] - parameters[1]).norm().detach(), (parameters[0] - parameters[2]).norm().detach()
+    assert 0 < float(common) < 0.5 * float(apart)
+
+
+def test_equal_members_stay_equal():
+    x, y = digits(200)
+    ensemble = Ensemble([members()] * 2)
+    train_ensemble(ensemble, x, y, 0.5, 4.0, 2, 1e-3, 0, batch_size=40)
+    for value in ensemble.parameters.values():
+        torch.testing.assert_close(value[0], value[1], rtol=1e-8, atol=1e-8)
+
+
+def test_a_run_in_two_parts_is_the_run():
+    x, y = digits(200, dtype=torch.float32)
+    whole, parts = (Ensemble([members(dtype=torch.float32)] * 2) for _ in range(2))
+    lr = step_decay
+    train_ensemble(whole, x, y, 0.5, 4.0, 6, lr, 3, batch_size=40)
+    seen = []
+
+    class Stop(Exception):
+        pass
+
+    def stop(epoch, optimiser):
+        seen.append((epoch, optimiser))
+        if epoch == 2:
+            raise Stop
+
+    with pytest.raises(Stop):
+        train_ensemble(parts, x, y, 0.5, 4.0, 6, lr, 3, batch_size=40, on_epoch=stop)
+    train_ensemble(parts, x, y, 0.5, 4.0, 6, lr, 3, batch_size=40, first=2, optimiser=seen[-1][1])
+    for name, value in whole.state().items():
+        assert torch.equal(value, parts.state()[name]), name
+
+
+def test_statistics_are_those_of_the_data():
+    """The first layer's mean and variance have a closed form in the data; 400 images in two chunks."""
+    x, y = digits(400)
+    ensemble = Ensemble([members(0), members(1)])
+    refresh_statistics(ensemble, x, y, chunk=200)
+    for i in range(2):
+        linear, norm = ensemble[i][0].layers[0], ensemble[i][0].layers[1]
+        a = linear(x).detach()
+        torch.testing.assert_close(norm.running_mean, a.mean(0), rtol=1e-10, atol=1e-12)
+        within = torch.stack([c.var(0) for c in a.split(200)]).mean(0)
+        torch.testing.assert_close(norm.running_var, within, rtol=1e-10, atol=1e-12)
+        torch.testing.assert_close(norm.running_var, a.var(0), rtol=0.05, atol=0)  # chunks of 200 miss 1/200 or so
+
+
+def test_evaluate_is_the_average_over_images_and_noise():
+    x, y = digits(150)
+    ensemble = Ensemble([members(0), members(1)])
+    state = evaluate(ensemble, x, y, seed=5, samples=3, chunk=60)
+    noise_generator = generator(5, 2)
+    noise = torch.cat([torch.randn(3, n, 3, generator=noise_generator, dtype=x.dtype) for n in (60, 60, 30)], 1)
+    for i in range(2):
+        encoder, decoder, classifier = ensemble[i]
+        with torch.no_grad():
+            mu, log_sigma = encoder(x)
+            z = mu + log_sigma.exp() * noise
+            logits = torch.stack([classifier(v) for v in z])
+            C = torch.nn.functional.cross_entropy(logits.flatten(0, 1), y.repeat(3))
+            D = (x - decoder(z[0])).square().sum(1).mean()
+        torch.testing.assert_close(state.classification[i], C, rtol=1e-10, atol=0)
+        torch.testing.assert_close(state.distortion[i], D, rtol=1e-10, atol=0)
+        assert float(state.accuracy[i]) == pytest.approx(float((logits.argmax(2) == y).double().mean()), abs=1e-12)
+
+
+class Own(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.f = torch.nn.Sequential(torch.nn.Unflatten(1, (1, 8, 8)), torch.nn.Conv2d(1, 4, 3), torch.nn.GroupNorm(2, 4), torch.nn.GELU(),
+                                     torch.nn.Flatten(), torch.nn.Linear(144, 6))
+
+    def forward(self, x):
+        return self.f(x).chunk(2, 1)
+
+
+def test_a_readers_own_modules_with_dropout():
+    x, y = digits(300)
+    classifier = torch.nn.Sequential(torch.nn.Dropout(0.1), torch.nn.Linear(3, 10))
+    ensemble = Ensemble([(Own(), torch.nn.Linear(3, 64), classifier)] * 2)
+    before = evaluate(ensemble, x, y)
+    train_ensemble(ensemble, x, y, torch.tensor([0.5, 1.0]), 4.0, 3, 3e-3, 0, batch_size=30)
+    after = evaluate(ensemble, x, y)
+    assert (after.distortion < before.distortion).all() and (after.classification < before.classification).all()
+
+
+def test_bad_input_is_named():
+    x, y = digits(100)
+    with pytest.raises(ValueError, match="one architecture"):
+        Ensemble([members(), members(norm=None)])
+    with pytest.raises(ValueError, match="at least one"):
+        Ensemble([])
+    ensemble = Ensemble([members()])
+    for options, message in (
+        (dict(lam=-1.0), "λ and γ"), (dict(gam=float("nan")), "λ and γ"), (dict(epochs=0), "epochs ≥ 1"), (dict(batch_size=1), "batch_size ≥ 2"),
+        (dict(x=x * float("nan")), "NaN"), (dict(lr=1e200), "learning rate"),
+    ):
+        arguments = dict(x=x, y=y, lam=0.5, gam=4.0, epochs=2, lr=1e-3, seed=0, batch_size=20) | options
+        with pytest.raises(ValueError, match=message):
+            train_ensemble(Ensemble([members()]), **arguments)
+    assert len(ensemble) == 1
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+def test_on_a_gpu():
+    x, y = digits(200, dtype=torch.float32, device="cuda")
+    ensemble = Ensemble([tuple(m.cuda() for m in members(dtype=torch.float32))] * 5)
+    train_ensemble(ensemble, x, y, 0.5, 4.0, 2, 1e-3, 0, batch_size=40)
+    refresh_statistics(ensemble, x, y)
+    assert evaluate(ensemble, x, y).rate.isfinite().all()

@@ -1,0 +1,162 @@
+"""Iso-classification by retraining: C is held, derivatives agree with Lemma 5, and a killed run ends as if it had not been."""
+
+import math
+import os
+import random
+import signal
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+import torch
+
+import fe
+from fe import digits, experiments
+from fe.ensemble import Ensemble
+from fe.journal import Journal
+from fe.retraining import ConstraintLost, Retraining, iso_classification
+
+TINY = experiments.SMALL | dict(
+    start_epochs=6, epochs=2, hidden=16, codes=3, lam=0.25, lam_end=0.4, gammas=[4.0], compare=[[4.0, 0]], repeats=2, images=100,
+    options=dict(step=0.05, max_step=0.08, tolerance=0.05, band=0.5, settle=(10.0, 1.0)),
+)
+
+
+@pytest.fixture(autouse=True)
+def single():
+    torch.set_default_dtype(torch.float32)
+    yield
+    torch.set_default_dtype(torch.float64)
+
+
+@pytest.fixture(scope="module")
+def curve():
+    """Digits, a minute of training at full length cut to ten seconds; used by several tests."""
+    torch.set_default_dtype(torch.float32)
+    settings = experiments.SMALL | dict(compare=[])
+    return settings, experiments.path_job(settings, 10.0, 0)
+
+
+def test_C_is_held_and_the_rest_moves(curve):
+    settings, found = curve
+    rows = found["rows"]
+    band = settings["options"]["band"]
+    assert found["stopped"] is None and rows[-1]["lam"] == pytest.approx(8.0)
+    C = [row["classification"] for row in rows]
+    assert max(abs(math.log(c / C[0])) for c in C) <= band
+    # the whole way is far above the noise of training: R up, D down (Remark 10)
+    assert rows[-1]["rate"] > rows[0]["rate"] + 0.5 and rows[-1]["distortion"] < rows[0]["distortion"] - 0.2
+    for row in rows:
+        assert row["F"] == pytest.approx(row["rate"] + row["lam"] * row["distortion"] + row["gam"] * row["classification"])
+    lam = [row["lam"] for row in rows]
+    assert all(b > a for a, b in zip(lam, lam[1:]))
+
+
+def test_derivatives_have_the_signs_of_a_concave_F(curve):
+    """D_λ < 0 and C_γ < 0; a difference quotient of an equilibrated network sees both at any step."""
+    for d in curve[1]["derivatives"]:
+        assert d["slopes"][0][0] < 0 and d["slopes"][1][1] < 0
+
+
+def test_differences_agree_with_lemma_5_where_both_are_right():
+    """Twelve parameters and two classes that overlap, so that training arrives: five copies against the exact Hess F.
+
+    Copies of minibatch training see fresh noise and the objective 100 fixed draws of 500 images (a per cent of F's second
+    derivatives), and a central difference at δ = 0.1 has an error of order δ²/6; measured 1 to 4 per cent, allowed 10.
+    """
+    y = torch.arange(500) % 2
+    x = 0.05 + 0.6 * torch.rand(500, 2) + 0.3 * torch.stack([y, torch.zeros(500)], 1)
+
+    class Linear(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.f = torch.nn.Linear(2, 2)
+
+        def forward(self, x):
+            return self.f(x).chunk(2, 1)
+
+    lam, gam = 20.0, 4.0
+    run = Retraining(Ensemble([(Linear(), torch.nn.Linear(1, 2), torch.nn.Linear(1, 2))]), x, y, epochs=300, batch_size=100)
+    run.stage(lam, gam, 400, 1e-2)
+    d = run.finite_differences(lam, gam, delta=0.1)
+    x64 = x.double()
+    J = fe.AmortisedObjective(*(m.double() for m in run.network[0]), x64, y, torch.randn(100, 500, 1, dtype=x64.dtype), ridge=1e-6)
+    p = torch.tensor([lam, gam], dtype=x64.dtype)
+    e = fe.minimise(J, J.theta0, p, tol=1e-7)
+    state = fe.functionals(J, e.theta, p)
+    C = float(state.classification)
+    scale = torch.tensor([[lam, gam], [lam / C, gam / C]], dtype=x64.dtype)
+    exact, found = fe.linear_response(J, e.theta, p, rtol=1e-6).hess * scale, torch.tensor(d.slopes, dtype=x64.dtype)
+    for row_exact, row_found in zip(exact, found):
+        torch.testing.assert_close(row_found, row_exact, rtol=0, atol=0.1 * float(row_exact.abs().max()))
+    measured, _ = d.hessian()
+    torch.testing.assert_close(torch.tensor(measured, dtype=x64.dtype) * scale, found, rtol=0.05, atol=1e-4)
+
+
+def test_a_loss_that_does_not_answer_to_gamma_stops_the_run():
+    x, y = digits(200, dtype=torch.float32)
+
+    class Blind(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.logits = torch.nn.Parameter(torch.zeros(10))
+
+        def forward(self, z):
+            return self.logits.expand(len(z), -1)
+
+    encoder, decoder, _ = experiments.networks(TINY, x, y, 0)[0]
+    run = Retraining(Ensemble([(encoder, decoder, Blind())]), x, y, epochs=3, batch_size=50)
+    with pytest.raises(ConstraintLost, match="does not answer to γ") as caught:
+        iso_classification(run, 0.25, 4.0, 1.0, start_epochs=30, start_lr=1e-2)
+    assert len(caught.value.rows) == 1
+
+
+def test_a_band_that_cannot_be_met_stops_the_run_with_what_it_has(curve):
+    settings = curve[0] | dict(start_epochs=40, epochs=4, options=dict(band=1e-4, tolerance=5e-5, corrections=1, settle=(10.0, 1.0)))
+    found = experiments.path_job(settings, 10.0, 0)
+    assert "left its band" in found["stopped"] and len(found["rows"]) >= 1
+
+
+def strip(found):
+    return {k: v for k, v in found.items() if k != "seconds"}
+
+
+def test_killed_at_ten_random_moments_the_result_is_the_same(tmp_path):
+    """kill -9 of a forked process, which may be in the middle of an epoch, of a checkpoint, or of a measurement."""
+    settings = TINY | dict(save_every=0.0)
+    began = time.perf_counter()
+    expected = strip(experiments.path_job(settings, 4.0, 0))
+    length, path = time.perf_counter() - began, tmp_path / "job.pt"
+    chance, killed = random.Random(0), 0
+    for attempt in range(60):
+        pid = os.fork()
+        if pid == 0:
+            try:
+                experiments.path_job(settings, 4.0, 0, checkpoint=str(path))
+            finally:
+                os._exit(0)
+        time.sleep(chance.uniform(0.02, 0.25) * length)
+        os.kill(pid, signal.SIGKILL)
+        _, status = os.waitpid(pid, 0)
+        killed += os.WIFSIGNALED(status)
+        if killed == 10:
+            break
+        if not os.WIFSIGNALED(status):  # it had finished: begin anew
+            for f in tmp_path.iterdir():
+                f.unlink()
+    assert killed == 10
+    assert Journal._read(path)["entries"] or Journal._read(path)["tensors"], "no kill fell behind the first checkpoint"
+    assert strip(experiments.path_job(settings, 4.0, 0, checkpoint=str(path))) == expected
+
+
+def test_relaxation_traces_both_copies(tmp_path):
+    found = experiments.relaxation_job(TINY, 0, str(tmp_path / "r.pt"), epochs=4)
+    assert len(found["moves"]) == len(found["stays"]) == 5 and found["moves"][0] == found["stays"][0]
+    assert found["moves"][4] != found["stays"][4]
+    assert strip(experiments.relaxation_job(TINY, 0, str(tmp_path / "r.pt"), epochs=4)) == strip(found)
+
+
+def test_threads_do_not_disturb_each_other():
+    with ThreadPoolExecutor(2) as pool:
+        a, b = pool.map(lambda seed: strip(experiments.scratch_job(TINY, 0.3, 4.0, seed)), (0, 1))
+    assert a == strip(experiments.scratch_job(TINY, 0.3, 4.0, 0)) and b == strip(experiments.scratch_job(TINY, 0.3, 4.0, 1))
