@@ -18,13 +18,13 @@ from .retraining import ConstraintLost, Retraining, iso_classification
 
 PAPER = dict(
     data="mnist", root="data", hidden=256, codes=16, norm="batch", batch_size=250, start_epochs=120, epochs=3, lam=0.25,
-    lam_end=3.5, gammas=[4.0, 6.0, 8.0, 10.0, 15.0], seeds=[0, 1, 2], compare=[[4.0, 0], [15.0, 0]], repeats=4,
-    images=10_000, batches=3, damping=0.1, options={}, device="cpu",
+    lam_end=3.5, gammas=[4.0, 6.0, 8.0, 10.0, 15.0], seeds=[0, 1, 2], compare=[[4.0, 0]], scratch=[4.0, 8.0, 15.0], repeats=4,
+    images=5_000, batches=2, damping=0.1, options={}, device="cpu",
 )
 # An image of 64 pixels has about a twelfth of the distortion of one of 784, so that λ starts higher
 SMALL = PAPER | dict(
     data="digits", hidden=64, codes=4, batch_size=50, start_epochs=100, epochs=10, lam=2.0, lam_end=8.0, gammas=[5.0, 10.0],
-    seeds=[0], compare=[[10.0, 0]], repeats=2, images=500, batches=2,
+    seeds=[0], compare=[[10.0, 0]], scratch=[10.0], repeats=2, images=500, batches=2,
     options=dict(step=0.15, max_step=0.3, tolerance=0.03, band=0.1),
 )
 _lock = threading.Lock()
@@ -45,6 +45,8 @@ def load(settings):
         sets = tuple(npz(name, split=split, device=device) for split in ("train", "test"))
     else:
         sets = tuple(image_folder(Path(name) / split, device=device) for split in ("train", "test"))
+    first = settings.get("images_used")  # the first so many of the training images
+    sets = tuple(v[:first] for v in sets[0]), sets[1]
     classes = int(sets[0][1].max()) + 1
     for x, y in sets:
         check_data(x, y, classes)
@@ -58,7 +60,7 @@ def networks(settings, x, y, seed):
         torch.manual_seed(seed)
         norm = settings["norm"]
         members = Encoder((D, h, d), norm), Decoder((d, h, D), norm), Classifier((d, 12, Y), norm)
-    return Ensemble([tuple(m.to(x.device) for m in members)])
+    return Ensemble([tuple(m.to(x) for m in members)])
 
 
 class _Job:
@@ -69,7 +71,7 @@ class _Job:
             torch.set_num_threads(1)  # small matrices: more threads cost more than they bring; one process a curve instead
         (x, y), validation = load(settings)
         self.checkpoint = checkpoint and Path(checkpoint)
-        relevant = {k: v for k, v in settings.items() if k not in ("root", "download", "gammas", "seeds", "compare", "device", "save_every")}
+        relevant = {k: v for k, v in settings.items() if k not in ("root", "download", "gammas", "seeds", "compare", "scratch", "device", "save_every")}
         self.journal = Journal(self.checkpoint, relevant | dict(seed=seed) | what)
         self.run = Retraining(
             networks(settings, x, y, seed), x, y, validation, seed=seed, epochs=settings["epochs"],

@@ -139,7 +139,8 @@ def fig2(settings, executor, folder, progress=True):
     variants = {"uncorrected": dict(corrector=False), "validation": dict(hold="validation")}
     named = {f"{name(g, s)}_{v}": (_variant_job, (settings, g, s, options)) for v, options in variants.items()}
     found = run_jobs(jobs | named, executor, folder, progress, "curves")
-    ends = [(r["rows"][-1]["lam"], r["rows"][-1]["gam"], r["gam"]) for n, r in found.items() if n in jobs and r["seed"] == s and not r["stopped"]]
+    ends = [(r["rows"][-1]["lam"], r["rows"][-1]["gam"], r["gam"]) for n, r in found.items()
+            if n in jobs and r["seed"] == s and r["gam"] in settings["scratch"] and not r["stopped"]]
     scratch = {
         f"scratch_g{g:g}_s{k}": (experiments.scratch_job, (settings, lam, gam, 100 + k)) for lam, gam, g in ends for k in range(3)
     }

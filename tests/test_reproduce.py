@@ -80,7 +80,7 @@ def test_stored_path_starts_where_a_fresh_run_does(stored):
 
 
 TINY = experiments.SMALL | dict(
-    start_epochs=20, epochs=3, hidden=8, codes=3, lam=0.25, lam_end=0.3, gammas=[4.0, 8.0], compare=[[4.0, 0]], repeats=2, images=50, seeds=[0],
+    start_epochs=20, epochs=3, hidden=8, codes=3, lam=0.25, lam_end=0.3, gammas=[4.0, 8.0], compare=[[4.0, 0]], scratch=[8.0], repeats=2, images=50, seeds=[0],
     options=dict(step=0.05, max_step=0.08, tolerance=0.2, band=1.0, settle=(20.0, 2.0)),
 )
 
@@ -117,7 +117,7 @@ def test_each_figure_end_to_end(run, tmp_path, single):
     assert json.loads((tmp_path / "a.json").read_text())["provenance"]["arguments"]["hidden"] == 8
     assert (tmp_path / "a.png").stat().st_size > 5000 and not (tmp_path / "checkpoints" / "a").exists()
     if run == "fig2":
-        assert [r["gam"] for r in record["runs"]] == [4.0, 8.0] and len(record["scratch"]) == 6
+        assert [r["gam"] for r in record["runs"]] == [4.0, 8.0] and len(record["scratch"]) == 3
         assert record["runs"][0]["responses"] and record["runs"][0]["derivatives"] and set(record["variants"]) == {"uncorrected", "validation"}
 
 

@@ -1,0 +1,203 @@
+"""Figure 2 by `fe` against the obvious implementation, side by side in one run: python benchmarks/training.py --root DATA
+
+1. A shortened figure 2 (five γ₀, one seed): `fe` with one process a curve, against a DataLoader loop that trains one curve
+   after another with four equilibrations a step (base, λ + δ, γ + δ, and the step itself; seeds of their own, no corrector).
+   Same network, minibatch, schedule, epochs an equilibration; how far C has drifted is recorded for both.
+2. The arithmetic of the training loop: its floating-point operations a second over those of float32 matrix products of the
+   same shapes.
+3. Time for 1, 5, 25 and 100 members at once, on the CPU and on a GPU if there is one, against the plain loop.
+
+Prints ratios and writes results/benchmark_training.json. No test asserts a time.
+"""
+
+import argparse
+import json
+import math
+import multiprocessing
+import os
+import pathlib
+import statistics
+import tempfile
+import time
+from concurrent.futures import ProcessPoolExecutor
+
+import torch
+from torch.utils.data import DataLoader, Subset
+from torchvision import transforms
+from torchvision.datasets import MNIST
+
+import fe
+from fe import experiments, reproduce
+from fe.ensemble import Ensemble, step_decay, train_ensemble
+
+BATCH, IMAGES, START, EPOCHS, STEPS = 250, 12_000, 10, 2, 3
+LAM, GAMMAS, SCALE = 0.25, [4.0, 6.0, 8.0, 10.0, 15.0], 1.3
+
+
+def obvious(root):
+    """A DataLoader over torchvision's MNIST, four equilibrations a step, one curve after another."""
+    data = Subset(MNIST(root, train=True, transform=transforms.ToTensor()), range(IMAGES))
+
+    def loss_terms(nets, x, y):
+        mu, log_sigma = nets[0](x.flatten(1))
+        z = mu + log_sigma.exp() * torch.randn_like(mu)
+        R = (0.5 * (mu**2 + (2 * log_sigma).exp() - 1) - log_sigma).sum(1).mean()
+        D = ((x.flatten(1) - nets[1](z)) ** 2).sum(1).mean()
+        return R, D, torch.nn.functional.cross_entropy(nets[2](z), y)
+
+    def train(nets, lam, gam, epochs, lr):
+        nets.train()
+        optimiser, loader = torch.optim.Adam(nets.parameters(), lr=1e-3), DataLoader(data, batch_size=BATCH, shuffle=True)
+        step, steps = 0, epochs * len(loader)
+        for _ in range(epochs):
+            for x, y in loader:
+                optimiser.param_groups[0]["lr"] = lr(step, steps)
+                R, D, C = loss_terms(nets, x, y)
+                optimiser.zero_grad()
+                (R + lam * D + gam * C).backward()
+                optimiser.step()
+                step += 1
+
+    def measure(nets):
+        nets.eval()
+        with torch.no_grad():
+            values = [float(loss_terms(nets, x, y)[2]) for x, y in DataLoader(data, batch_size=BATCH)]
+        return sum(values) / len(values)
+
+    def copy_of(nets):
+        new = torch.nn.ModuleList([fe.Encoder(), fe.Decoder(), fe.Classifier()])
+        new.load_state_dict(nets.state_dict())
+        return new
+
+    drifts = []
+    for gam in GAMMAS:
+        torch.manual_seed(0)
+        nets, lam = torch.nn.ModuleList([fe.Encoder(), fe.Decoder(), fe.Classifier()]), LAM
+        train(nets, lam, gam, START, step_decay)
+        train(nets, lam, gam, EPOCHS, fe.schedule)
+        target = measure(nets)
+        for _ in range(STEPS):
+            ends = []
+            for dl, dg in ((1, 1), (1.3, 1), (1, 1.3)):
+                other = copy_of(nets)
+                train(other, lam * dl, gam * dg, EPOCHS, fe.schedule)
+                ends.append(math.log(measure(other)))
+            a, b = ends[1] - ends[0], ends[2] - ends[0]
+            gam *= math.exp(max(-0.5, min(0.5, -a / b * math.log(SCALE))))
+            lam *= SCALE
+            train(nets, lam, gam, EPOCHS, fe.schedule)
+        drifts.append(abs(math.log(measure(nets) / target)))
+    return drifts
+
+
+def ours(root, workers):
+    step = (math.sqrt(LAM * SCALE**STEPS) - math.sqrt(LAM)) / STEPS
+    settings = experiments.PAPER | dict(
+        root=root, images_used=IMAGES, start_epochs=START, epochs=EPOCHS, lam_end=LAM * SCALE**STEPS, seeds=[0], compare=[],
+        options=dict(step=step, max_step=step, tolerance=0.02, band=0.1),
+    )
+    with tempfile.TemporaryDirectory() as folder, ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
+        jobs = {f"g{g:g}": (experiments.path_job, (settings, g, 0)) for g in GAMMAS}
+        found = reproduce.run_jobs(jobs, pool, pathlib.Path(folder), progress=False)
+    first = [r["rows"][0]["classification"] for r in found.values()]
+    return [max(abs(math.log(row["classification"] / c)) for row in r["rows"]) for c, r in zip(first, found.values())]
+
+
+def epoch_seconds(members, x, y, repeats=3):
+    ensemble = Ensemble([(fe.Encoder().to(x), fe.Decoder().to(x), fe.Classifier().to(x))] * members)
+    times = []
+    for repeat in range(repeats + 1):
+        began = time.perf_counter()
+        train_ensemble(ensemble, x, y, 0.5, 4.0, 1, 1e-3, repeat, batch_size=BATCH)
+        if x.is_cuda:
+            torch.cuda.synchronize()
+        times.append(time.perf_counter() - began)
+    return statistics.median(times[1:])
+
+
+def arithmetic(x, y):
+    """Operations a second of the loop and of the matrix products in it: forward, and two backward (one for the first layer)."""
+    shapes = [(784, 256, 2), (256, 32, 3), (16, 256, 3), (256, 784, 3), (16, 12, 3), (12, 10, 3)]
+    work = sum(2 * a * b * times for a, b, times in shapes)  # an image
+    seconds = epoch_seconds(1, x, y)
+    loop = work * len(x) / seconds
+
+    def products():
+        for (a, b), w, u in zip([s[:2] for s in shapes], weights, inputs):
+            out = u @ w
+            out @ w.T
+            u.T @ out
+
+    weights = [torch.randn(a, b) for a, b, _ in shapes]
+    inputs = [torch.randn(BATCH, a) for a, _, _ in shapes]
+    full = sum(6 * a * b for a, b, _ in shapes) * BATCH
+    for _ in range(20):
+        products()
+    times = []
+    for _ in range(7):
+        began = time.perf_counter()
+        for _ in range(50):
+            products()
+        times.append((time.perf_counter() - began) / 50)
+    peak = full / statistics.median(times)
+    return dict(loop_gflops=loop / 1e9, matmul_gflops=peak / 1e9, fraction=loop / peak, seconds_an_epoch_of_60000=seconds * 60_000 / len(x))
+
+
+def plain_seconds(x, y):
+    """One epoch of the loop that a reader would write, on tensors, one model."""
+    nets = torch.nn.ModuleList([fe.Encoder(), fe.Decoder(), fe.Classifier()]).to(x)
+    optimiser, times = torch.optim.Adam(nets.parameters(), lr=1e-3), []
+    for _ in range(4):
+        began = time.perf_counter()
+        for index in torch.randperm(len(x), device=x.device).split(BATCH):
+            mu, log_sigma = nets[0](x[index])
+            z = mu + log_sigma.exp() * torch.randn_like(mu)
+            R = (0.5 * (mu**2 + (2 * log_sigma).exp() - 1) - log_sigma).sum(1).mean()
+            loss = R + 0.5 * (x[index] - nets[1](z)).square().sum(1).mean() + 4 * torch.nn.functional.cross_entropy(nets[2](z), y[index])
+            optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()
+        if x.is_cuda:
+            torch.cuda.synchronize()
+        times.append(time.perf_counter() - began)
+    return statistics.median(times[1:])
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--root", default="data", help="folder with MNIST/raw")
+    parser.add_argument("--workers", type=int, default=os.cpu_count())
+    parser.add_argument("--out", default="results/benchmark_training.json")
+    chosen = parser.parse_args()
+    torch.set_num_threads(1)
+    began, record = time.perf_counter(), {}
+    x, y = fe.data.mnist(chosen.root)
+    x, y = x[:IMAGES], y[:IMAGES]
+    record["arithmetic"] = arithmetic(x, y)
+    print(json.dumps(record["arithmetic"], indent=1), flush=True)
+    devices = ["cpu"] + (["cuda"] if torch.cuda.is_available() else [])
+    for device in devices:
+        xd, yd = x.to(device), y.to(device)
+        plain = plain_seconds(xd, yd)
+        members = {m: epoch_seconds(m, xd, yd, repeats=1 if m > 5 and device == "cpu" else 3) for m in ((1, 5, 25, 100) if device == "cuda" else (1, 5, 25))}
+        record[f"members_{device}"] = dict(plain_loop_seconds=plain, seconds={str(m): s for m, s in members.items()},
+                                           per_member_over_plain={str(m): s / m / plain for m, s in members.items()})
+        print(device, json.dumps(record[f"members_{device}"], indent=1), flush=True)
+    times, drift = {}, {}
+    for name, run in (("fe", lambda: ours(chosen.root, chosen.workers)), ("obvious", lambda: obvious(chosen.root))):
+        clock = time.perf_counter()
+        drift[name] = run()
+        times[name] = time.perf_counter() - clock
+        print(name, f"{times[name]:.1f} s, drift of ln C:", [f"{d:.3f}" for d in drift[name]], flush=True)
+    record["figure_2_shortened"] = dict(
+        images=IMAGES, start_epochs=START, epochs=EPOCHS, steps=STEPS, workers=chosen.workers, seconds=times,
+        ratio=times["obvious"] / times["fe"], largest_drift_of_ln_C=drift,
+    )
+    print(f"ratio {times['obvious'] / times['fe']:.1f}")
+    record = {"what": "figure 2 shortened: fe against the obvious implementation; arithmetic; members at once",
+              "provenance": reproduce.provenance(time.perf_counter() - began, root="MNIST", workers=chosen.workers), **record}
+    reproduce.save_json(chosen.out, reproduce._rounded(record))
+
+
+if __name__ == "__main__":
+    main()
