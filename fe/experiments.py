@@ -19,13 +19,15 @@ from .retraining import ConstraintLost, Retraining, iso_classification
 PAPER = dict(
     data="mnist", root="data", hidden=256, codes=16, norm="batch", batch_size=250, start_epochs=120, epochs=3, lam=0.25,
     lam_end=3.5, gammas=[4.0, 6.0, 8.0, 10.0, 15.0], seeds=[0, 1, 2], compare=[[4.0, 0]], scratch=[4.0, 8.0, 15.0], repeats=4,
-    images=5_000, batches=2, damping=0.1, options={}, device="cpu",
+    images=5_000, batches=2, damping=0.1, device="cpu",
+    options={},  # of iso_classification; the curves of further seeds and the variants take longer steps, corrected less:
+    coarse=dict(step=0.12, max_step=0.16, station=5, tolerance=0.015, corrections=2),
 )
 # An image of 64 pixels has about a twelfth of the distortion of one of 784, so that λ starts higher
 SMALL = PAPER | dict(
     data="digits", hidden=64, codes=4, batch_size=50, start_epochs=100, epochs=10, lam=2.0, lam_end=8.0, gammas=[5.0, 10.0],
     seeds=[0], compare=[[10.0, 0]], scratch=[10.0], repeats=2, images=500, batches=2,
-    options=dict(step=0.15, max_step=0.3, tolerance=0.03, band=0.1),
+    options=dict(step=0.15, max_step=0.3, tolerance=0.03, band=0.1), coarse={},
 )
 _lock = threading.Lock()
 
@@ -97,7 +99,7 @@ def path_job(settings, gam, seed, checkpoint=None, variant=None):
     """
     job = _Job(settings, seed, checkpoint, gam=gam, variant=variant or {})
     run, lam, end, responses = job.run, settings["lam"], settings["lam_end"], []
-    options = settings["options"] | (variant or {})
+    options = settings["options"] | (settings["coarse"] if seed or variant else {}) | (variant or {})
     if [gam, seed] in [list(c) for c in settings["compare"]] and not variant:
         def on_station(d):
             found, matrices = run.linear_response(d.lam, d.gam, settings["images"], settings["batches"], settings["damping"])

@@ -2,6 +2,7 @@
 
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from .plot import COLOURS, MARKERS
 
@@ -11,6 +12,16 @@ def _curves(record):
     starts = sorted({run["gam"] for run in record["runs"]})
     for run in record["runs"]:
         yield starts.index(run["gam"]), run, {k: np.array(v, dtype=float) for k, v in run["rows"].items()}
+
+
+def _log_ticks(axis, low, high):
+    """A logarithmic axis with plain numbers on it."""
+    axis.axes.set_yscale("log")
+    ticks = [t * 10.0**k for k in range(-4, 4) for t in (1, 1.5, 2, 3, 4, 6, 8)]
+    ticks = [t for t in ticks if low / 1.15 <= t <= high * 1.15]
+    axis.set_major_locator(FixedLocator(ticks))
+    axis.set_minor_locator(NullLocator())
+    axis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:g}"))
 
 
 def fig2(record):
@@ -26,9 +37,12 @@ def fig2(record):
         axes[1, 0].plot(c["lam"], c["classification"], **style)
         axes[1, 1].plot(c["lam"], 100 * c["val_accuracy"], **style)
     axes[0, 0].set(xlabel="distortion D (nats)", ylabel="rate R (nats)", title="(a) rate and distortion")
-    axes[0, 1].set(xlabel="λ", ylabel="γ", title="(b) the prices", yscale="log")
-    axes[1, 0].set(xlabel="λ", ylabel="training loss C (nats)", title="(c) the held loss", yscale="log")
+    axes[0, 1].set(xlabel="λ", ylabel="γ", title="(b) the prices")
+    axes[1, 0].set(xlabel="λ", ylabel="training loss C (nats)", title="(c) the held loss")
     axes[1, 1].set(xlabel="λ", ylabel="validation accuracy (%)", title="(d) accuracy on unseen images")
+    for ax, name in ((axes[0, 1], "gam"), (axes[1, 0], "classification")):
+        values = np.concatenate([c[name] for _, _, c in _curves(record)])
+        _log_ticks(ax.yaxis, values.min(), values.max())
     axes[0, 0].legend()
     return figure
 

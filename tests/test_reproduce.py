@@ -150,3 +150,30 @@ def test_missing_data_is_said_before_anything_runs(tmp_path):
     with pytest.raises(FileNotFoundError, match="download=True"):
         reproduce.main(["fig2", "--scale", "paper", "--root", str(tmp_path / "none"), "--out", str(tmp_path)])
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.fixture(scope="module")
+def figure_2():
+    return json.loads((ROOT / "results" / "fig2.json").read_text())
+
+
+def test_stored_figure_2_is_what_the_settings_ask_for(figure_2):
+    arguments = figure_2["provenance"]["arguments"]
+    assert arguments["data"] == "mnist" and arguments["hidden"] == 256 and arguments["codes"] == 16 and arguments["start_epochs"] == 120
+    found = {(run["gam"], run["seed"]) for run in figure_2["runs"]}
+    assert found == {(g, s) for g in (4.0, 6.0, 8.0, 10.0, 15.0) for s in (0, 1, 2)}
+    for run in figure_2["runs"]:
+        assert run["stopped"] is None and run["rows"]["lam"][0] == 0.25 and run["rows"]["lam"][-1] == pytest.approx(3.5)
+
+
+def test_stored_figure_2_holds_C(figure_2):
+    """Median over all steps within 2 %, none outside the band of 5 % (e^0.05 − 1); accuracy flat; F what it says."""
+    misses = []
+    for run in figure_2["runs"]:
+        c = {k: torch.tensor(v) for k, v in run["rows"].items() if None not in v}
+        misses.append((c["classification"] / c["classification"][0] - 1).abs()[1:])
+        torch.testing.assert_close(c["F"], c["rate"] + c["lam"] * c["distortion"] + c["gam"] * c["classification"], rtol=1e-4, atol=0)
+        assert float(c["val_accuracy"].max() - c["val_accuracy"].min()) < 0.03
+        assert float(c["rate"][-1]) > float(c["rate"][0]) + 5 and float(c["distortion"][-1]) < float(c["distortion"][0]) - 10
+    misses = torch.cat(misses)
+    assert float(misses.median()) <= 0.02 and float(misses.max()) <= 0.052

@@ -156,6 +156,17 @@ def test_relaxation_traces_both_copies(tmp_path):
     assert strip(experiments.relaxation_job(TINY, 0, str(tmp_path / "r.pt"), epochs=4)) == strip(found)
 
 
+def test_watching_does_not_disturb():
+    """R, D, C at every epoch are read off copies of the statistics: the weights come out the same, to the last bit."""
+    (x, y), _ = experiments.load(TINY)
+    ends = []
+    for trace in (False, True):
+        run = Retraining(experiments.networks(TINY, x, y, 0), x, y, epochs=3, batch_size=50)
+        run.stage(0.3, 4.0, trace=trace)
+        ends.append(run.network.state())
+    assert all(torch.equal(v, ends[1][k]) for k, v in ends[0].items())
+
+
 def test_threads_do_not_disturb_each_other():
     with ThreadPoolExecutor(2) as pool:
         a, b = pool.map(lambda seed: strip(experiments.scratch_job(TINY, 0.3, 4.0, seed)), (0, 1))
