@@ -13,13 +13,11 @@ Prints ratios and writes results/benchmark_training.json. No test asserts a time
 import argparse
 import json
 import math
-import multiprocessing
 import os
 import pathlib
 import statistics
 import tempfile
 import time
-from concurrent.futures import ProcessPoolExecutor
 
 import torch
 from torch.utils.data import DataLoader, Subset
@@ -96,7 +94,7 @@ def ours(root, workers):
         root=root, images_used=IMAGES, start_epochs=START, epochs=EPOCHS, lam_end=LAM * SCALE**STEPS, seeds=[0], compare=[],
         options=dict(step=step, max_step=step, tolerance=0.02, band=0.1),
     )
-    with tempfile.TemporaryDirectory() as folder, ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
+    with tempfile.TemporaryDirectory() as folder, reproduce.pool(workers) as pool:
         jobs = {f"g{g:g}": (experiments.path_job, (settings, g, 0)) for g in GAMMAS}
         found = reproduce.run_jobs(jobs, pool, pathlib.Path(folder), progress=False)
     first = [r["rows"][0]["classification"] for r in found.values()]

@@ -21,7 +21,7 @@ PAPER = dict(
     lam_end=3.5, gammas=[4.0, 6.0, 8.0, 10.0, 15.0], seeds=[0, 1, 2], compare=[[4.0, 0]], scratch=[4.0, 8.0, 15.0], repeats=4,
     images=5_000, batches=2, damping=0.1, device="cpu",
     options={},  # of iso_classification; the curves of further seeds and the variants take longer steps, corrected less:
-    coarse=dict(step=0.12, max_step=0.16, station=5, tolerance=0.015, corrections=2),
+    coarse=dict(step=0.12, max_step=0.16, station=5, tolerance=0.015, corrections=4),
 )
 # An image of 64 pixels has about a twelfth of the distortion of one of 784, so that λ starts higher
 SMALL = PAPER | dict(

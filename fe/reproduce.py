@@ -11,6 +11,7 @@ import multiprocessing
 import os
 import platform
 import shutil
+import threading
 import time
 from concurrent.futures import ProcessPoolExecutor, wait
 from pathlib import Path as File
@@ -131,6 +132,19 @@ def _fraction(path):
         return 0.0
 
 
+def pool(workers):
+    """A process pool whose workers die with their parent: after a kill -9 none goes on writing a resumed run's checkpoints."""
+    return ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"), initializer=_die_with_parent)
+
+
+def _die_with_parent():
+    def watch():
+        multiprocessing.parent_process().join()
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
 def fig2(settings, executor, folder, progress=True):
     """Iso-classification from λ to λ_end for every γ₀ and seed; then models from scratch where the first seed's curves end."""
     name = "g{:g}_s{}".format
@@ -224,7 +238,7 @@ def main(arguments=None):
     settings |= dict(seeds=chosen.seed) if chosen.seed else {}
     experiments.load(settings)  # missing data shows now, and a download happens once
     workers = chosen.workers or (os.cpu_count() if chosen.device == "cpu" else 1)
-    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as executor:
+    with pool(workers) as executor:
         save(target, chosen.run, settings, executor)
 
 

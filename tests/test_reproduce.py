@@ -1,10 +1,13 @@
 """The long runs: the small setting end to end, the stored result against a fresh computation, and unwritable folders."""
 
 import json
-import multiprocessing
 import pathlib
-from concurrent.futures import Executor, Future, ProcessPoolExecutor
+import subprocess
+import sys
+import time
+from concurrent.futures import Executor, Future
 
+import psutil
 import pytest
 import torch
 
@@ -125,11 +128,31 @@ def test_a_process_pool_and_dask_give_the_same(tmp_path, single):
     """Any Executor: the same numbers from this process, from a pool, and from a dask.distributed cluster of two workers."""
     distributed = pytest.importorskip("distributed")
     here = reproduce.save(tmp_path / "here.json", "fig4a", TINY | dict(seeds=[0, 1]), Here(), progress=False)
-    with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("spawn")) as pool:
+    with reproduce.pool(2) as pool:
         pooled = reproduce.save(tmp_path / "pool.json", "fig4a", TINY | dict(seeds=[0, 1]), pool, progress=False)
     with distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster, distributed.Client(cluster) as client:
         spread = reproduce.save(tmp_path / "dask.json", "fig4a", TINY | dict(seeds=[0, 1]), client.get_executor(), progress=False)
     assert without_provenance(here) == without_provenance(pooled) == without_provenance(spread)
+
+
+def test_workers_die_with_a_killed_parent_and_the_run_goes_on(tmp_path):
+    """kill -9 of the command: its workers are gone within seconds, and the same command ends as if nothing had been."""
+    command = [sys.executable, "-m", "fe.reproduce", "fig4a", "--scale", "small", "--workers", "1", "--out"]
+    first = subprocess.Popen([*command, str(tmp_path / "a")], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    checkpoint = tmp_path / "a" / "checkpoints" / "fig4a_small" / "relaxation_s0.pt"
+    until = time.monotonic() + 120
+    while not checkpoint.exists() and time.monotonic() < until:
+        time.sleep(0.1)
+    workers = psutil.Process(first.pid).children(recursive=True)
+    first.kill()
+    first.wait()
+    assert checkpoint.exists() and workers
+    _, alive = psutil.wait_procs(workers, timeout=20)
+    assert not alive
+    for folder in ("a", "b"):
+        subprocess.run([*command, str(tmp_path / folder)], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    again, whole = (json.loads((tmp_path / f / "fig4a_small.json").read_text()) for f in "ab")
+    assert without_provenance(again) == without_provenance(whole)
 
 
 def broken(checkpoint=None):
