@@ -89,7 +89,7 @@ class Retraining:
     def stage(self, lam, gam, epochs=None, lr=schedule, trace=False):
         """Train at (λ, γ), numbers or lists of M (then M copies, of which the first stays); R, D, C, accuracy of each.
 
-        Returns a dict of lists: rate, distortion, classification, accuracy; val_… the same on the validation set if M = 1;
+        Returns a dict of lists: rate, distortion, classification, accuracy; if M = 1 the same on the validation set (`val_rate`, …);
         seconds of training; with trace=True also `trace`, for every epoch from 0 and every member its (R, D, C).
         """
         if self.replaying:
