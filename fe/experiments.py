@@ -18,7 +18,7 @@ from .retraining import ConstraintLost, Retraining, iso_classification
 
 PAPER = dict(
     data="mnist", root="data", hidden=256, codes=16, norm="batch", batch_size=250, start_epochs=120, epochs=3, lam=0.25,
-    lam_end=3.5, gammas=[4.0, 6.0, 8.0, 10.0, 15.0], seeds=[0, 1, 2], compare=[[4.0, 0]], scratch=[4.0, 8.0, 15.0], repeats=4,
+    lam_end=3.5, gammas=[4.0, 6.0, 8.0, 10.0, 15.0], seeds=[0, 1, 2], compare=[[4.0, 0]], scratch=[8.0], repeats=4,
     images=5_000, batches=2, damping=0.1, device="cpu",
     options={},  # of iso_classification; the curves of further seeds and the variants take longer steps, corrected less:
     coarse=dict(step=0.12, max_step=0.16, station=5, tolerance=0.015, corrections=4),
@@ -95,7 +95,9 @@ def path_job(settings, gam, seed, checkpoint=None, variant=None):
     """One curve of fig. 2: train from scratch at (λ, γ₀), then iso-classification to λ_end.
 
     variant : options of `iso_classification` that differ from the settings', for example {"corrector": False}
-    Returns rows, derivatives by finite differences, and by linear response where settings["compare"] asks for both.
+    Returns rows, derivatives by finite differences, and by linear response where settings["compare"] asks for both; for
+    the first seed of the γ₀ in settings["scratch"] also `stays`, what the end of the curve becomes when it is trained on at
+    its prices for as long as a model from scratch is.
     """
     job = _Job(settings, seed, checkpoint, gam=gam, variant=variant or {})
     run, lam, end, responses = job.run, settings["lam"], settings["lam_end"], []
@@ -119,8 +121,18 @@ def path_job(settings, gam, seed, checkpoint=None, variant=None):
         stopped = None
     except ConstraintLost as e:
         rows, derivatives, stopped = e.rows, [], str(e)
+    stays = None
+    if gam in settings["scratch"] and seed == settings["seeds"][0] and not (variant or stopped):
+        at = rows[-1]["lam"], rows[-1]["gam"]
+        run.stage(*at, settings["start_epochs"], step_decay)
+        stays = _state(*at, run.stage(*at))
     return job.finish(gam=gam, seed=seed, variant=variant or {}, rows=rows, derivatives=[d._asdict() for d in derivatives],
-                      responses=responses, stopped=stopped)
+                      responses=responses, stays=stays, stopped=stopped)
+
+
+def _state(lam, gam, entry):
+    state = {k: v[0] for k, v in entry.items() if isinstance(v, list)}
+    return state | dict(lam=lam, gam=gam, F=state["rate"] + lam * state["distortion"] + gam * state["classification"])
 
 
 def scratch_job(settings, lam, gam, seed, checkpoint=None):
@@ -128,9 +140,7 @@ def scratch_job(settings, lam, gam, seed, checkpoint=None):
     job = _Job(settings, seed, checkpoint, lam=lam, gam=gam)
     job.run.on_progress = lambda M, epoch: job.progress(0.99 * epoch / settings["start_epochs"])
     job.run.stage(lam, gam, settings["start_epochs"], step_decay)
-    entry = {k: v[0] for k, v in job.run.stage(lam, gam).items() if k != "seconds"}
-    F = entry["rate"] + lam * entry["distortion"] + gam * entry["classification"]
-    return job.finish(lam=lam, gam=gam, seed=seed, F=F, **entry)
+    return job.finish(seed=seed, **_state(lam, gam, job.run.stage(lam, gam)))
 
 
 def relaxation_job(settings, seed, checkpoint=None, before=(0.5, 1.0), after=(0.51, 1.04), epochs=100):

@@ -200,3 +200,23 @@ def test_stored_figure_2_holds_C(figure_2):
         assert float(c["rate"][-1]) > float(c["rate"][0]) + 5 and float(c["distortion"][-1]) < float(c["distortion"][0]) - 10
     misses = torch.cat(misses)
     assert float(misses.median()) <= 0.02 and float(misses.max()) <= 0.052
+
+
+def test_stored_figure_2_hysteresis(figure_2):
+    """The end of one curve, trained on at its prices, is no more than a nat above the best of three models from scratch."""
+    (run,) = [r for r in figure_2["runs"] if r["stays"]]
+    assert len(figure_2["scratch"]) == 3
+    for state in figure_2["scratch"]:
+        assert state["lam"] == pytest.approx(run["rows"]["lam"][-1]) and state["gam"] == pytest.approx(run["rows"]["gam"][-1], rel=1e-5)
+    assert run["stays"]["F"] < min(state["F"] for state in figure_2["scratch"]) + 1
+
+
+def test_stored_figure_2_obeys_maxwell_at_three_stations(figure_2):
+    """∂D/∂γ = ∂C/∂λ within two standard errors of four repeats, for the curve on which they were measured."""
+    (run,) = [r for r in figure_2["runs"] if r["responses"]]
+    within = 0
+    for d in run["derivatives"]:
+        D_gam, C_lam = d["slopes"][0][1] / d["gam"], d["slopes"][1][0] * d["C"] / d["lam"]
+        error = ((d["errors"][0][1] / d["gam"]) ** 2 + (d["errors"][1][0] * d["C"] / d["lam"]) ** 2) ** 0.5
+        within += abs(D_gam - C_lam) < 2 * error
+    assert within >= 3
