@@ -2,7 +2,8 @@
 
 1. A shortened figure 2 (five γ₀, one seed): `fe` with one process a curve, against a DataLoader loop that trains one curve
    after another with four equilibrations a step (base, λ + δ, γ + δ, and the step itself; seeds of their own, no corrector).
-   Same network, minibatch, schedule, epochs an equilibration; how far C has drifted is recorded for both.
+   Same network, minibatch, schedule, epochs an equilibration; how far C has drifted is recorded for both. Of the obvious
+   one a single curve is timed, and its seconds are multiplied by five: its curves come one after another.
 2. The arithmetic of the training loop: its floating-point operations a second over those of float32 matrix products of the
    same shapes.
 3. Time for 1, 5, 25 and 100 members at once, on the CPU and on a GPU if there is one, against the plain loop.
@@ -27,7 +28,7 @@ import fe
 from fe import experiments, reproduce
 from fe.ensemble import Ensemble, step_decay, train_ensemble
 
-BATCH, IMAGES, START, EPOCHS, STEPS = 250, 12_000, 12, 2, 6
+BATCH, IMAGES, START, EPOCHS, STEPS = 100, 12_000, 20, 4, 5
 LAM, GAMMAS, SCALE = 0.25, [4.0, 6.0, 8.0, 10.0, 15.0], 1.2
 
 
@@ -67,7 +68,7 @@ def obvious(root):
         return new
 
     drifts = []
-    for gam in GAMMAS:
+    for gam in GAMMAS[2:3]:
         torch.manual_seed(0)
         nets, lam = torch.nn.ModuleList([fe.Encoder(), fe.Decoder(), fe.Classifier()]), LAM
         train(nets, lam, gam, START, step_decay)
@@ -90,7 +91,7 @@ def obvious(root):
 def ours(root, workers):
     step = (math.sqrt(LAM * SCALE**STEPS) - math.sqrt(LAM)) / STEPS
     settings = experiments.PAPER | dict(
-        root=root, images_used=IMAGES, start_epochs=START, epochs=EPOCHS, lam_end=LAM * SCALE**STEPS, seeds=[0], compare=[],
+        root=root, images_used=IMAGES, batch_size=BATCH, start_epochs=START, epochs=EPOCHS, lam_end=LAM * SCALE**STEPS, seeds=[0], compare=[],
         options=dict(step=step, max_step=step, tolerance=0.03, band=0.2, settle=(math.inf, math.inf)),
     )
     with tempfile.TemporaryDirectory() as folder, reproduce.pool(workers) as pool:
@@ -184,7 +185,7 @@ def main():
     for name, run in (("fe", lambda: ours(chosen.root, chosen.workers)), ("obvious", lambda: obvious(chosen.root))):
         clock = time.perf_counter()
         drift[name] = run()
-        times[name] = time.perf_counter() - clock
+        times[name] = (time.perf_counter() - clock) * len(GAMMAS) / len(drift[name])
         print(name, f"{times[name]:.1f} s, drift of ln C:", [f"{d:.3f}" for d in drift[name]], flush=True)
     record["figure_2_shortened"] = dict(
         images=IMAGES, start_epochs=START, epochs=EPOCHS, steps=STEPS, workers=chosen.workers, seconds=times,
