@@ -176,6 +176,11 @@ def smallest_eigenpair(matvec, start, *, preconditioner=None, rtol=1e-3, atol=0.
     -------
     μ (float), u (P,), residual (float)
     """
+    if len(start) <= 32:  # as small as a few blocks of vectors: they turn dependent, and A itself is cheaper
+        A = matvec(torch.eye(len(start), dtype=start.dtype, device=start.device))
+        values, vectors = torch.linalg.eigh(0.5 * (A + A.T))
+        u = vectors[:, 0]
+        return float(values[0]), u, float((A @ u - values[0] * u).norm())
     M = preconditioner or (lambda v: v)
     X = torch.linalg.qr(start.reshape(len(start), -1)).Q
     m = X.shape[1]

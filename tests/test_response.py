@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import fe
@@ -219,7 +219,8 @@ def test_an_objective_that_ignores_a_control():
 
 
 @settings(max_examples=40, deadline=None)
-@given(st.integers(3, 30), st.integers(1, 10), st.integers(0, 10_000))
+@example(7, 6, 828)  # three blocks of two vectors nearly fill the space: LOBPCG breaks down there
+@given(st.integers(3, 80), st.integers(1, 10), st.integers(0, 10_000))
 def test_no_false_alarm_on_semi_definite_matrices(n, rank, seed):
     """Low rank: the smallest eigenvalue is 0, and rounding must not pass for negative curvature."""
     root = torch.randn(n, min(rank, n - 1), generator=torch.Generator().manual_seed(seed))
