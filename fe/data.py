@@ -83,7 +83,8 @@ def npz(path, *, split="train", dtype=torch.float32, device=None):
 
     Raises
     ------
-    FileNotFoundError; ValueError : not a .npz file, arrays missing, of different lengths, or out of range
+    FileNotFoundError : no such file
+    ValueError : not a .npz file, arrays missing, of different lengths, or out of range
     """
     try:
         with np.load(path, allow_pickle=False) as arrays:  # a pickle inside could run code
