@@ -8,6 +8,7 @@ with equality only if the two agree. With z = μ + σε and the noise ε held fi
 function of θ, so that linear response and everything else in fe applies to it as to J.
 """
 
+import copy
 import math
 from typing import NamedTuple
 
@@ -68,6 +69,12 @@ class AmortisedObjective:
         self.theta0, self.unflatten = flatten(encoder, decoder, classifier)
         self.n_parameters = self.theta0.numel()
 
+    def on(self, x, y, weights):
+        """The same networks and noise on as many other images: y (N,) labels or (N, Y) probabilities. Nothing is checked."""
+        other = copy.copy(self)
+        other.x, other.y, other.weights = x, y, weights
+        return other
+
     def outputs(self, theta):
         """What the networks say: μ, log σ (N, d), x̂ (S, N, D), logits (S, N, Y). G is convex in these, and a net in θ."""
         encoder, decoder, classifier = self.unflatten(theta)
@@ -80,7 +87,11 @@ class AmortisedObjective:
     def per_example(self, theta):
         """R_n (exact), D_n and C_n (averages over the noise), each (N,)."""
         mu, log_sigma, xhat, logits = self.outputs(theta)
-        log_cls = torch.log_softmax(logits, 2).gather(2, self.y.expand(len(self.noise), -1)[..., None])[..., 0]
+        log_cls = torch.log_softmax(logits, 2)  # (S, N, Y)
+        if self.y.is_floating_point():
+            log_cls = (log_cls * self.y).sum(2)
+        else:
+            log_cls = log_cls.gather(2, self.y.expand(len(self.noise), -1)[..., None])[..., 0]
         D = self.noise_weights @ (self.x - xhat).square().sum(2)
         return kl_to_standard_normal(mu, log_sigma), D, -(self.noise_weights @ log_cls)
 

@@ -76,6 +76,37 @@ def mnist(root="data", *, train=True, download=False, dtype=torch.float32, devic
     return _tensors(data.data.numpy(), data.targets.numpy(), str(root), dtype, device)
 
 
+def cifar10(root="data", *, train=True, download=False, dtype=torch.float32, device=None):
+    """CIFAR-10 through torchvision: 50,000 colour images (10,000 with train=False) of 32×32 pixels, as (N, 3·32·32).
+
+    Classes: airplane, automobile, bird, cat, deer, dog, frog, horse, ship, truck, numbered 0 … 9 in this order.
+
+    Parameters
+    ----------
+    root : folder that holds, or with download=True will hold, `cifar-10-batches-py`; or a folder with `train` and `test`
+        inside and one sub-folder a class, which is then read by `image_folder`
+
+    Raises
+    ------
+    FileNotFoundError : nothing there and download=False
+
+    Source: A. Krizhevsky, Learning Multiple Layers of Features from Tiny Images (2009). torchvision's files are pickles; it
+    checks their MD5 sums before it reads them.
+    """
+    from torchvision.datasets import CIFAR10
+
+    folder = Path(root) / ("train" if train else "test")
+    if folder.is_dir():
+        return image_folder(folder, gray=False, dtype=dtype, device=device)
+    try:
+        data = CIFAR10(str(root), train=train, download=download)
+    except RuntimeError as e:
+        if "not found" in str(e):
+            raise FileNotFoundError(f"no CIFAR-10 under {root}: pass download=True, or the folder with cifar-10-batches-py, or one with train/ and test/") from e
+        raise
+    return _tensors(data.data.transpose(0, 3, 1, 2), np.array(data.targets), str(root), dtype, device)
+
+
 def npz(path, *, split="train", dtype=torch.float32, device=None):
     """A set of one's own from a `.npz` file with the arrays `x_train`, `y_train` (or `x`, `y`), and `x_test`, `y_test`.
 
@@ -107,6 +138,8 @@ def npz(path, *, split="train", dtype=torch.float32, device=None):
 def image_folder(root, *, gray=True, dtype=torch.float32, device=None):
     """A set of one's own from a folder with one sub-folder a class (torchvision's `ImageFolder`), all images of one size.
 
+    x : (N, height·width), or (N, 3·height·width) with gray=False
+
     Raises
     ------
     FileNotFoundError : no such folder, or a class without images
@@ -120,7 +153,8 @@ def image_folder(root, *, gray=True, dtype=torch.float32, device=None):
     images = []
     for name, _ in data.samples:
         try:
-            images.append(np.asarray(data.loader(name).convert("L" if gray else "RGB")))
+            image = np.asarray(data.loader(name).convert("L" if gray else "RGB"))
+            images.append(image if gray else image.transpose(2, 0, 1))
         except OSError as e:
             raise ValueError(f"cannot read the image {name}: {e}") from e
         if images[-1].shape != images[0].shape:

@@ -1,7 +1,8 @@
-"""The paper's figures 2 and 4 as jobs: functions of plain arguments that return plain numbers, for any process anywhere.
+"""The paper's figures as jobs: functions of plain arguments that return plain numbers, for any process anywhere.
 
-`settings` says everything that the paper leaves open (data, widths, minibatch, epochs, steps, tolerance). "paper" is the
-paper's network on MNIST, "small" the same on scikit-learn's digits, in a minute.
+`settings` says everything that the paper leaves open (data, widths, minibatch, epochs, steps, tolerance). For figures 2, 4
+and 5 "paper" is the paper's network on MNIST and "small" the same on scikit-learn's digits, in a minute. For figures 3 and 6
+"paper" is ResNet-18 on CIFAR-10, for a GPU, and "small" a quarter of its width on 16×16 pixels and a few thousand images.
 """
 
 import threading
@@ -9,12 +10,14 @@ from pathlib import Path
 
 import torch
 
-from .data import digits, image_folder, mnist, npz
+from .data import cifar10, digits, image_folder, mnist, npz
 from .ensemble import Ensemble, step_decay
 from .errors import check_data
 from .journal import Journal
-from .networks import Classifier, Decoder, Encoder
+from .networks import Classifier, ConvolutionalDecoder, Decoder, Encoder, ResNetEncoder
 from .retraining import ConstraintLost, Retraining, iso_classification
+from .tasks import Displacement, Mixture, align_labels, plan_by_class
+from .transfer import Fixed, GeodesicLaw, Heuristic, transfer
 
 PAPER = dict(
     data="mnist", root="data", hidden=256, codes=16, norm="batch", batch_size=250, start_epochs=120, epochs=3, lam=0.25,
@@ -29,24 +32,55 @@ SMALL = PAPER | dict(
     seeds=[0], compare=[[10.0, 0]], scratch=[10.0], repeats=2, images=500, batches=2,
     options=dict(step=0.15, max_step=0.3, tolerance=0.03, band=0.1), coarse={},
 )
+# Figure 3: R, D and the prices of CIFAR-10
+PAPER3 = PAPER | dict(
+    data="cifar10", network="resnet", width=64, codes=256, lam=0.5, lam_end=1.4, gammas=[5.0, 10.0, 15.0, 20.0], compare=[], scratch=[],
+)
+SMALL3 = PAPER3 | dict(
+    width=12, codes=32, pool=2, images_used=4_000, batch_size=100, start_epochs=30, epochs=3, gammas=[5.0, 10.0], seeds=[0],
+    options=dict(step=0.06, max_step=0.1, tolerance=0.05, band=0.2, corrections=3, station=3, settle=(0.3, 0.15)), coarse={},
+)
+# Figure 5: digits 0–4 -> 5–9. The paper does not say where in (λ, γ) it starts, nor the minibatch, epochs and steps
+PAPER5 = dict(
+    data="mnist", root="data", hidden=400, codes=64, norm="batch", dropout=0.1, head=None, batch_size=250, start_epochs=60, epochs=3,
+    lam=1.0, gam=8.0, source=[0, 1, 2, 3, 4], target=[5, 6, 7, 8, 9], size=20_000, steps=12, seeds=[0, 1, 2], device="cpu", speed=0.0,
+    kinds=["mixture", "aligned", "transport"], k=1.0, options=dict(tolerance=0.03, band=0.15, corrections=3, station=4), plan_images=5_000,
+)
+SMALL5 = PAPER5 | dict(
+    data="digits", hidden=64, codes=8, batch_size=50, start_epochs=60, epochs=10, lam=4.0, gam=8.0, size=700, steps=6, seeds=[0],
+    plan_images=None, options=dict(tolerance=0.05, band=0.3, corrections=2, station=3),
+)
+# Figure 6: vehicles -> animals, by the heuristic (38)
+PAPER6 = PAPER5 | dict(
+    data="cifar10", network="resnet", width=64, codes=256, dropout=0.0, start_epochs=300, lam=4.0, gam=100.0, speed=-1.5, source=[0, 1, 8, 9],
+    target=[2, 3, 4, 5], kinds=["paired"], k=None, steps=12,
+)
+SMALL6 = PAPER6 | dict(
+    width=12, codes=32, pool=2, size=3_000, images_used=20_000, batch_size=100, start_epochs=40, epochs=3, seeds=[0], steps=8,
+    options=dict(tolerance=0.05, band=0.3, corrections=3, station=3),
+)
 _lock = threading.Lock()
 
 
 def load(settings):
     """(x, y), (x_val, y_val) on the device: float32, pixels in [0, 1].
 
-    data : "digits" (1,500 and 297 images), "mnist" under `root`, a `.npz` file, or a folder with `train` and `test` inside
+    data : "digits" (1,500 and 297 images), "mnist" or "cifar10" under `root`, a `.npz` file, or a folder with `train` and `test`
+    inside. With settings["pool"] = q colour images are averaged over squares of q×q pixels.
     """
     name, device = settings["data"], settings["device"]
     if name == "digits":
         x, y = digits(dtype=torch.float32, device=device)
         sets = (x[:1500], y[:1500]), (x[1500:], y[1500:])
-    elif name == "mnist":
-        sets = tuple(mnist(settings["root"], train=train, device=device, download=settings.get("download", False)) for train in (True, False))
+    elif name in ("mnist", "cifar10"):
+        loader, download = {"mnist": mnist, "cifar10": cifar10}[name], settings.get("download", False)
+        sets = tuple(loader(settings["root"], train=train, device=device, download=download) for train in (True, False))
     elif name.endswith(".npz"):
         sets = tuple(npz(name, split=split, device=device) for split in ("train", "test"))
     else:
         sets = tuple(image_folder(Path(name) / split, device=device) for split in ("train", "test"))
+    if settings.get("pool"):
+        sets = tuple((_pooled(x, settings["pool"]), y) for x, y in sets)
     first = settings.get("images_used")  # the first so many of the training images
     sets = tuple(v[:first] for v in sets[0]), sets[1]
     classes = int(sets[0][1].max()) + 1
@@ -55,13 +89,26 @@ def load(settings):
     return sets
 
 
-def networks(settings, x, y, seed):
+def _pooled(x, q):
+    side = round((x.shape[1] / 3) ** 0.5)
+    if 3 * side * side != x.shape[1] or side % q:
+        raise ValueError(f"pool = {q} needs colour images of a side that it divides, got {x.shape[1]} numbers an image")
+    return torch.nn.functional.avg_pool2d(x.view(-1, 3, side, side), q).flatten(1)
+
+
+def networks(settings, x, y, seed, classes=None):
     """An `Ensemble` of one with the paper's architecture for these images; its first weights are a function of the seed."""
-    D, h, d, Y = x.shape[1], settings["hidden"], settings["codes"], int(y.max()) + 1
+    classes = classes or int(y.max()) + 1
+    D, d, norm, dropout = x.shape[1], settings["codes"], settings["norm"], settings.get("dropout", 0.0)
+    head = settings.get("head", 12)  # the paper has a classifier with a hidden layer of 12 in one place, a single layer in another
     with _lock, torch.random.fork_rng([]):  # torch's initialisation draws from the global generator
         torch.manual_seed(seed)
-        norm = settings["norm"]
-        members = Encoder((D, h, d), norm), Decoder((d, h, D), norm), Classifier((d, 12, Y), norm)
+        if settings.get("network") == "resnet":
+            shape = 3, round((D / 3) ** 0.5), round((D / 3) ** 0.5)
+            members = ResNetEncoder(d, shape, settings["width"]), ConvolutionalDecoder(d, shape, settings["width"]), Classifier((d, classes))
+        else:
+            h, sizes = settings["hidden"], (d, head, classes) if head else (d, classes)
+            members = Encoder((D, h, d), norm, dropout), Decoder((d, h, D), norm, dropout), Classifier(sizes, norm)
     return Ensemble([tuple(m.to(x) for m in members)])
 
 
@@ -154,3 +201,99 @@ def relaxation_job(settings, seed, checkpoint=None, before=(0.5, 1.0), after=(0.
     prices = [[before[0], after[0]], [before[1], after[1]]]
     trace = job.run.stage(*prices, epochs, trace=True)["trace"]
     return job.finish(seed=seed, before=list(before), after=list(after), stays=[row[0] for row in trace], moves=[row[1] for row in trace])
+
+
+def _classes(data, wanted, names=None):
+    """The images with these labels; labels renamed by the dict `names`."""
+    x, y = data
+    keep = torch.isin(y, torch.tensor(wanted, device=y.device))
+    missing = sorted(set(wanted) - set(y.unique().tolist()))
+    if missing:
+        raise ValueError(f"no images with the labels {missing}: source and target classes must be in the data")
+    x, y = x[keep], y[keep]
+    if names:
+        y = torch.tensor([names.get(v, -1) for v in range(int(y.max()) + 1)], device=y.device)[y]
+    return x, y
+
+
+def task_of(settings, kind):
+    """The task of one kind, the test sets of source and target, and the number of classes.
+
+    kind : "mixture", labels as they are, one output for each; "paired", a mixture with target classes named after source classes in
+    the order of the settings; "aligned", named by `align_labels`; "transport", displacement along a plan that joins equal labels
+    """
+    train, test = load(settings)
+    first, second = settings["source"], settings["target"]
+    if len(first) != len(second) and kind != "mixture":
+        raise ValueError(f"source has {len(first)} classes and target {len(second)}: they cannot be paired")
+    numbers = {c: k for k, c in enumerate(first)}
+    if kind == "mixture":
+        numbers |= {c: len(first) + k for k, c in enumerate(second)}
+    else:
+        numbers |= {c: k for k, c in enumerate(second)}
+    source, target = (_classes(train, c, numbers) for c in (first, second))
+    names = {k: k for k in range(len(first))}
+    if kind in ("aligned", "transport"):
+        few = 300 * len(first)
+        _, names, _ = align_labels(tuple(v[:few] for v in source), tuple(v[:few] for v in target))
+        target = target[0], torch.tensor([names[k] for k in range(len(first))], device=target[1].device)[target[1]]
+    probe = _classes(test, second, numbers)
+    if kind != "mixture":
+        probe = probe[0], torch.tensor([names[k] for k in range(len(first))], device=probe[1].device)[probe[1]]
+    probes = {"source": _classes(test, first, numbers), "target": probe}
+    if kind == "transport":
+        n = settings["plan_images"] or len(source[0])
+        source, target = (tuple(v[:n] for v in data) for data in (source, target))
+        task = Displacement(source, target, plan_by_class(source, target), len(first))
+    else:
+        task = Mixture(source, target)
+    return task, probes, len(first) * (2 if kind == "mixture" else 1)
+
+
+def transfer_job(settings, kind, seed, checkpoint=None):
+    """Transfer from source to target by eq. (38), by eq. (30) if settings["k"] is a number, and their controls at equal compute.
+
+    The controls spend as many epochs as the first transfer does, in as many stages: the same path of tasks with (λ, γ) fixed, the
+    target at once from the trained network (fine-tuning), the target at once from new weights (scratch).
+    """
+    task, probes, classes = task_of(settings, kind)
+    if settings["device"] == "cpu":
+        torch.set_num_threads(1)
+    relevant = {k: v for k, v in settings.items() if k not in ("root", "download", "seeds", "device", "save_every", "kinds")}
+    path = checkpoint and Path(checkpoint)
+    job = _Job.__new__(_Job)
+    job.checkpoint, job.journal = path, Journal(path, relevant | dict(seed=seed, kind=kind))
+    size, steps, lam, gam = settings["size"], settings["steps"], settings["lam"], settings["gam"]
+    x, y = task.sample(0.0, size, seed)
+    new = networks(settings, x, y, seed, classes)
+    run = job.run = Retraining(new, x, y, None, seed=seed, epochs=settings["epochs"], batch_size=settings["batch_size"],
+                               journal=job.journal, save_every=settings.get("save_every", 15.0), probes=probes)
+    run.on_progress = lambda M, epoch: job.progress(min(0.98, run.done / (16 * steps)))
+    run.stage(lam, gam, settings["start_epochs"], step_decay)
+    run.keep("start")
+    times = [k / steps for k in range(steps + 1)]
+    found = {}
+
+    def go(name, law, times, **options):
+        run.back("start")
+        try:
+            rows, slopes = transfer(run, task, lam, gam, times, law, size=size, **options)
+            found[name] = dict(rows=rows, slopes=[s._asdict() for s in slopes], stopped=None)
+        except ConstraintLost as e:
+            found[name] = dict(rows=e.rows, slopes=[s._asdict() for s in e.slopes], stopped=str(e))
+
+    go("held", Heuristic(settings["speed"]), times, **settings["options"])
+    spent = found["held"]["rows"][-1]["spent"] if found["held"]["rows"] else 0
+    if found["held"]["stopped"]:  # then once more without a band, to see what it would have done
+        go("unbounded", Heuristic(settings["speed"]), times, **settings["options"] | dict(band=float("inf")))
+        spent = max([spent] + [row["spent"] for row in found["unbounded"]["rows"]])
+    if settings["k"] is not None:
+        go("geodesic", GeodesicLaw(settings["k"]), times, **settings["options"])
+    epochs = max(1, round(spent / (steps + 1)))
+    go("fixed", Fixed(), times, epochs=epochs)
+    go("finetuned", Fixed(), [1.0] * (steps + 1), epochs=epochs)
+    if not run.replaying:
+        run.kept["start"] = networks(settings, x, y, 1000 + seed, classes).state()
+    go("scratch", Fixed(), [1.0] * (steps + 1), epochs=epochs)
+    floor = [task.label_entropy(t) for t in times] if kind == "transport" else [0.0] * len(times)
+    return job.finish(kind=kind, seed=seed, epochs_a_stage=epochs, label_entropy=floor, runs=found)

@@ -52,8 +52,9 @@ def log_d(x, xhat):
 
 
 def log_c(y, logits):
-    """log c(y_n|z_s) of the softmax classifier: y (N,) int64, logits (S, Y) -> (N, S)."""
-    return torch.log_softmax(logits, 1).T[y]
+    """log c(y_n|z_s) of the softmax classifier: y (N,) int64, logits (S, Y) -> (N, S); Σ_y y_ny log c(y|z_s) for y (N, Y)."""
+    log_probs = torch.log_softmax(logits, 1).T  # (Y, S)
+    return y @ log_probs if y.is_floating_point() else log_probs[y]
 
 
 def hamiltonian(log_m, log_d, log_c, p):

@@ -1,11 +1,12 @@
 """Processes on the equilibrium surface: follow θ*(p) while p moves by a law that the surface itself supplies.
 
-`QuasiStatic` moves p at a given velocity (paper, eq. 16–17). `Conserve` holds one function of the state constant, so
-that one component of ṗ is given and another follows (iso-classification, eq. 19–20; Remark 8). Either is read off the
-linear response at the current point; `follow` does the rest:
+`QuasiStatic` moves p at a given velocity (paper, eq. 16–17). `Conserve` holds one function of the state constant, or
+several, so that some components of ṗ are given and the others follow (iso-classification, eq. 19–20; Remark 8; transfer,
+eq. 26 and 38). `Geodesic` is the case of two: C and D − kR (eq. 30). All are read off the linear response at the current
+point; `follow` does the rest:
 
 * predict: p + h ṗ, θ + h Σ_q θ_q ṗ_q;
-* correct: Newton on ∇_θJ = 0 and on the conserved quantity together (a bordered system, solved with A⁻¹ only);
+* correct: Newton on ∇_θJ = 0 and on what is conserved together (a bordered system, solved with A⁻¹ only);
 * control the step, by how hard the correction was;
 * watch the smallest eigenvalue of A. Where it reaches zero the branch ends: locate the point, leave along the null
   direction, minimise onto the stable branch, restore the conserved value, record the jump, go on.
@@ -37,7 +38,7 @@ class Point(NamedTuple):
     hess: torch.Tensor  # (n, n) Hess F on this branch
     velocity: torch.Tensor  # (n,) ṗ
     gradient_norm: float
-    drift: float  # conserved quantity − its target (0 if nothing is conserved)
+    drift: float  # conserved quantity − its target (the largest of several; 0 if nothing is conserved)
     curvature: float  # smallest eigenvalue of A
     theta_p: torch.Tensor  # (P, n)
 
@@ -81,18 +82,19 @@ class QuasiStatic:
 
 
 class Conserve:
-    """Hold g(θ, p) constant: ṗ = along + σ·adjust with σ such that dg/dp · ṗ = 0 (paper, eq. 20; Remark 8).
+    """Hold g(θ, p) constant: ṗ = along + σ·adjust with σ such that dg/dp · ṗ = 0 (paper, eq. 20, 26, 38; Remark 8).
 
     Parameters
     ----------
-    quantity : function of (J, theta, p) -> scalar tensor, differentiable. `classification`, `distortion` and `rate` of
-        this module are ready; C + R/β is `lambda J, th, p: classification(J, th, p) + rate(J, th, p) / beta`.
-    along : (n,) the part of ṗ that is given (default λ̇ = 1)
-    adjust : (n,) the direction of p that is free (default γ)
+    quantity : function of (J, theta, p) -> scalar tensor, or (m,) for m quantities at once, differentiable.
+        `classification`, `distortion` and `rate` of this module are ready; C + R/β is
+        `lambda J, th, p: classification(J, th, p) + rate(J, th, p) / beta`.
+    along : (n,) the part of ṗ that is given (default λ̇ = 1); (λ̇, 0, 1) for eq. (38), with t the third control
+    adjust : (n,) the direction of p that is free (default γ), or (m, n): as many directions as quantities
 
     Raises
     ------
-    ValueError : while following, if dg/dp · adjust vanishes: then nothing in that direction can hold g
+    ValueError : while following, if dg/dp · adjust is singular: then nothing in those directions can hold g
     """
 
     def __init__(self, quantity, along=(1.0, 0.0), adjust=(0.0, 1.0)):
@@ -102,17 +104,57 @@ class Conserve:
         return self.quantity(J, theta, p)
 
     def vectors(self, p):
+        """along (n,) and adjust (m, n) as tensors like p."""
         along, adjust = (torch.as_tensor(v, dtype=p.dtype, device=p.device) for v in (self.along, self.adjust))
-        if along.shape != p.shape or adjust.shape != p.shape:
+        adjust = adjust.reshape(-1, adjust.shape[-1])
+        if along.shape != p.shape or adjust.shape[1:] != p.shape:
             raise ValueError(f"along and adjust must have the {len(p)} entries of p, got {tuple(along.shape)} and {tuple(adjust.shape)}")
         return along, adjust
 
     def velocity(self, p, total):
+        """ṗ from total = dg/dp along the branch, (n,) or (m, n)."""
         along, adjust = self.vectors(p)
-        lever = float(total @ adjust)
-        if abs(lever) <= 1e-10 * float(total.norm()):
-            raise ValueError(f"the conserved quantity does not respond to the direction `adjust`: dg/dp·adjust = {lever:.1e} at p = {p.tolist()}")
-        return along - (float(total @ along) / lever) * adjust
+        total = total.reshape(-1, len(p))
+        if len(adjust) != len(total):
+            raise ValueError(f"{len(total)} conserved quantities need as many directions in `adjust`, got {len(adjust)}")
+        lever = total @ adjust.T  # (m, m)
+        if float(torch.linalg.svdvals(lever / total.norm(dim=1, keepdim=True))[-1]) <= 1e-10:
+            raise ValueError(f"the conserved quantity does not respond to the direction `adjust`: dg/dp·adjust = {lever.tolist()} at p = {p.tolist()}")
+        return along - torch.linalg.solve(lever, total @ along) @ adjust
+
+
+class Geodesic(Conserve):
+    """Geodesic transfer (paper, eq. 30): while t runs, C stays and the state moves on a line dD/dR = k.
+
+    Both demands are conserved quantities, C and D − kR, and both prices answer for them; p = (λ, γ, t). With
+    Ṙ = F_t − λḊ − γĊ (the first law for a task that changes), Ḋ = kṘ and Ċ = 0 are the paper's
+    D_λ λ̇ + D_γ γ̇ + D_t = k F_t/(1 + kλ).
+
+    Parameters
+    ----------
+    k : slope; for example that of the chord between two equilibria of one C, one on each task
+
+    Raises
+    ------
+    ValueError : while following, where 1 + kλ comes to within 0.02 of zero. There the line is parallel to the RD curve of
+        the task as it stands, dR = −λ dD: the prices move the state along the line only, and cannot follow the task.
+    """
+
+    def __init__(self, k):
+        if not math.isfinite(k):
+            raise ValueError(f"k must be a finite slope dD/dR, got {k}")
+        self.k = k
+        super().__init__(self._quantity, along=(0.0, 0.0, 1.0), adjust=((1.0, 0.0, 0.0), (0.0, 1.0, 0.0)))
+
+    def _quantity(self, J, theta, p):
+        f = _functionals(J, theta, p)
+        return torch.stack([f.classification, f.distortion - self.k * f.rate])
+
+    def velocity(self, p, total):
+        if abs(1 + self.k * float(p[0])) < 0.02:
+            raise ValueError(f"the geodesic with k = {self.k:.4g} is singular at λ = −1/k: 1 + kλ = {1 + self.k * float(p[0]):.3f} at "
+                             f"λ = {float(p[0]):.4g}, t = {float(p[2]):.4g}. Choose another slope, or start at another λ")
+        return super().velocity(p, total)
 
 
 def rate(J, theta, p):
@@ -199,12 +241,14 @@ class _Follower:
         self.target = None
 
     def conserved(self, theta, p):
-        """g, ∂g/∂θ, ∂g/∂p at (θ, p); None if the process conserves nothing."""
+        """g (m,), ∂g/∂θ (m, P), ∂g/∂p (m, n) at (θ, p); None if the process conserves nothing."""
         theta, p = theta.detach().requires_grad_(), p.detach().requires_grad_()
         g = self.process.value(self.J, theta, p)
         if g is None:
             return None
-        return g.detach(), *torch.autograd.grad(g, (theta, p), materialize_grads=True)
+        g = g.reshape(-1)
+        rows = [torch.autograd.grad(v, (theta, p), materialize_grads=True, retain_graph=True) for v in g]
+        return g.detach(), torch.stack([r[0] for r in rows]), torch.stack([r[1] for r in rows])
 
     def measure(self, s, theta, p):
         """The Point at an equilibrium: functionals, Hess F, velocity, smallest eigenvalue."""
@@ -221,9 +265,9 @@ class _Follower:
             g, g_theta, g_p = held
             if self.target is None:
                 self.target = g
-            total = g_p + X.T @ g_theta
+            total = g_p + g_theta @ X
         velocity = torch.as_tensor(self.process.velocity(p, total), dtype=p.dtype, device=p.device)
-        drift = 0.0 if held is None else float(held[0] - self.target)
+        drift = 0.0 if held is None else float(max(held[0] - self.target, key=abs))
         return Point(s, p, theta, *f, local.dp, hess, velocity, float(local.gradient.norm()), drift, mu, X)
 
     def advance(self, point, h):
@@ -247,25 +291,26 @@ class _Follower:
         last = math.inf
         for iteration in range(max_iterations):
             local, held = Local(self.J, theta, p), self.conserved(theta, p)
-            size = float(local.gradient.norm())
-            miss = 0.0 if held is None else float(self.target - held[0])
-            scale = 1.0 if held is None else max(abs(float(self.target)), 1e-3)
-            if size <= self.tol and abs(miss) <= self.constraint_tol * scale:
+            size, there = float(local.gradient.norm()), True
+            error, columns = size, [-local.gradient[:, None]]
+            if held is not None:
+                adjust, miss = self.process.vectors(p)[1], self.target - held[0]
+                there = bool((miss.abs() <= self.constraint_tol * self.target.abs().clamp_min(1e-3)).all())
+                error += float(miss.abs().max())
+                columns.append(local.mixed()[0] @ adjust.T)
+            if size <= self.tol and there:
                 return theta, p, iteration
-            error = size + abs(miss)
             if not math.isfinite(error) or (iteration > 1 and error > 0.9 * last):
                 raise _Lost
             last = error
-            columns = [-local.gradient] if held is None else [-local.gradient, local.mixed()[0] @ self.process.vectors(p)[1]]
-            X, _ = conjugate_gradient(local.hvp, torch.stack(columns, 1), preconditioner=self.make(theta, p), rtol=1e-6)
+            X, _ = conjugate_gradient(local.hvp, torch.cat(columns, 1), preconditioner=self.make(theta, p), rtol=1e-6)
             delta = X[:, 0]
             if held is not None:
-                adjust = self.process.vectors(p)[1]
-                lever = float(held[2] @ adjust + held[1] @ X[:, 1])
-                if lever == 0:
+                lever = held[2] @ adjust.T + held[1] @ X[:, 1:]  # (m, m)
+                sigma, info = torch.linalg.solve_ex(lever, miss - held[1] @ delta)
+                if info:
                     raise _Lost
-                sigma = (miss - float(held[1] @ delta)) / lever
-                p, delta = p + sigma * adjust, delta + sigma * X[:, 1]
+                p, delta = p + sigma @ adjust, delta + X[:, 1:] @ sigma
                 if (p[:2] < 0).any():
                     raise _Lost
             theta = theta + delta
@@ -311,11 +356,11 @@ class _Follower:
             except (_Lost, NegativeCurvature, SingularHessian):
                 pass
             here = self.measure(0.0, theta, p)
-            _, g_theta, g_p = self.conserved(theta, p)
-            lever = float(g_p @ adjust + g_theta @ (here.theta_p @ adjust))
-            sigma = -here.drift / lever
-            limit = 0.1 * max(float((p * adjust).norm()), 1e-3)
-            p = p + max(-limit, min(limit, sigma)) * adjust
+            g, g_theta, g_p = self.conserved(theta, p)
+            lever = g_p @ adjust.T + g_theta @ (here.theta_p @ adjust.T)
+            sigma = torch.linalg.solve(lever, self.target - g)
+            limit = 0.1 * (adjust * p).norm(dim=1).clamp_min(1e-3)
+            p = p + sigma.clamp(-limit, limit) @ adjust
             e = minimise(self.J, theta, p, tol=self.tol, preconditioner=self.make)
             theta = e.theta
-        raise NotConverged(f"after a bifurcation the conserved quantity could not be brought back to {float(self.target):.6g}")
+        raise NotConverged(f"after a bifurcation the conserved quantity could not be brought back to {self.target.tolist()}")

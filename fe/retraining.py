@@ -53,29 +53,31 @@ class Retraining:
     Parameters
     ----------
     network : Ensemble of one member; it changes in place
-    x, y : training set on the device;  validation : (x, y) or None
+    x, y : training set on the device, which may be replaced between stages;  validation : (x, y) or None
+    probes : dict name -> (x, y), further sets on which the network is measured
     seed : every stage's minibatches and noise are functions of (seed, number of the stage)
     epochs : length of an equilibration;  batch_size;  journal : `Journal`
     save_every : seconds between checkpoints inside a stage
     """
 
     def __init__(self, network, x, y, validation=None, *, seed=0, epochs=3, batch_size=250, journal=None, on_progress=None,
-                 save_every=15.0):
-        self.network, self.x, self.y, self.validation = network, x, y, validation
+                 save_every=15.0, probes=None):
+        self.network, self.x, self.y = network, x, y
+        self.probes = ({"val": validation} if validation is not None else {}) | (probes or {})
         self.seed, self.epochs, self.batch_size = seed, epochs, batch_size
         self.journal, self.on_progress, self.save_every = journal or Journal(), on_progress, save_every
-        self.done, self.kept = 0, network.state()
+        self.done, self.kept = 0, {"": network.state()}
         if not self.journal.entries:
             self._resume()
 
-    def keep(self):
+    def keep(self, name=""):
         """Remember the network as it is, for `back`."""
         if not self.replaying:
-            self.kept = self.network.state()
+            self.kept[name] = self.network.state()
 
-    def back(self):
+    def back(self, name=""):
         if not self.replaying:
-            self.network.load(self.kept)
+            self.network.load(self.kept[name])
 
     @property
     def replaying(self):
@@ -86,11 +88,12 @@ class Retraining:
             self.network.load(self.journal.tensors["network"])
             self.kept = self.journal.tensors["kept"]
 
-    def stage(self, lam, gam, epochs=None, lr=schedule, trace=False):
+    def stage(self, lam, gam, epochs=None, lr=schedule, trace=False, number=None):
         """Train at (λ, γ), numbers or lists of M (then M copies, of which the first stays); R, D, C, accuracy of each.
 
-        Returns a dict of lists: rate, distortion, classification, accuracy; if M = 1 the same on the validation set (`val_rate`, …);
-        seconds of training; with trace=True also `trace`, for every epoch from 0 and every member its (R, D, C).
+        Minibatches and noise are those of stage `number` (default: the one that this is).
+        Returns a dict of lists: rate, distortion, classification, accuracy; if M = 1 the same on the validation set (`val_rate`, …)
+        and on every other probe; epochs trained, times M; seconds of training; with trace=True also `trace`, for every epoch from 0 and every member its (R, D, C).
         """
         if self.replaying:
             entry = self.journal.entries[self.done]
@@ -124,7 +127,7 @@ class Retraining:
                 self.journal.save(self.journal.tensors | dict(partial=part))
 
         train_ensemble(
-            ensemble, self.x, self.y, torch.tensor(lam), torch.tensor(gam), epochs, lr, (self.seed, self.done),
+            ensemble, self.x, self.y, torch.tensor(lam), torch.tensor(gam), epochs, lr, (self.seed, self.done if number is None else number),
             batch_size=self.batch_size, first=first, optimiser=optimiser, on_epoch=on_epoch,
         )
         n = 20_000
@@ -132,9 +135,10 @@ class Retraining:
         measured = evaluate(ensemble, self.x, self.y) if M == 1 else evaluate(ensemble, self.x[:n], self.y[:n])
         spent += time.monotonic() - began
         entry = {name: value.tolist() for name, value in measured._asdict().items()}
-        if M == 1 and self.validation is not None:
-            entry |= {f"val_{k}": v.tolist() for k, v in evaluate(ensemble, *self.validation, seed=1)._asdict().items()}
-        entry |= dict(trace=traced) if trace else {}
+        if M == 1:
+            for name, (x, y) in self.probes.items():
+                entry |= {f"{name}_{k}": v.tolist() for k, v in evaluate(ensemble, x, y, seed=1)._asdict().items()}
+        entry |= dict(epochs=epochs * M) | (dict(trace=traced) if trace else {})
         entry["seconds"] = round(spent, 2)
         if M > 1:
             self.network.load({k: v[:1] for k, v in ensemble.state().items()})

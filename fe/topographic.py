@@ -9,8 +9,11 @@ so that the integral over z in eq. (9) is a finite sum and J(θ, p) = −E log Z
 classifier this is the generative topographic mapping of Bishop, Svensén and Williams (Neural Computation 10, 1998).
 """
 
+import copy
+
 import torch
 
+from . import gibbs
 from .errors import check_data
 from .objective import check_controls
 
@@ -55,6 +58,16 @@ class TopographicMap:
         self.n_parameters = self.n_features * (x.shape[1] + n_classes)
         self._x_squared = x.square().sum(1, keepdim=True)  # (N, 1)
 
+    def on(self, x, y, weights):
+        """The same map (nodes, features, ridge) on other data: y (N,) labels or (N, Y) probabilities, weights (N,).
+
+        Nothing is checked, so that x, y and weights may depend on a control that is differentiated (`fe.tasks`).
+        """
+        other = copy.copy(self)
+        other.x, other.y, other.weights = x, y, weights
+        other._x_squared = x.square().sum(1, keepdim=True)
+        return other
+
     def _features(self, n, half_width):
         centre = torch.linspace(-half_width, half_width, n + 2, dtype=self.x.dtype, device=self.x.device)[1:-1]
         centres = torch.cartesian_prod(centre, centre)  # (n², 2)
@@ -74,8 +87,7 @@ class TopographicMap:
         W, V = self.unpack(theta)
         xhat = self.phi @ W  # (K, D)
         log_d = 2 * self.x @ xhat.T - self._x_squared - xhat.square().sum(1)
-        log_c = torch.log_softmax(self.phi @ V, 1).T[self.y]  # (Y, K) -> (N, K)
-        return log_d, log_c
+        return log_d, gibbs.log_c(self.y, self.phi @ V)
 
     def log_joint(self, theta, p):
         """−H(z_k; x_n) = log m + λ log d + γ log c (eq. 11), shape (N, K)."""
