@@ -84,7 +84,7 @@ def cifar10(root="data", *, train=True, download=False, dtype=torch.float32, dev
     Parameters
     ----------
     root : folder that holds, or with download=True will hold, `cifar-10-batches-py`; or a folder with `train` and `test`
-        inside and one sub-folder a class, which is then read by `image_folder`
+        inside and one sub-folder a class, which is then read by `image_folder` and shuffled
 
     Raises
     ------
@@ -97,7 +97,9 @@ def cifar10(root="data", *, train=True, download=False, dtype=torch.float32, dev
 
     folder = Path(root) / ("train" if train else "test")
     if folder.is_dir():
-        return image_folder(folder, gray=False, dtype=dtype, device=device)
+        x, y = image_folder(folder, gray=False, dtype=dtype, device=device)
+        order = torch.randperm(len(x), generator=torch.Generator().manual_seed(0)).to(x.device)  # not one class after another
+        return x[order], y[order]
     try:
         data = CIFAR10(str(root), train=train, download=download)
     except RuntimeError as e:

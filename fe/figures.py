@@ -1,4 +1,4 @@
-"""The paper's figures 2 and 4 from the records of `fe.reproduce`."""
+"""The paper's figures 2 to 6 from the records of `fe.reproduce`."""
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -72,4 +72,41 @@ def fig4b(record):
     return figure
 
 
-FIGURES = {"fig2": fig2, "fig4a": fig4a, "fig4b": fig4b}
+NAMES = {
+    "held": "C held, λ fixed", "unbounded": "C held, no band", "geodesic": "geodesic (30)", "fixed": "(λ, γ) fixed, same path",
+    "finetuned": "fine-tuning", "scratch": "from scratch",
+}
+
+
+def seeds_of(record, kind, name):
+    """The rows (dict of arrays) of one run of one kind of task, for every seed that has it and finished."""
+    runs = [r["runs"][name] for r in record["runs"] if r["kind"] == kind and name in r["runs"]]
+    return [{k: np.array(v, dtype=float) for k, v in run["rows"].items()} for run in runs if run["rows"]]
+
+
+def transfer_figure(record, kind=None):
+    """Four panels of one kind of task: (D, R), the prices, training C along t, and accuracy on the target against epochs."""
+    kind = kind or record["runs"][0]["kind"]
+    figure, axes = plt.subplots(2, 2, figsize=(8.4, 6.8))
+    for i, (name, label) in enumerate(NAMES.items()):
+        for number, c in enumerate(seeds_of(record, kind, name)):
+            style = dict(color=COLOURS[i], marker=MARKERS[i], markersize=3, linewidth=1, label=label if number == 0 else None)
+            moves = len(set(c["t"])) > 1
+            if moves:
+                axes[0, 0].plot(c["rate"], c["distortion"], **style)
+                axes[1, 0].plot(c["t"], c["classification"], **style)
+            if moves and name != "fixed":
+                axes[0, 1].plot(c["lam"], c["gam"], **style)
+            axes[1, 1].plot(c["spent"], 100 * c["target_accuracy"], **style)
+    axes[0, 0].set(xlabel="rate R (nats)", ylabel="distortion D (nats)", title="(a) rate and distortion along t")
+    axes[0, 1].set(xlabel="λ", ylabel="γ", title="(b) the prices")
+    axes[1, 0].set(xlabel="t (0 source, 1 target)", ylabel="training loss C (nats)", title="(c) the loss on the task at t")
+    axes[1, 1].set(xlabel="epochs spent", ylabel="accuracy on the target (%)", title="(d) test images of the target")
+    axes[1, 0].set_yscale("log")
+    axes[1, 0].yaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:g}"))
+    axes[1, 0].yaxis.set_minor_formatter(FuncFormatter(lambda v, _: ""))
+    axes[1, 1].legend()
+    return figure
+
+
+FIGURES = {"fig2": fig2, "fig3": fig2, "fig4a": fig4a, "fig4b": fig4b, "fig5": transfer_figure, "fig6": transfer_figure}

@@ -150,7 +150,7 @@ def fig2(settings, executor, folder, progress=True):
     name = "g{:g}_s{}".format
     jobs = {name(g, s): (experiments.path_job, (settings, g, s)) for s in settings["seeds"] for g in settings["gammas"]}
     g, s = settings["gammas"][0], settings["seeds"][0]
-    variants = {"uncorrected": dict(corrector=False), "validation": dict(hold="validation")}
+    variants = {"uncorrected": dict(corrector=False), "validation": dict(hold="validation")} if settings.get("variants", True) else {}
     named = {f"{name(g, s)}_{v}": (_variant_job, (settings, g, s, options)) for v, options in variants.items()}
     found = run_jobs(jobs | named, executor, folder, progress, "curves")
     ends = [(r["rows"][-1]["lam"], r["rows"][-1]["gam"], r["gam"]) for n, r in found.items()
@@ -191,6 +191,30 @@ def fig4b(settings, executor, folder, progress=True):
     return fig2(settings | dict(gammas=settings["gammas"][:1], compare=[]), executor, folder, progress)
 
 
+def fig3(settings, executor, folder, progress=True):
+    """Iso-classification on CIFAR-10: fig. 2's curves without its variants."""
+    return fig2(settings | dict(variants=False), executor, folder, progress)
+
+
+def fig5(settings, executor, folder, progress=True):
+    """Transfer from source to target classes with C held, by every kind of task in the settings, and its controls."""
+    jobs = {f"{kind}_s{s}": (_transfer_job, (settings, kind, s)) for kind in settings["kinds"] for s in settings["seeds"]}
+    found = run_jobs(jobs, executor, folder, progress, "transfer")
+    for result in found.values():
+        for run in result["runs"].values():
+            names = sorted({k for row in run["rows"] for k in row})
+            run["rows"] = {k: [row.get(k) for row in run["rows"]] for k in names}
+    return {
+        "what": "transfer of networks with C held on the training set of the task at t, and controls at equal compute; amortised encoder; "
+                "source_… and target_… on test images; nats per example; spent: epochs of `size` images, copies counted",
+        "seconds": sum(r["seconds"] for r in found.values()), "runs": [_rounded(r) for r in found.values()],
+    }
+
+
+def _transfer_job(settings, kind, seed, checkpoint=None):
+    return experiments.transfer_job(settings, kind, seed, checkpoint)
+
+
 def _rounded(value):
     """Six significant digits: more than any of it is known to, and small files."""
     if isinstance(value, float):
@@ -206,20 +230,24 @@ def _columns(result):
     return _rounded(result | dict(rows={k: [row.get(k) for row in result["rows"]] for k in names}))
 
 
-RUNS = {"fig2": fig2, "fig4a": fig4a, "fig4b": fig4b}
+RUNS = {"fig2": fig2, "fig3": fig3, "fig4a": fig4a, "fig4b": fig4b, "fig5": fig5, "fig6": fig5}
+SETTINGS = {  # (small, paper)
+    "fig2": (experiments.SMALL, experiments.PAPER), "fig3": (experiments.SMALL3, experiments.PAPER3), "fig4a": (experiments.SMALL, experiments.PAPER),
+    "fig4b": (experiments.SMALL, experiments.PAPER), "fig5": (experiments.SMALL5, experiments.PAPER5), "fig6": (experiments.SMALL6, experiments.PAPER6),
+}
 DIGITS = {"small": dict(n=150, grid=11, features=3, lam_end=1.5), "paper": {}}
 
 
 def main(arguments=None):
     parser = argparse.ArgumentParser(prog="python -m fe.reproduce", description=__doc__.splitlines()[0])
     parser.add_argument("run", choices=["digits-path", *RUNS])
-    parser.add_argument("--scale", choices=("small", "paper"), help="small: digits, a minute; paper: what the book shows (hours on a "
-                        "CPU). Default: paper for digits-path (six minutes), else small")
+    parser.add_argument("--scale", choices=("small", "paper"), help="small: minutes on any CPU; paper: the paper's networks and data (hours; "
+                        "fig3 and fig6 want a GPU). Default: paper for digits-path (six minutes), else small")
     parser.add_argument("--seed", type=int, action="append", help="seeds; may be given several times")
     parser.add_argument("--out", default="results", help="folder of the JSON file; checkpoints go into checkpoints/ in it (default: results)")
-    parser.add_argument("--data", help='"digits", "mnist", a .npz file, or a folder with train/ and test/ (default: by scale)')
-    parser.add_argument("--root", default="data", help="where MNIST is, or is to go (default: data)")
-    parser.add_argument("--download", action="store_true", help="let torchvision download MNIST into --root")
+    parser.add_argument("--data", help='"digits", "mnist", "cifar10", a .npz file, or a folder with train/ and test/ (default: by figure and scale)')
+    parser.add_argument("--root", default="data", help="where MNIST or CIFAR-10 is, or is to go (default: data)")
+    parser.add_argument("--download", action="store_true", help="let torchvision download into --root")
     parser.add_argument("--workers", type=int, default=None, help="processes (default: one a core; 1 on a GPU)")
     parser.add_argument("--device", default="cpu")
     chosen = parser.parse_args(arguments)
@@ -232,7 +260,7 @@ def main(arguments=None):
         save_json(target, record)
         print(f"wrote {target}: {len(record['points'])} points, {len(record['jumps'])} jumps, {record['provenance']['seconds']} s")
         return
-    settings = dict(experiments.PAPER if scale == "paper" else experiments.SMALL)
+    settings = dict(SETTINGS[chosen.run][scale == "paper"])
     settings |= dict(root=chosen.root, download=chosen.download, device=chosen.device)
     settings |= dict(data=chosen.data) if chosen.data else {}
     settings |= dict(seeds=chosen.seed) if chosen.seed else {}
@@ -243,7 +271,7 @@ def main(arguments=None):
 
 
 def save(target, run, settings, executor, progress=True):
-    """Run "fig2", "fig4a" or "fig4b" over any Executor, write `target` (JSON) and its figure; checkpoints beside it.
+    """Run one of `RUNS` over any Executor, write `target` (JSON) and its figure; checkpoints beside it.
 
     The checkpoints are deleted once the results are written.
     """

@@ -147,3 +147,71 @@ def test_bad_processes(process, length, words):
 def test_running_out_of_points_says_so():
     with pytest.raises(fe.NotConverged, match="3 points"):
         fe.follow(readers_own, torch.zeros(4), START, fe.QuasiStatic(torch.tensor([1.0, 0.0])), 1.0, max_points=3)
+
+
+def two_gaussian_tasks():
+    """A linear–Gaussian model (one code, no ridge) whose covariance goes from one task to another."""
+    c = 0.5 * 0.5**0.5
+    source = torch.tensor([[1.0, 0, 0.2], [0, 0.5, c], [0.2, c, 1.0]])
+    target = torch.tensor([[1.4, 0.1, 0.5], [0.1, 0.6, c], [0.5, c, 1.2]])
+    ends = [fe.LinearGaussian(cov, dim_x=2, k=1) for cov in (source, target)]
+    between = lambda t: fe.LinearGaussian((1 - t) * source + t * target, dim_x=2, k=1)
+    J = lambda theta, p: (1 - p[2]) * ends[0](theta, p[:2]) + p[2] * ends[1](theta, p[:2])
+    return ends, between, J
+
+
+def test_geodesic_transfer_solves_equation_30():
+    """Against the paper's own two equations, with every coefficient from closed forms: F_t = Jᵗ − Jˢ, the rest by differences."""
+    ends, between, J = two_gaussian_tasks()
+    p, k, h = torch.tensor([1.0, 4.0, 0.0]), 1.5, 1e-5
+    path = fe.follow(J, ends[0].optimum(p[:2]), p, fe.process.Geodesic(k), 1.0)
+    assert not path.jumps and float(path.points[-1].p[2]) == pytest.approx(1.0)
+    for point in path.points[:: max(1, len(path.points) // 6)]:
+        q, t = point.p[:2], float(point.p[2])
+        here = between(t)
+        hess = here.hessian(q)
+        D_t, C_t = (between(t + h).gradient(q) - between(t - h).gradient(q)) / (2 * h)  # error h² ~ 1e-10, rounding 1e-16/h
+        F_t = ends[1](point.theta, q) - ends[0](point.theta, q)
+        right = torch.stack([k / (1 + k * q[0]) * F_t - D_t, -C_t])
+        torch.testing.assert_close(point.velocity[:2], torch.linalg.solve(hess, right), rtol=1e-6, atol=1e-8)
+    R, D, C = (torch.tensor(path[n]) for n in ("rate", "distortion", "classification"))
+    assert (C / C[0] - 1).abs().max() < 1e-9 and (D - k * R - (D[0] - k * R[0])).abs().max() < 1e-9
+    slope = (D[1:] - D[:-1]) / (R[1:] - R[:-1])
+    assert (slope / k - 1)[(R[1:] - R[:-1]).abs() > 1e-3].abs().max() < 1e-6
+    end = between(1.0)
+    torch.testing.assert_close(torch.stack([D[-1], C[-1]]), end.gradient(path.points[-1].p[:2]), rtol=1e-9, atol=0)
+
+
+def test_the_chord_between_two_equilibria_leads_from_one_to_the_other():
+    """k from two states with one C, one on each task: the path along that line ends in the second."""
+    ends, _, J = two_gaussian_tasks()
+    p = torch.tensor([1.0, 4.0, 0.0])
+    held = fe.follow(J, ends[0].optimum(p[:2]), p, fe.Conserve(classification, along=(0, 0, 1), adjust=(0, 1, 0)), 1.0)
+    a, b = held.points[0], held.points[-1]
+    k = (b.distortion - a.distortion) / (b.rate - a.rate)
+    line = fe.follow(J, a.theta, p, fe.process.Geodesic(k), 1.0).points[-1]
+    torch.testing.assert_close(line.p, b.p, rtol=1e-7, atol=1e-7)
+
+
+def test_a_geodesic_stops_where_its_line_is_parallel_to_the_surface():
+    ends, _, J = two_gaussian_tasks()
+    with pytest.raises(ValueError, match="singular at λ = −1/k"):
+        fe.follow(J, ends[0].optimum(torch.tensor([1.0, 4.0])), torch.tensor([1.0, 4.0, 0.0]), fe.process.Geodesic(-1.0), 1.0)
+    with pytest.raises(ValueError, match="finite slope"):
+        fe.process.Geodesic(math.inf)
+
+
+def test_the_heuristic_of_equation_38():
+    ends, between, J = two_gaussian_tasks()
+    path = fe.follow(J, ends[0].optimum(torch.tensor([1.0, 4.0])), torch.tensor([1.0, 4.0, 0.0]),
+                     fe.Conserve(classification, along=(0.4, 0, 1), adjust=(0, 1, 0)), 1.0)
+    torch.testing.assert_close(path.controls[-1, [0, 2]], torch.tensor([1.4, 1.0]))
+    for point in path.points:
+        assert float(between(float(point.p[2])).classification(point.p[:2])) == pytest.approx(path.points[0].classification, rel=1e-9)
+
+
+def test_as_many_directions_as_quantities():
+    ends, _, J = two_gaussian_tasks()
+    process = fe.Conserve(lambda J, th, p: torch.stack([classification(J, th, p), rate(J, th, p)]), along=(0, 0, 1), adjust=(0, 1, 0))
+    with pytest.raises(ValueError, match="2 conserved quantities"):
+        fe.follow(J, ends[0].optimum(torch.tensor([1.0, 4.0])), torch.tensor([1.0, 4.0, 0.0]), process, 1.0)

@@ -1,0 +1,144 @@
+"""Transfer of networks: C stays in its band or the run says why not, F_t needs no training, a killed run ends as one that was not."""
+
+import math
+
+import pytest
+import torch
+
+from fe import experiments
+from fe.ensemble import evaluate, step_decay
+from fe.journal import Journal
+from fe.retraining import ConstraintLost, Retraining
+from fe.transfer import Fixed, GeodesicLaw, Heuristic, Slopes, free_energy_rate, measure_slopes, transfer
+
+TINY = experiments.SMALL5 | dict(hidden=24, codes=4, size=300, start_epochs=30, epochs=4, steps=4, options=dict(tolerance=0.05, band=0.5, corrections=2, station=2))
+
+
+@pytest.fixture(autouse=True)
+def single():
+    torch.set_default_dtype(torch.float32)
+    yield
+    torch.set_default_dtype(torch.float64)
+
+
+@pytest.fixture(scope="module")
+def found():
+    torch.set_default_dtype(torch.float32)
+    return experiments.transfer_job(TINY, "aligned", 0)
+
+
+def start(kind="aligned", seed=0, journal=None, epochs=30):
+    task, probes, classes = experiments.task_of(TINY, kind)
+    x, y = task.sample(0.0, TINY["size"], seed)
+    run = Retraining(experiments.networks(TINY, x, y, seed, classes), x, y, seed=seed, epochs=4, batch_size=50, journal=journal, probes=probes)
+    run.stage(4.0, 8.0, epochs, step_decay)
+    return run, task
+
+
+def test_a_transfer_and_its_controls(found):
+    runs = found["runs"]
+    assert {"held", "geodesic", "fixed", "finetuned", "scratch"} <= set(runs)
+    for name in ("held", "fixed"):
+        rows = runs[name]["rows"]
+        assert runs[name]["stopped"] is None and [row["t"] for row in rows] == pytest.approx([0, 0.25, 0.5, 0.75, 1])
+        assert rows[-1]["target_accuracy"] > rows[0]["target_accuracy"] + 0.1  # it has learned the new digits
+        assert rows[0]["source_accuracy"] > 0.5
+    drift = [row["drift"] for row in runs["held"]["rows"]]
+    assert max(abs(d) for d in drift) <= 0.5  # the band
+    assert {row["lam"] for row in runs["held"]["rows"]} == {4.0}  # λ̇ = 0
+    # equal compute: as many stages, and to within rounding as many epochs, as the transfer
+    spent = {name: run["rows"][-1]["spent"] for name, run in runs.items() if not run["stopped"]}
+    for name in ("fixed", "finetuned", "scratch"):
+        assert abs(spent[name] - spent["held"]) <= (TINY["steps"] + 1) / 2, spent
+    for name in ("finetuned", "scratch"):
+        assert {row["t"] for row in runs[name]["rows"]} == {1.0}
+
+
+def test_the_geodesic_keeps_to_its_line(found):
+    """D − kR after each correction against its value at the start: the line is left by less than C and D are known after four epochs."""
+    run = found["runs"]["geodesic"]
+    for row in run["rows"]:
+        assert row["F"] == pytest.approx(row["rate"] + row["lam"] * row["distortion"] + row["gam"] * row["classification"])
+    assert run["stopped"] is None or "singular" in run["stopped"] or "band" in run["stopped"]
+
+
+def test_the_rate_of_F_is_that_of_the_mixture():
+    """For a mixture F_t = J_target − J_source at the network as it is; half a step and a whole step agree."""
+    run, task = start()
+    a, b = (free_energy_rate(run, task, 0.0, 4.0, 8.0, 300, dt) for dt in (0.5, 1.0))
+    ends = []
+    for t in (0.0, 1.0):
+        R, D, C, _ = (float(v) for v in evaluate(run.network, *task.sample(t, 300, 0), seed=2))
+        ends.append(R + 4 * D + 8 * C)
+    assert b == pytest.approx(ends[1] - ends[0], rel=1e-5)
+    assert a == pytest.approx(b, rel=0.25)  # other images in the slots that changed
+
+
+def test_slopes_have_the_signs_of_a_concave_F():
+    run, task = start(epochs=60)
+    slopes = measure_slopes(run, task, 0.0, 4.0, 8.0, 300)
+    assert slopes.table[1][0] < 0 and slopes.table[2][1] < 0  # D_λ, C_γ
+    assert slopes.table[2][2] > 0  # at t = 0 new digits raise C
+
+
+def test_a_band_that_cannot_be_kept_stops_the_run():
+    run, task = start("mixture")
+    with pytest.raises(ConstraintLost, match="left its band of 1%.*∂ln C/∂t") as e:
+        transfer(run, task, 4.0, 8.0, [0.0, 0.5, 1.0], Heuristic(), size=300, band=0.01, tolerance=0.001, corrections=1)
+    assert len(e.value.rows) >= 1 and len(e.value.slopes) == 1
+
+
+def test_laws_by_hand():
+    """C = γ⁻¹ e^{2t}, D = λ⁻¹: held at ln γ̇ = 2; with k = 0 the geodesic keeps D, hence λ."""
+    slopes = Slopes(0.0, 2.0, 3.0, 1 / 3, [[1.0, 1.0, 0.0], [-0.5, 0.0, 0.0], [0.0, -1.0, 2.0]], 1.0)
+    state = dict(R=1.0, D=0.5, C=0.36)
+    assert Fixed().prices(slopes, 2.0, 3.0, 0.1, 1.0, 0.0, 0.0) == (2.0, 3.0)
+    lam, gam = Heuristic(-1.5).prices(slopes, 2.0, 3.0, 0.1, 1.0, 0.0, 0.0)
+    assert lam == pytest.approx(1.85) and gam == pytest.approx(3 * math.exp(0.2))
+    assert Heuristic().correct(slopes, 2.0, 3.0, state, 0.3, 0.0)[1] == pytest.approx(3 * 0.36 / 0.3)
+    lam, gam = GeodesicLaw(0.0).prices(slopes, 2.0, 3.0, 0.1, 1.0, 0.0, 0.0)
+    assert lam == pytest.approx(2.0, abs=1e-6) and gam == pytest.approx(3 * math.exp(0.2), rel=1e-6)
+    # Ḋ = k F_t/(1 + kλ): with k = 0.5, F_t = 1, dt = 0.1 D must rise by 0.025
+    lam, _ = GeodesicLaw(0.5).prices(slopes, 2.0, 3.0, 0.1, 1.0, 0.0, 0.0)
+    assert -0.5 * math.log(lam / 2) == pytest.approx(0.5 / 2 * 0.1, rel=1e-5)
+    assert "1 + kλ = 0.000" in GeodesicLaw(-0.5).singular(2.0) and GeodesicLaw(0.5).singular(2.0) is None
+    with pytest.raises(ValueError, match="too fast"):
+        Heuristic(-30.0).prices(slopes, 2.0, 3.0, 0.1, 1.0, 0.0, 0.0)
+
+
+def test_cut_at_every_entry_the_result_is_the_same(tmp_path):
+    """A journal cut off after any entry resumes to the same rows: what a kill between two stages leaves behind."""
+    class Killed(Exception):
+        pass
+
+    def go(path, stop=None):
+        journal = Journal(path, {})
+        if stop is not None:
+            save, first = journal.save, len(journal.entries)
+
+            def counted(tensors=None):
+                save(tensors)
+                if len(journal.entries) >= first + stop:
+                    raise Killed
+            journal.save = counted
+        run, task = start(journal=journal, epochs=6)
+        return transfer(run, task, 4.0, 8.0, [0.0, 0.5, 1.0], GeodesicLaw(1.0), size=200, band=9.0, corrections=1, station=1, epochs=2)
+
+    rows, slopes = go(tmp_path / "whole.pt")
+    for tries in range(60):
+        try:
+            again, slopes_again = go(tmp_path / "cut.pt", stop=1 + tries % 2)
+            break
+        except Killed:
+            continue
+    else:
+        raise AssertionError("never ended")
+    assert tries > 5 and [s.table for s in slopes_again] == [s.table for s in slopes]
+    drop = lambda rs: [{k: v for k, v in r.items() if "seconds" not in k} for r in rs]
+    assert drop(again) == drop(rows)
+
+
+@pytest.mark.parametrize("change, words", [(dict(target=[5, 6]), "cannot be paired"), (dict(source=[0, 1, 2, 3, 11]), "no images with the labels")])
+def test_label_sets_that_do_not_match(change, words):
+    with pytest.raises(ValueError, match=words):
+        experiments.task_of(TINY | change, "aligned")
