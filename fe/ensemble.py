@@ -222,7 +222,9 @@ def refresh_statistics(ensemble, x, y, *, seed=0, chunk=5000):
         return
     d = ensemble[0][0](x[:1])[0].shape[1]
     before, random = [m.momentum for m in norms], generator(seed, 1)
-    ensemble.mode(True)
+    ensemble.mode(False)
+    for m in norms:  # these alone: dropout stays off, as where the statistics will be used
+        m.train()
     for k, (xc, yc) in enumerate(zip(x.split(chunk), y.split(chunk))):
         for m in norms:
             m.momentum = 1 / (k + 1)

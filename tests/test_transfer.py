@@ -11,7 +11,7 @@ from fe.journal import Journal
 from fe.retraining import ConstraintLost, Retraining
 from fe.transfer import Fixed, GeodesicLaw, Heuristic, Slopes, free_energy_rate, measure_slopes, transfer
 
-TINY = experiments.SMALL5 | dict(hidden=24, codes=4, size=300, start_epochs=30, epochs=4, steps=4, options=dict(tolerance=0.05, band=0.5, corrections=2, station=2))
+TINY = experiments.SMALL5 | dict(hidden=24, codes=4, size=400, start_epochs=150, epochs=10, steps=4, options=dict(tolerance=0.05, band=0.5, corrections=2, station=2))
 
 
 @pytest.fixture(autouse=True)
@@ -121,8 +121,8 @@ def test_cut_at_every_entry_the_result_is_the_same(tmp_path):
                 if len(journal.entries) >= first + stop:
                     raise Killed
             journal.save = counted
-        run, task = start(journal=journal, epochs=6)
-        return transfer(run, task, 4.0, 8.0, [0.0, 0.5, 1.0], GeodesicLaw(1.0), size=200, band=9.0, corrections=1, station=1, epochs=2)
+        run, task = start(journal=journal, epochs=60)
+        return transfer(run, task, 4.0, 8.0, [0.0, 0.5, 1.0], GeodesicLaw(1.0), size=400, band=9.0, corrections=1, station=1, epochs=6)
 
     rows, slopes = go(tmp_path / "whole.pt")
     for tries in range(60):
