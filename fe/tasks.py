@@ -102,8 +102,9 @@ class Displacement:
 
     def __init__(self, source, target, plan, n_classes=None, labels="both"):
         _check_pair(source, target)
-        if len(plan.i) == 0 or int(plan.i.max()) >= len(source[0]) or int(plan.j.max()) >= len(target[0]):
-            raise ValueError(f"the plan has pairs up to ({int(plan.i.max())}, {int(plan.j.max())}), but there are {len(source[0])} source and "
+        last = [int(k.max()) if len(k) else math.inf for k in (plan.i, plan.j)]
+        if last[0] >= len(source[0]) or last[1] >= len(target[0]):
+            raise ValueError(f"the plan has {len(plan.i)} pairs up to ({last[0]}, {last[1]}), but there are {len(source[0])} source and "
                              f"{len(target[0])} target images")
         if labels not in ("both", "source", "target"):
             raise ValueError(f'labels must be "both", "source" or "target", got {labels!r}')
@@ -128,7 +129,7 @@ class Displacement:
         if self.labels != "both":
             return 0.0
         t = min(max(float(t), 0.0), 1.0)
-        h = -sum(q * math.log(q) for q in (t, 1 - t) if q > 0)
+        h = sum(-q * math.log(q) for q in (t, 1 - t) if q > 0)
         return h * float(self.weights @ (self._ends[2] != self._ends[3]).to(self.weights))
 
     def sample(self, t, n, seed=0):

@@ -88,7 +88,8 @@ def optimal_plan(source, target, source_weights=None, target_weights=None, *, fe
 
     Returns
     -------
-    Plan. The solver holds κ and Γ, 16 nm bytes (400 MB at n = m = 5,000); the plan holds n + m − 1 pairs at most.
+    Plan. κ and Γ are 16 nm bytes, and at its peak the solver holds some 43 nm (measured; 1 GB at n = m = 5,000); the plan holds
+    n + m − 1 pairs at most.
 
     Raises
     ------
@@ -101,7 +102,7 @@ def optimal_plan(source, target, source_weights=None, target_weights=None, *, fe
         gamma, log = ot.emd(a, b, kappa, numItermax=max_iterations, log=True)
     if log["warning"]:
         raise NotConverged(f"the transport solver stopped early: {log['warning']}; raise max_iterations (now {max_iterations})")
-    i, j = np.nonzero(gamma)
+    i, j = np.nonzero(gamma > 1e-15)  # less is what rounding leaves of a mass that has been used up: the sum is one
     return _certified(i, j, gamma[i, j], a, b, kappa, log["u"], source)
 
 
