@@ -8,7 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
-from fe.data import image_folder, mnist, npz
+from fe.data import cifar10, image_folder, mnist, npz
 
 ROOT = Path(os.environ.get("FE_DATA", Path(__file__).parents[2] / "shared" / "data"))
 needs_mnist = pytest.mark.skipif(not (ROOT / "MNIST" / "raw").exists(), reason=f"no MNIST under {ROOT} (set FE_DATA to its folder)")
@@ -88,3 +88,24 @@ def test_image_folder(tmp_path):
         image_folder(tmp_path)
     with pytest.raises(FileNotFoundError):
         image_folder(tmp_path / "none")
+
+
+def test_cifar10_from_a_folder_of_images(tmp_path):
+    """Channels first, in torchvision's order; classes by the alphabet; mixed."""
+    for k, name in enumerate(("airplane", "bird")):
+        for split in ("train", "test"):
+            folder = tmp_path / split / name
+            folder.mkdir(parents=True)
+            for i in range(8):
+                image = np.zeros((32, 32, 3), np.uint8)
+                image[:, :, k] = 255  # red airplanes, green birds
+                Image.fromarray(image).save(folder / f"{i}.png")
+    x, y = cifar10(tmp_path)
+    assert x.shape == (16, 3 * 32 * 32) and y.bincount().tolist() == [8, 8] and y.tolist() != sorted(y.tolist())
+    colours = x.view(16, 3, -1).mean(2)
+    assert torch.equal(colours.argmax(1), y) and torch.equal(cifar10(tmp_path)[1], y)
+
+
+def test_cifar10_missing(tmp_path):
+    with pytest.raises(FileNotFoundError, match="download=True"):
+        cifar10(tmp_path)

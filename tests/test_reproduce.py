@@ -7,6 +7,7 @@ import sys
 import time
 from concurrent.futures import Executor, Future
 
+import numpy as np
 import psutil
 import pytest
 import torch
@@ -122,6 +123,49 @@ def test_each_figure_end_to_end(run, tmp_path, single):
     if run == "fig2":
         assert [r["gam"] for r in record["runs"]] == [4.0, 8.0] and len(record["scratch"]) == 3
         assert record["runs"][0]["responses"] and record["runs"][0]["derivatives"] and set(record["variants"]) == {"uncorrected", "validation"}
+
+
+@pytest.fixture
+def colour_images(tmp_path):
+    """Sixteen by sixteen pixels, three colours, ten classes told apart by their brightness in four quarters."""
+    random = np.random.default_rng(0)
+    arrays = {}
+    for split, n in (("train", 600), ("test", 200)):
+        y = random.integers(0, 10, n)
+        quarters = np.stack([(y >> k) & 1 for k in range(4)], 1).reshape(n, 1, 2, 2).repeat(8, 2).repeat(8, 3)
+        arrays[f"x_{split}"] = (60 + 120 * quarters + random.integers(0, 60, (n, 3, 16, 16))).astype(np.uint8)
+        arrays[f"y_{split}"] = y
+    np.savez(tmp_path / "images.npz", **arrays)
+    return str(tmp_path / "images.npz")
+
+
+def test_figure_3_end_to_end(tmp_path, single, colour_images):
+    settings = experiments.SMALL3 | dict(
+        data=colour_images, width=4, codes=4, pool=None, images_used=None, batch_size=50, start_epochs=3, epochs=1, lam_end=0.6, gammas=[5.0],
+        options=dict(step=0.06, max_step=0.1, tolerance=0.5, band=3.0, corrections=1, settle=(1e3, 1e3)),
+    )
+    record = reproduce.save(tmp_path / "a.json", "fig3", settings, Here(), progress=False)
+    assert not record["variants"] and not record["scratch"] and (tmp_path / "a.png").stat().st_size > 5000
+    (run,) = record["runs"]
+    assert run["stopped"] or run["rows"]["lam"][-1] == pytest.approx(0.6)
+
+
+@pytest.mark.parametrize("run", ["fig5", "fig6"])
+def test_transfer_end_to_end(run, tmp_path, single, colour_images):
+    if run == "fig5":
+        settings = experiments.SMALL5 | dict(hidden=16, codes=4, size=300, start_epochs=40, epochs=4, steps=2, options=dict(band=5.0, corrections=1))
+    else:
+        settings = experiments.SMALL6 | dict(data=colour_images, width=4, codes=4, pool=None, images_used=None, batch_size=50, size=200, start_epochs=10,
+                                             epochs=1, steps=2, speed=-1.5, options=dict(band=5.0, corrections=1))
+    record = reproduce.save(tmp_path / "a.json", run, settings, Here(), progress=False)
+    again = json.loads((tmp_path / "a.json").read_text())  # no NaN in it
+    assert again["runs"] == record["runs"] and (tmp_path / "a.png").stat().st_size > 5000
+    assert [r["kind"] for r in record["runs"]] == settings["kinds"]
+    for r in record["runs"]:
+        assert {"held", "fixed", "finetuned", "scratch"} <= set(r["runs"])
+        assert r["runs"]["fixed"]["rows"]["t"] == [0.0, 0.5, 1.0] and r["runs"]["scratch"]["rows"]["t"] == [1.0, 1.0, 1.0]
+        if run == "fig6" and not r["runs"]["held"]["stopped"]:
+            assert r["runs"]["held"]["rows"]["lam"] == pytest.approx([4.0, 3.25, 2.5])
 
 
 def test_a_process_pool_and_dask_give_the_same(tmp_path, single):
