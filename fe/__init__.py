@@ -9,17 +9,19 @@ from .gibbs import GibbsObjective, GridTooCoarse, check_resolution, gauss_hermit
 from .linear_gaussian import LinearGaussian
 from .networks import Classifier, Decoder, Encoder
 from .objective import Functionals, Ridge, flatten, functionals
-from .process import Conserve, Path, QuasiStatic, follow
+from .process import Conserve, Geodesic, Path, QuasiStatic, follow
 from .response import Response, conjugate_gradient, dense_response, linear_response, smallest_eigenpair
 from .sampling import TooFewSamples, annealed_importance_sampling, importance_sampling, reverse_annealed
+from .tasks import Displacement, Mixture, TaskObjective
 from .topographic import TopographicMap
+from .transport import optimal_plan, sinkhorn_plan
 
 __all__ = [
-    "AmortisedObjective", "Classifier", "Conserve", "Decoder", "Encoder", "Equilibrium", "Functionals", "GibbsObjective",
-    "GridTooCoarse", "LinearGaussian", "NegativeCurvature", "NotAtEquilibrium", "NotConverged", "Path", "QuasiStatic",
-    "Response", "Ridge", "SingularHessian", "TabularModel", "TooFewSamples", "TopographicMap",
+    "AmortisedObjective", "Classifier", "Conserve", "Decoder", "Displacement", "Encoder", "Equilibrium", "Functionals", "Geodesic", "GibbsObjective",
+    "GridTooCoarse", "LinearGaussian", "Mixture", "NegativeCurvature", "NotAtEquilibrium", "NotConverged", "Path", "QuasiStatic",
+    "Response", "Ridge", "SingularHessian", "TabularModel", "TaskObjective", "TooFewSamples", "TopographicMap",
     "annealed_importance_sampling", "blahut_arimoto", "check_resolution", "conjugate_gradient", "dense_response", "digits", "flatten", "follow",
     "free_energy_gap", "functionals", "gauss_hermite", "gibbs_posterior", "importance_sampling", "linear_response",
-    "log_partition", "minimise", "rate_distortion_curve", "reverse_annealed", "schedule", "smallest_eigenpair", "train",
+    "log_partition", "minimise", "optimal_plan", "rate_distortion_curve", "reverse_annealed", "schedule", "sinkhorn_plan", "smallest_eigenpair", "train",
     "uniform_grid",
 ]

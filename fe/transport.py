@@ -13,7 +13,6 @@ import warnings
 from typing import NamedTuple
 
 import numpy as np
-import ot
 import torch
 
 from .errors import NotConverged, check_data, check_finite
@@ -96,6 +95,8 @@ def optimal_plan(source, target, source_weights=None, target_weights=None, *, fe
     NotConverged : max_iterations used up
     ValueError, TypeError : NaN, empty or mis-shaped images, weights that do not sum to one
     """
+    import ot  # here and not above: everything else in fe does without it
+
     a, b, kappa = _problem(source, target, source_weights, target_weights, features, cost)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what they say is raised below
@@ -121,6 +122,8 @@ def sinkhorn_plan(source, target, source_weights=None, target_weights=None, *, b
     ------
     NotConverged : the marginals are off by more than 1e-6 after max_iterations
     """
+    import ot
+
     a, b, kappa = _problem(source, target, source_weights, target_weights, features, cost)
     if not 0 < blur < math.inf:
         raise ValueError(f"blur must be a finite number > 0, got {blur}")

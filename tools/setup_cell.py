@@ -1,6 +1,6 @@
 """Write the set-up cell of every notebook from the one address in _config.yml (or check it with --check).
 
-The cell is the first code cell and carries the tag `setup`. On Colab it installs `fe` from the repository without its
+The cell is the first code cell and carries the tag `setup`. On Colab it installs `fe` from the repository and POT, without their
 dependencies, so Colab's own torch stays; anywhere else it installs nothing.
 """
 
@@ -16,7 +16,7 @@ CELL = """\
 import sys
 
 if "google.colab" in sys.modules:
-    !pip install -q --no-deps "git+{address}"
+    !pip install -q --no-deps pot "git+{address}"
 
 from fe import notebook
 
