@@ -37,7 +37,7 @@ PAPER3 = PAPER | dict(
     data="cifar10", network="resnet", width=64, codes=256, lam=0.5, lam_end=1.4, gammas=[5.0, 10.0, 15.0, 20.0], compare=[], scratch=[],
 )
 SMALL3 = PAPER3 | dict(
-    width=12, codes=32, pool=2, images_used=4_000, batch_size=100, start_epochs=30, epochs=3, gammas=[5.0, 10.0], seeds=[0],
+    width=8, codes=32, pool=2, images_used=3_000, batch_size=100, start_epochs=30, epochs=3, gammas=[5.0, 10.0], seeds=[0],
     options=dict(step=0.06, max_step=0.1, tolerance=0.05, band=0.2, corrections=3, station=3, settle=(0.3, 0.15)), coarse={},
 )
 # Figure 5: digits 0–4 -> 5–9. The paper does not say where in (λ, γ) it starts, nor the minibatch, epochs and steps
@@ -56,7 +56,7 @@ PAPER6 = PAPER5 | dict(
     target=[2, 3, 4, 5], kinds=["paired"], k=None, steps=12,
 )
 SMALL6 = PAPER6 | dict(
-    width=12, codes=32, pool=2, size=3_000, images_used=20_000, batch_size=100, start_epochs=40, epochs=3, seeds=[0], steps=8,
+    width=8, codes=32, pool=2, size=2_000, images_used=20_000, batch_size=100, start_epochs=40, epochs=3, seeds=[0], steps=8,
     options=dict(tolerance=0.05, band=0.3, corrections=3, station=3),
 )
 _lock = threading.Lock()
