@@ -264,3 +264,47 @@ def test_stored_figure_2_obeys_maxwell_at_three_stations(figure_2):
         error = ((d["errors"][0][1] / d["gam"]) ** 2 + (d["errors"][1][0] * d["C"] / d["lam"]) ** 2) ** 0.5
         within += abs(D_gam - C_lam) < 2 * error
     assert within >= 3
+
+
+@pytest.fixture(scope="module")
+def figure_5():
+    return json.loads((ROOT / "results" / "fig5.json").read_text())
+
+
+def columns(run):
+    return {k: torch.tensor(v) for k, v in run["rows"].items() if None not in v}
+
+
+def test_stored_figure_5_holds_C(figure_5):
+    """Three seeds a kind, on MNIST. Where labels are paired C stays in its band of 15 % in ln C to the end, median within 4 %;
+    with ten outputs it does not at every seed, and then the run says so."""
+    arguments = figure_5["provenance"]["arguments"]
+    assert arguments["data"] == "mnist" and arguments["hidden"] == 400 and arguments["codes"] == 64 and arguments["head"] is None
+    assert {(r["kind"], r["seed"]) for r in figure_5["runs"]} == {(k, s) for k in ("mixture", "aligned", "transport") for s in (0, 1, 2)}
+    drifts = []
+    for r in figure_5["runs"]:
+        held = r["runs"]["held"]
+        if r["kind"] == "mixture":
+            assert held["stopped"] is None or "unbounded" in r["runs"]
+            continue
+        assert held["stopped"] is None, (r["kind"], r["seed"])
+        c = columns(held)
+        drifts.append(c["drift"][1:].abs())
+        torch.testing.assert_close(c["F"], c["rate"] + c["lam"] * c["distortion"] + c["gam"] * c["classification"], rtol=1e-4, atol=0)
+        assert float(c["t"][-1]) == 1.0 and float(c["drift"].abs().max()) <= 0.15
+    assert float(torch.cat(drifts).median()) <= 0.04
+
+
+def test_stored_figure_5_is_at_equal_compute(figure_5):
+    for r in figure_5["runs"]:
+        spent = {name: run["rows"]["spent"][-1] for name, run in r["runs"].items() if not run["stopped"]}
+        longest = spent.get("held", spent.get("unbounded"))
+        for name in ("fixed", "finetuned", "scratch"):
+            assert abs(spent[name] - longest) <= 7, (r["kind"], r["seed"], spent)  # epochs are whole: 13 stages, half an epoch each
+
+
+def test_stored_figure_5_controls_have_the_smaller_loss(figure_5):
+    """What chapter 9 says: the same path at fixed prices ends with a smaller C than the run that holds it."""
+    for r in figure_5["runs"]:
+        if r["kind"] != "mixture":
+            assert r["runs"]["fixed"]["rows"]["classification"][-1] < r["runs"]["held"]["rows"]["classification"][-1]

@@ -334,3 +334,17 @@ def test_plan_by_class(digits):
     assert task.label_entropy(0.5) == 0 and task.at(0.5)[1].dtype == torch.int64
     with pytest.raises(ValueError, match="every class needs a partner"):
         plan_by_class(source, target)
+
+
+def test_response_to_t_on_a_moving_set(digits):
+    """θ_t and F_t where images and labels both move, against models equilibrated anew at t ± h."""
+    source, target = digits
+    task = Displacement(source, target, optimal_plan(source[0], target[0]), n_classes=6)
+    J = TaskObjective(fe.TopographicMap(*source, 6, grid=7, features=2, ridge=1e-2), task)
+    q, h = torch.tensor([0.5, 4.0, 0.3]), torch.tensor([0.0, 0.0, 1e-3])
+    here = fe.minimise(J, J.at(q[2]).initial(), q, preconditioner=J.preconditioner)
+    response = fe.linear_response(J, here.theta, q, preconditioner=J.preconditioner(here.theta, q))
+    up, down = (fe.minimise(J, here.theta, q + s * h, preconditioner=J.preconditioner) for s in (1, -1))
+    theta_t = (up.theta - down.theta) / 2e-3
+    assert float((response.theta_p[:, 2] - theta_t).norm() / theta_t.norm()) < 1e-4  # h² = 1e-6, times curvature of the path
+    assert float(response.gradient[2]) == pytest.approx((up.value - down.value) / 2e-3, rel=1e-4)
