@@ -49,8 +49,9 @@ class _Losses(nn.Module):
         mu, log_sigma = self.encoder(x)
         z = mu + log_sigma.exp() * noise
         logits = self.classifier(z.flatten(0, 1))
-        y = y.expand(len(noise), -1).flatten()
-        return torch.stack([nn.functional.cross_entropy(logits, y), (logits.argmax(1) == y).to(x.dtype).mean()])
+        y = y.expand(len(noise), *y.shape).flatten(0, 1)
+        likeliest = y.argmax(1) if y.is_floating_point() else y
+        return torch.stack([nn.functional.cross_entropy(logits, y), (logits.argmax(1) == likeliest).to(x.dtype).mean()])
 
 
 class State(NamedTuple):
@@ -142,7 +143,8 @@ def train_ensemble(ensemble, x, y, lam, gam, epochs, lr, seed, *, batch_size=250
 
     Parameters
     ----------
-    x (N, D), y (N,) : on the device of the ensemble; a minibatch is a slice of them, nothing is done image by image
+    x (N, D), y (N,) : on the device of the ensemble; a minibatch is a slice of them, nothing is done image by image. Or y (N, Y),
+        probabilities of the labels
     lam, gam : numbers or (M,)
     lr : learning rate, or function (step from 0, number of steps) -> learning rate
     seed : integer or tuple of integers
@@ -157,12 +159,12 @@ def train_ensemble(ensemble, x, y, lam, gam, epochs, lr, seed, *, batch_size=250
     ------
     ValueError : the loss is NaN or infinite (the learning rate is too high); bad data
     """
-    check_data(x, y)
+    check_data(x, y, soft=True)
     if not (0 <= first <= epochs and epochs >= 1 and batch_size >= 2):
         raise ValueError(f"need 0 ≤ first ≤ epochs, epochs ≥ 1 and batch_size ≥ 2, got {first}, {epochs}, {batch_size}")
     encoder, decoder, classifier = ensemble[0]
     with torch.no_grad():
-        check_outputs(decoder, classifier, encoder(x[:2])[0], x, y)
+        check_outputs(decoder, classifier, encoder(x[:2])[0], x, y.argmax(1) if y.is_floating_point() else y)
     M, d = len(ensemble), encoder(x[:1])[0].shape[1]
     prices = torch.stack([torch.as_tensor(q, dtype=x.dtype, device=x.device).expand(M) for q in (torch.ones(()), lam, gam)], 1)
     if not (torch.isfinite(prices).all() and (prices >= 0).all()):

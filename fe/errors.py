@@ -53,8 +53,11 @@ def check_vector(name, tensor, like=None):
         raise TypeError(f"{name} is {tensor.dtype} on {tensor.device}, but theta is {like.dtype} on {like.device}")
 
 
-def check_data(x, y=None, n_classes=None):
-    """Raise unless `x` (N, D) is finite and floating and `y` (N,) holds integer labels in 0 … n_classes − 1."""
+def check_data(x, y=None, n_classes=None, soft=False):
+    """Raise unless `x` (N, D) is finite and floating and `y` (N,) holds integer labels in 0 … n_classes − 1.
+
+    With soft=True y may also be (N, Y), probabilities of the labels (paper, Remark 11).
+    """
     if not isinstance(x, torch.Tensor) or not x.is_floating_point():
         raise TypeError(f"x must be a floating torch.Tensor of shape (N, D), got {getattr(x, 'dtype', type(x).__name__)}")
     if x.ndim != 2:
@@ -63,6 +66,10 @@ def check_data(x, y=None, n_classes=None):
         raise ValueError(f"x is empty: shape {tuple(x.shape)}")
     check_finite("x", x)
     if y is None:
+        return
+    if soft and isinstance(y, torch.Tensor) and y.is_floating_point():
+        if y.ndim != 2 or len(y) != len(x) or not bool((y >= 0).all()) or not bool(((y.sum(1) - 1).abs() < 1e-5).all()):
+            raise ValueError(f"soft labels must be {len(x)} rows of numbers ≥ 0 with sum 1, got shape {tuple(y.shape)}")
         return
     if not isinstance(y, torch.Tensor) or y.dtype != torch.int64:
         raise TypeError(f"y must be a torch.Tensor of int64 labels, got {getattr(y, 'dtype', type(y).__name__)}")

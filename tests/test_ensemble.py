@@ -1,6 +1,7 @@
 """Ensembles against members trained one by one with plain modules; restarts; evaluation against its definition."""
 
 import copy
+import math
 
 import pytest
 import torch
@@ -172,3 +173,20 @@ def test_on_a_gpu():
     train_ensemble(ensemble, x, y, 0.5, 4.0, 2, 1e-3, 0, batch_size=40)
     refresh_statistics(ensemble, x, y)
     assert evaluate(ensemble, x, y).rate.isfinite().all()
+
+
+def test_soft_labels():
+    """Certain soft labels train and measure as labels do; uncertain ones put the entropy of the label under C."""
+    torch.manual_seed(0)
+    x, y = torch.rand(80, 6, dtype=torch.float32), torch.randint(0, 3, (80,))
+    member = tuple(m.float() for m in (Encoder((6, 16, 2)), Decoder((2, 16, 6)), Classifier((2, 3))))
+    found = []
+    for labels in (y, torch.eye(3, dtype=torch.float32)[y]):
+        e = Ensemble([member])
+        train_ensemble(e, x, labels, 1.0, 5.0, 3, 1e-3, 0, batch_size=20)
+        found.append(torch.stack(evaluate(e, x, labels)))
+    torch.testing.assert_close(*found, rtol=1e-5, atol=1e-6)  # twelve steps; the two losses round differently
+    half = torch.tensor([0.5, 0.5, 0.0]).float().expand(80, 3)
+    assert float(evaluate(e, x, half).classification) > math.log(2) - 1e-6
+    with pytest.raises(ValueError, match="sum 1"):
+        train_ensemble(e, x, 2 * half, 1.0, 5.0, 1, 1e-3, 0)
