@@ -278,11 +278,13 @@ class _Follower:
         theta = point.theta + h * point.theta_p @ point.velocity
         theta, p, effort = self.correct(theta, p)
         new = self.measure(point.s + h, theta, p)
-        # landing on another branch shows: F leaves its second-order expansion by more than the second-order term
-        dp = p - point.p
-        second = 0.5 * float(dp @ point.hess @ dp)
-        surprise = new.value - point.value - float(point.gradient @ dp) - second
-        if abs(surprise) > 0.5 * abs(second) + 1e-9 * (1 + abs(new.value)):
+        # landing on another branch shows: F leaves its second-order expansion by more than the second-order terms
+        # (prices and t apart: F is concave in each, not in both, and the sum may pass through zero)
+        dp, H = p - point.p, point.hess
+        surprise = new.value - point.value - float(point.gradient @ dp + 0.5 * dp @ H @ dp)
+        a, b = dp[:2], dp[2:]
+        second = 0.5 * float((a @ H[:2, :2] @ a).abs() + (b @ H[2:, 2:] @ b).abs()) + abs(float(a @ H[:2, 2:] @ b))
+        if abs(surprise) > 0.5 * second + 1e-9 * (1 + abs(new.value)):
             raise _Lost
         return new, effort
 
