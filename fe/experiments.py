@@ -56,8 +56,8 @@ PAPER6 = PAPER5 | dict(
     target=[2, 3, 4, 5], kinds=["paired"], k=None, steps=12,
 )
 SMALL6 = PAPER6 | dict(
-    width=8, codes=32, pool=2, gam=40.0, size=2_000, images_used=20_000, batch_size=50, start_epochs=60, epochs=4, seeds=[0], steps=8,
-    options=dict(tolerance=0.05, band=0.3, corrections=3, station=3),
+    width=8, codes=32, pool=2, gam=20.0, size=2_000, images_used=20_000, batch_size=50, start_epochs=60, epochs=6, seeds=[0], steps=6,
+    options=dict(tolerance=0.08, band=0.35, corrections=4, station=3),
 )
 _lock = threading.Lock()
 
