@@ -102,9 +102,7 @@ def transfer_figure(record, kind=None):
     axes[0, 1].set(xlabel="λ", ylabel="γ", title="(b) the prices")
     axes[1, 0].set(xlabel="t (0 source, 1 target)", ylabel="training loss C (nats)", title="(c) the loss on the task at t")
     axes[1, 1].set(xlabel="epochs spent", ylabel="accuracy on the target (%)", title="(d) test images of the target")
-    axes[1, 0].set_yscale("log")
-    axes[1, 0].yaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:g}"))
-    axes[1, 0].yaxis.set_minor_formatter(FuncFormatter(lambda v, _: ""))
+    axes[1, 0].set_ylim(bottom=0)
     axes[1, 1].legend()
     return figure
 
