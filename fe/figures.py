@@ -73,7 +73,7 @@ def fig4b(record):
 
 
 NAMES = {
-    "held": "C held, λ fixed", "unbounded": "C held, no band", "geodesic": "geodesic (30)", "fixed": "(λ, γ) fixed, same path",
+    "held": "C held (38)", "unbounded": "C held, no band", "geodesic": "geodesic (30)", "fixed": "(λ, γ) fixed, same path",
     "finetuned": "fine-tuning", "scratch": "from scratch",
 }
 
