@@ -106,3 +106,51 @@ def live(draw, values, label, alt, *, name, format="{:.3g}", start=0, dpi=110):
         "r.addEventListener('input',function(){for(var i=0;i<f.length;i++)f[i].style.display=i==r.value?'':'none';"
         "o.textContent=t[r.value];r.setAttribute('aria-valuetext',t[r.value]);});})();</script></div>"
     )
+
+
+def explore(draw, **controls):
+    """Sliders for a running notebook: `draw` is called again with every new setting, so nothing is precomputed.
+
+    Needs a kernel; on a page of the rendered book nothing is shown. Tag the cell `explore` and `nbval-ignore-output`:
+    its output is not stored.
+
+    Parameters
+    ----------
+    draw : keyword arguments named like the controls -> matplotlib figure
+    controls : name = (lowest, highest, first value). Whole numbers give a slider of whole numbers; a range of positive
+        numbers that spans a factor of ten or more gives a logarithmic one
+
+    Returns
+    -------
+    ipywidgets.VBox, with the sliders above the figure
+
+    >>> box = explore(lambda lam, n: plt.figure(), lam=(0.1, 10.0, 1.0), n=(1, 5, 2))
+    >>> [type(slider).__name__ for slider in box.children[:-1]]
+    ['FloatLogSlider', 'IntSlider']
+    """
+    import ipywidgets as widgets
+
+    sliders = {}
+    for name, (low, high, first) in controls.items():
+        if not low <= first <= high:
+            raise ValueError(f"{name} starts at {first}, outside its range {low} to {high}")
+        options = dict(description=name, value=first, continuous_update=False, layout=widgets.Layout(width="28em"))
+        if all(isinstance(v, int) for v in (low, high, first)):
+            sliders[name] = widgets.IntSlider(min=low, max=high, **options)
+        elif low > 0 and high / low >= 10:
+            sliders[name] = widgets.FloatLogSlider(min=np.log10(low), max=np.log10(high), step=0.01, readout_format=".3g", **options)
+        else:
+            sliders[name] = widgets.FloatSlider(min=low, max=high, step=(high - low) / 100, readout_format=".3g", **options)
+    picture = widgets.Image(format="png", layout=widgets.Layout(max_width="100%", width="fit-content"))
+
+    def redraw(change=None):
+        figure = draw(**{name: slider.value for name, slider in sliders.items()})
+        buffer = io.BytesIO()
+        figure.savefig(buffer, format="png", dpi=110)
+        plt.close(figure)
+        picture.value = buffer.getvalue()
+
+    for slider in sliders.values():
+        slider.observe(redraw, "value")
+    redraw()
+    return widgets.VBox([*sliders.values(), picture])

@@ -32,7 +32,10 @@ def execute(path, timeout=600):
         "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
         "language_info": {"name": "python", "pygments_lexer": "ipython3"},  # the lexer that knows `!pip` in the set-up cell
     }
+    notebook.metadata.pop("widgets", None)
     for cell in notebook.cells:
+        if "explore" in cell.metadata.get("tags", []):
+            cell.outputs = []  # a widget without its kernel is a dead control
         for output in cell.get("outputs", []):
             if "metadata" in output:
                 output["metadata"] = {}
