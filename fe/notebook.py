@@ -1,5 +1,6 @@
 """The first lines of every notebook: seed, precision, figure style, device and scale; and the stored results of long runs."""
 
+import json
 import os
 import sys
 from pathlib import Path
@@ -43,11 +44,11 @@ def _keep(folder):
 
 
 def results(name):
-    """Path of the stored result `name`, say "fig2.json": your own in `$FE_RESULTS` if it is there, else the one that comes with the book."""
+    """The stored record of a long run, say "fig2.json": your own from `$FE_RESULTS` if it is there, else the one that comes with the book."""
     here = Path(__file__).resolve().parent
     stored = here / "results" if (here / "results").is_dir() else here.parent / "results"  # installed; in the repository
     own = Path(os.environ.get("FE_RESULTS") or stored) / name
     path = own if own.exists() else stored / name
     if not path.exists():
         raise FileNotFoundError(f"no stored result {name!r}; there are {', '.join(sorted(p.name for p in stored.glob('*.json')))}")
-    return path
+    return json.loads(path.read_text())

@@ -1,0 +1,268 @@
+"""The Colab edition: nothing of MyST left, the book's own numbers, in step with book/, and it runs where only Colab's packages are."""
+
+import html
+import json
+import pathlib
+import re
+import subprocess
+import sys
+from dataclasses import asdict
+
+import bare
+import nbformat
+import pytest
+from bs4 import BeautifulSoup
+from filelock import FileLock
+from jupyter_client.kernelspec import KernelSpecManager
+from jupyter_client.manager import AsyncKernelManager
+from nbclient import NotebookClient
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "tools"))
+
+import book_numbers
+import colab
+import myst
+import setup_cell
+
+CHAPTERS = [path.stem for path in sorted((ROOT / "book").glob("[0-9]*.ipynb"))]
+# the longest first, so that two workers end together
+BY_LENGTH = sorted(CHAPTERS, key=lambda name: name[:2] not in ("01", "03", "04", "05"))
+
+
+def cells(folder, name, kind):
+    return [(c, "".join(c["source"])) for c in json.loads((ROOT / folder / f"{name}.ipynb").read_text())["cells"] if c["cell_type"] == kind]
+
+
+def once(tmp_path_factory, name, make):
+    """A folder that the first worker fills by make(folder) and all workers share."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if base.name.startswith("popen-") else base) / name
+    with FileLock(f"{folder}.lock"):
+        if not (folder / "done").exists():
+            folder.mkdir(exist_ok=True)
+            make(folder)
+            (folder / "done").touch()
+    return folder
+
+
+@pytest.fixture(scope="session")
+def built(tmp_path_factory):
+    """(numbers, folder of the pages) of a new build of the book."""
+
+    def make(folder):
+        command = [pathlib.Path(sys.executable).with_name("jupyter-book"), "build", ROOT, "--path-output", folder, "-W", "--keep-going", "--all", "-q"]
+        result = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+        assert result.returncode == 0, result.stdout[-2000:] + result.stderr[-2000:]
+        numbers = book_numbers.read(ROOT, folder / "_build" / ".doctrees")
+        (folder / "numbers.json").write_text(json.dumps(asdict(numbers)))
+
+    folder = once(tmp_path_factory, "colab-book", make)
+    return book_numbers.Numbers(**json.loads((folder / "numbers.json").read_text())), folder / "_build" / "html"
+
+
+@pytest.fixture(scope="session")
+def wheel(tmp_path_factory):
+    return next(once(tmp_path_factory, "colab-wheels", bare.wheels).glob("free_energy_book-*.whl"))
+
+
+# -- what is stored ------------------------------------------------------------------------------------------------------------------
+
+
+def test_the_edition_is_in_step_with_the_book(built):
+    assert colab.out_of_step(built[0]) == [], "run python tools/colab.py"
+
+
+@pytest.mark.parametrize("name", CHAPTERS)
+def test_a_notebook_is_valid_small_and_without_outputs(name):
+    path = ROOT / "colab" / f"{name}.ipynb"
+    notebook = nbformat.read(path, 4)
+    nbformat.validate(notebook)
+    assert path.stat().st_size < 250_000
+    assert all(c.outputs == [] and c.execution_count is None for c in notebook.cells if c.cell_type == "code")
+    assert len({c.id for c in notebook.cells}) == len(notebook.cells)
+
+
+@pytest.mark.parametrize("name", CHAPTERS)
+def test_set_up_comes_first_and_says_how_long_the_chapter_runs(name):
+    first, source = cells("colab", name, "code")[0]
+    assert "setup" in first["metadata"]["tags"] and source.endswith(setup_cell.source(json.loads((ROOT / "book" / f"{name}.ipynb").read_text())))
+    (time,) = re.findall(r'time="(.*)"\)$', source)
+    assert re.search(r"\d+ (min|s)", time) and time in cells("book", name, "markdown")[0][1].replace("`", "")
+    assert 'scale = "small"' in source and 'device = "auto"' in source and "--no-deps" in source
+
+
+def prose(text):
+    """A cell without code and mathematics."""
+    text = re.sub(r"^(\s*(?:> )?)(`{3,}).*?^\1\2\s*$", "", text, flags=re.DOTALL | re.MULTILINE)
+    return re.sub(r"(`+)(?!`).+?\1|\$\$.+?\$\$|\$[^$]+\$", "", text, flags=re.DOTALL)
+
+
+@pytest.mark.parametrize("name", CHAPTERS)
+def test_no_myst_is_left(name):
+    for _, source in cells("colab", name, "markdown"):
+        rest = prose(source)
+        for what, pattern in {
+            "a role": r"\{[\w:.+-]+\}", "a colon fence": r"^\s*>?\s*:{3}", "an option": r"^\s*>?\s*:[\w-]+:", "a target": r"^\s*\([\w.:-]+\)=",
+            "a comment": r"^\s*(%|\+\+\+)", "a label behind mathematics": r"\(eq-[\w-]+\)", "a link without words": r"\[\]\(", "a key": r"\b(eq|fig|ex)-(ch)?\d+-",
+            "a relative link": r"\]\((?!https://)", "a substitution": r"\{\{", "a fence": r"^\s*>?\s*[`~]{3}",
+        }.items():
+            found = re.search(pattern, rest, re.MULTILINE)
+            assert not found, f"{what} is left: {rest[max(0, found.start() - 40) : found.end() + 60]!r}"
+        assert not re.search(r"```\{|~~~", source)
+        for quoted in re.findall(r"^> .*", source, re.MULTILINE):
+            assert quoted.count("$$") % 2 == 0, f"mathematics over several lines in a quotation: {quoted}"
+        assert source.count("<details>") == source.count("</details>") == source.count("<summary>")
+
+
+@pytest.mark.parametrize("name", CHAPTERS)
+def test_every_word_of_the_chapter_is_there(name):
+    """Long words of prose in book/ and in colab/, counted: nothing of the text is lost, but for labels and directives' names."""
+    words = lambda text: set(re.findall(r"[a-zäöüß]{5,}", re.sub(r"\{[\w:-]+\}(`[^`]*`)?|:\w+:.*|\]\([^)]*\)|\((eq|fig)-[\w-]+\)|^\([\w-]+\)=|\{(solution|prf)\S+.*", " ", text, flags=re.MULTILINE).lower()))
+    ours = words("\n".join(s for _, s in cells("colab", name, "markdown")))
+    theirs = words("\n".join(s for _, s in cells("book", name, "markdown")))
+    assert theirs - ours <= {"label", "class", "dropdown"}, theirs - ours
+
+
+# -- the book's numbers --------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", CHAPTERS)
+def test_numbers_are_those_of_the_built_page(name, built):
+    """In reading order: numbers of equations, titles of theorems and exercises, captions, citations, links to chapters."""
+    page = BeautifulSoup((built[1] / "book" / f"{name}.html").read_text(), "html.parser").select_one("article")
+    for junk in page.select("a.headerlink"):
+        junk.decompose()
+    squeeze = lambda s: re.sub(r"\s+", "", s)
+    ours = "\n".join(s for _, s in cells("colab", name, "markdown"))
+    assert re.findall(r"\\tag\{([\d.]+)\}", ours) == [e.text.strip("()") for e in page.select("span.eqno")]
+    theirs = [squeeze(e.select_one(".caption-number").text) for e in page.select(".proof > .admonition-title, .exercise > .admonition-title") if e.select_one(".caption-number")]
+    titles = re.findall(r"^(?:> )?\*\*((?:Theorem|Lemma|Definition|Proposition|Corollary|Remark|Example|Algorithm|Exercise) [\d.]+)\*\*", ours, re.MULTILINE)
+    assert sorted(map(squeeze, titles)) == sorted(theirs) and titles
+    captions = re.findall(r"^\*\*(Fig\. [\d.]+)\*\* ", ours, re.MULTILINE)
+    assert list(map(squeeze, captions)) == [squeeze(e.text) for e in page.select("figcaption .caption-number")] and captions
+    h1 = page.select_one("h1")
+    assert squeeze(ours.split("\n")[0].removeprefix("# ")) == squeeze(h1.text)
+    # every reference reads as in the book, in the same order within a paragraph of the text
+    references = [squeeze(a.text) for a in page.select("a.reference.internal") if re.fullmatch(r"\([\d.]+\)|(Theorem|Lemma|Definition|Proposition|Remark|Fig\.|Exercise) ?[\d.]+", a.text.strip())]
+    own = re.sub(r"\[([^\[\]]*)\]\(https://[^)]*\)", r"\1", "\n".join(prose(s) for s in ours.split("\n\n")))
+    counted = lambda text: sum(squeeze(own).count(squeeze(text)) for _ in (0,))
+    for text in set(references):
+        assert counted(text) >= references.count(text), f"{text}: {counted(text)} here, {references.count(text)} in the book"
+    cited = {" ".join(e.text.split()) for e in page.select(".bibtex-citation")}
+    assert all(c in " ".join(own.split()) for c in cited), cited
+    entries = re.findall(r"^- (.*)$", ours.split("## References")[-1], re.MULTILINE)
+    assert len(entries) >= len({a["href"] for a in page.select(".bibtex-citation a")}) > 0
+
+
+def test_links_lead_to_the_edition_and_to_pages_that_exist(built):
+    link = colab.Addresses()
+    for name in CHAPTERS:
+        for _, source in cells("colab", name, "markdown"):
+            for address in re.findall(rf"\]\(({re.escape(colab.Addresses().repository)}/[^)]*|https://colab[^)]*)\)", source):
+                path = re.sub(r".*/(blob|raw)/[^/]+/", "", address)
+                assert (ROOT / path).exists(), address
+    assert link("book/05-moving-on-the-surface").endswith("/colab/05-moving-on-the-surface.ipynb")
+
+
+def test_launch_buttons_open_the_edition(built):
+    config = (ROOT / "_config.yml").read_text()
+    if "launch" not in re.findall(r"^ {4}(\w+): tools", config, re.MULTILINE):
+        pytest.skip("_config.yml does not name tools/launch.py yet")
+    for name in CHAPTERS:
+        page = html.unescape((built[1] / "book" / f"{name}.html").read_text())
+        links = re.findall(r'href="(https://(?:colab|mybinder)[^"]*ipynb)"', page)
+        assert len(links) == 2 and all(url.endswith(f"/colab/{name}.ipynb") for url in links), links
+
+
+# -- MyST in small ---------------------------------------------------------------------------------------------------------------------
+
+NUMBERS = book_numbers.Numbers(
+    titles={"book/01-a": "One", "book/02-b": "Two", "book/notation": "Notation"}, chapters={"book/01-a": "1"},
+    labels={"eq-a": "(1.1)", "t-a": "Theorem 1.2", "ex-1": "Exercise 1.1", "fig-a": "Fig. 1.3"},
+    roles={"eq eq-a": ("(1.1)", "book/01-a"), "prf:ref t-a": ("Theorem 1.2", "book/01-a"), "cite:p b90": ("[B, 1990]", "book/references"), "ref here": ("A section", "book/01-a")},
+    references={"b90": "B. *Title*. 1990."},
+)
+
+
+@pytest.mark.parametrize("text, expected", [
+    ("By {eq}`eq-a` and {prf:ref}`t-a`, {cite}`b90`.", "By (1.1) and Theorem 1.2, [B, 1990]."),
+    ("{ref}`below <here>`, {ref}`here`", "below, A section"),
+    ("$$\nx = 1\n$$ (eq-a)", "$$x = 1 \\tag{1.1}$$"),
+    ("$$\n\\begin{aligned}\na\\\\\nb\n\\end{aligned}\n$$ (eq-a)", "$$\n\\begin{aligned}\na\\\\\nb\n\\end{aligned} \\tag{1.1}\n$$"),
+    ("(here)=\n## A section", "## A section"),
+    ("[](02-b.ipynb), [the words](notation.md#units)", "[Two](at:book/02-b), [the words](at:book/notation)"),
+    ("```{prf:theorem} Name\n:label: t-a\n\nWords {eq}`eq-a`.\n\n$$\na\n= b\n$$\n```", "> **Theorem 1.2** (Name)\n>\n> Words (1.1).\n>\n> $$a = b$$"),
+    (":::{dropdown} Proof of `f`\nText\n:::", "<details>\n<summary><b>Proof of <code>f</code></b></summary>\n\nText\n\n</details>"),
+    ("````{note}\n```python\n{eq}`x`\n```\n````", "> **Note**\n>\n> ```python\n> {eq}`x`\n> ```"),
+    ("`{eq}` in code and ``{cite}`x` ``, $\\{a\\}`$", "`{eq}` in code and ``{cite}`x` ``, $\\{a\\}`$"),
+    ("~~~python\nf()\n~~~", "```python\nf()\n```"),
+    (":::{margin}\nAn aside\n:::", "> **Aside**\n>\n> An aside"),
+    (":::{figure} a.png\n:name: fig-a\n:alt: What\nWords\n:::", "![What](at:book/a.png)\n\n*Fig. 1.3: Words*"),
+    ("::::{grid} 2\n:::{grid-item-card} Title\nBody\n:::\n::::", "**Title**\n\nBody"),
+    ("```{exercise} By hand\n:label: ex-1\nDo.\n```\n```{solution-start} ex-1\n:class: dropdown\n```\nSo.\n```{solution-end}\n```\nAfter.",
+     "**Exercise 1.1** (By hand)\n\nDo.\n\n<details>\n<summary><b>Solution to Exercise 1.1</b></summary>\n\nSo.\n\n</details>\n\nAfter."),
+])
+def test_plain(text, expected):
+    assert myst.plain(text, NUMBERS, "book/01-a", link=lambda page: f"at:{page}").strip() == expected
+
+
+def test_a_solution_goes_on_over_cells():
+    first, second = "```{solution-start} ex-1\n:class: dropdown\n```\n", "Read it.\n```{solution-end}\n```\nOut."
+    assert myst.plain(first, NUMBERS, "book/01-a") == "" and myst.solution_after(first) == "ex-1"
+    text = myst.plain(second, NUMBERS, "book/01-a", inside="ex-1")
+    assert "Solution to Exercise 1.1, continued" in text and text.strip().endswith("</details>\n\nOut.") and myst.solution_after(second, "ex-1") is None
+
+
+@pytest.mark.parametrize("text, message", [
+    ("{download}`x`", "role {download}"), ("```{plantuml} x\n```", "directive {plantuml}"), ("{eq}`nowhere`", "'nowhere'"), ("[](gone.ipynb)", "'book/gone'"),
+    (":::{note}\nopen", "not closed"), ("a {{ substitution }}", "substitution"), ("term\n: definition", "definition list"), ("$$\nx\n", "not closed"),
+    ("```{prf:theorem}\n:label: new\n```", "'new' has no number"),
+])
+def test_what_is_not_understood_is_named_with_its_cell(text, message):
+    with pytest.raises(myst.MystError, match=re.escape(message)) as error:
+        myst.plain(text, NUMBERS, "book/01-a", where="01-a.ipynb, cell 7")
+    assert str(error.value).startswith("01-a.ipynb, cell 7: ")
+
+
+# -- it runs ---------------------------------------------------------------------------------------------------------------------------
+
+
+def printed(outputs):
+    return "".join("".join(o["text"]) for o in outputs if o.get("name") == "stdout")
+
+
+@pytest.mark.parametrize("name", BY_LENGTH)
+def test_it_runs_alone_in_colabs_environment(name, tmp_path, wheel, monkeypatch):
+    """In an empty folder; `fe` and POT come from the set-up cell. What cells print is what the book shows."""
+    python, work = bare.make(tmp_path / "env"), tmp_path / "work"
+    work.mkdir()
+    (site,) = (tmp_path / "env").glob("lib/python*/site-packages")
+    before = {path.name for path in site.iterdir()}
+    absent = "import importlib.util as u; print([m for m in ('fe', 'ot', 'nbval', 'jupyter_book', 'pytest', 'pandas') if u.find_spec(m)])"
+    clean = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path)}
+    assert subprocess.run([python, "-c", absent], capture_output=True, text=True, cwd=work, env=clean).stdout.strip() == "[]"
+
+    kernel = {"argv": [str(python), "-m", "ipykernel_launcher", "-f", "{connection_file}"], "language": "python", "display_name": "bare"}
+    (tmp_path / "kernels" / "bare").mkdir(parents=True)
+    (tmp_path / "kernels" / "bare" / "kernel.json").write_text(json.dumps(kernel))
+    for variable in ("PYTHONPATH", "VIRTUAL_ENV", "FE_RESULTS"):
+        monkeypatch.delenv(variable, raising=False)
+    settings = dict(HOME=str(tmp_path), FE_PACKAGE=str(wheel), FE_SCALE="small", PIP_NO_INDEX="1", PIP_FIND_LINKS=str(wheel.parent), PYTHONNOUSERSITE="1")
+    settings |= dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
+    for variable, value in settings.items():
+        monkeypatch.setenv(variable, value)
+
+    notebook = nbformat.read(ROOT / "colab" / f"{name}.ipynb", 4)
+    notebook.cells.append(nbformat.v4.new_code_cell("import fe, ot, torch\nprint(fe.__file__, ot.__file__, torch.__file__)"))
+    manager = AsyncKernelManager(kernel_name="bare", kernel_spec_manager=KernelSpecManager(kernel_dirs=[str(tmp_path / "kernels")]))
+    NotebookClient(notebook, km=manager, timeout=600, resources={"metadata": {"path": str(work)}}).execute()
+
+    assert printed(notebook.cells[-1].outputs).count(str(site)) == 3
+    new = {path.name for path in site.iterdir()} - before
+    assert {re.split(r"[-.]", entry)[0].lower() for entry in new} <= {"fe", "free_energy_book", "ot", "pot", "results"}, new
+    assert list(work.iterdir()) == [], "a chapter leaves files behind"
+    stored = {c["id"]: c for c, _ in cells("book", name, "code")}
+    for cell in notebook.cells:
+        if cell.id in stored and "nbval-ignore-output" not in stored[cell.id]["metadata"].get("tags", []):
+            assert printed(cell.outputs) == printed(stored[cell.id]["outputs"]), cell.source
