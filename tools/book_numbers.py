@@ -1,7 +1,7 @@
 """The numbers of the built book, from Sphinx itself: what each reference reads as, what each label is called, the sources.
 
-`read(ROOT)` lets Sphinx read the pages as `jupyter-book build` does, stops before it writes any, and asks it for the text of every
-reference. Nothing is counted here.
+`read(ROOT)` lets Sphinx read the pages as `jupyter-book build` does, with the same configuration, stops before it writes any, and asks
+it for the text of every reference. Nothing is counted here.
 """
 
 import io
@@ -35,13 +35,16 @@ class Numbers:
         return self.roles[f"{CITES.get(role, role)} {target.lower()}"]
 
 
-def read(root=ROOT, doctrees=None):
-    """The numbers of the book at `root`; `doctrees` of a finished build saves reading the pages again."""
+def read(root=ROOT, html=None):
+    """The numbers of the book at `root`; with a folder `html` the pages are written there too."""
     config, _ = get_final_config(user_yaml=root / "_config.yml", sourcedir=root, cli_config={"latex_individualpages": False})
     warnings = io.StringIO()
     with tempfile.TemporaryDirectory() as folder, patch_docutils(), docutils_namespace():
-        app = Sphinx(root, None, f"{folder}/html", doctrees or f"{folder}/doctrees", "html", config, status=None, warning=warnings)
-        list(app.env.check_dependents(app, set(app.builder.read())))  # assigns the numbers
+        app = Sphinx(root, None, html or f"{folder}/html", f"{folder}/doctrees", "html", config, status=None, warning=warnings)
+        if html:
+            app.build()
+        else:
+            list(app.env.check_dependents(app, set(app.builder.read())))  # assigns the numbers
         if not app.env.toc_fignumbers:
             raise RuntimeError(f"Sphinx read no numbered page of {root}: {warnings.getvalue()[:2000]}")
         return _collect(app.env)
