@@ -4,8 +4,10 @@ import html
 import json
 import pathlib
 import re
+import shutil
 import subprocess
 import sys
+import types
 from dataclasses import asdict
 
 import bare
@@ -16,6 +18,8 @@ from filelock import FileLock
 from jupyter_client.kernelspec import KernelSpecManager
 from jupyter_client.manager import AsyncKernelManager
 from nbclient import NotebookClient
+
+from fe import notebook
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tools"))
@@ -69,14 +73,26 @@ def test_the_edition_is_in_step_with_the_book(built):
     assert colab.out_of_step(built[0]) == [], "run python tools/colab.py"
 
 
+def test_drift_is_found(built, tmp_path):
+    """One word changed in a chapter, one file that belongs to no chapter: both are named."""
+    (tmp_path / "book").mkdir()
+    shutil.copytree(ROOT / "colab", tmp_path / "colab")
+    shutil.copy(ROOT / "_config.yml", tmp_path)
+    for name in CHAPTERS:
+        text = (ROOT / "book" / f"{name}.ipynb").read_text()
+        (tmp_path / "book" / f"{name}.ipynb").write_text(text.replace("nats", "bits", 1) if name == CHAPTERS[0] else text)
+    (tmp_path / "colab" / "99-gone.ipynb").write_text("{}")
+    assert colab.out_of_step(built[0], tmp_path) == [f"{CHAPTERS[0]}.ipynb", "99-gone.ipynb"]
+
+
 @pytest.mark.parametrize("name", CHAPTERS)
 def test_a_notebook_is_valid_small_and_without_outputs(name):
     path = ROOT / "colab" / f"{name}.ipynb"
-    notebook = nbformat.read(path, 4)
-    nbformat.validate(notebook)
+    stored = nbformat.read(path, 4)
+    nbformat.validate(stored)
     assert path.stat().st_size < 250_000
-    assert all(c.outputs == [] and c.execution_count is None for c in notebook.cells if c.cell_type == "code")
-    assert len({c.id for c in notebook.cells}) == len(notebook.cells)
+    assert all(c.outputs == [] and c.execution_count is None for c in stored.cells if c.cell_type == "code")
+    assert len({c.id for c in stored.cells}) == len(stored.cells)
 
 
 @pytest.mark.parametrize("name", CHAPTERS)
@@ -231,6 +247,46 @@ def test_what_is_not_understood_is_named_with_its_cell(text, message):
     assert str(error.value).startswith("01-a.ipynb, cell 7: ")
 
 
+# -- fe.notebook -----------------------------------------------------------------------------------------------------------------------
+
+
+def test_own_results_go_before_the_stored_ones(tmp_path, monkeypatch):
+    monkeypatch.delenv("FE_RESULTS", raising=False)
+    stored = json.loads((ROOT / "results" / "fig2.json").read_text())
+    assert notebook.results("fig2.json") == stored
+    monkeypatch.setenv("FE_RESULTS", "")  # start sets it; this restores it afterwards
+    notebook.start(keep=str(tmp_path / "drive" / "fe"))
+    assert notebook.results("fig2.json") == stored, "an empty folder hides nothing"
+    (tmp_path / "drive" / "fe" / "fig2.json").write_text('{"mine": 1}')
+    assert notebook.results("fig2.json") == {"mine": 1}
+    with pytest.raises(FileNotFoundError, match="'fig99.json'; there are .*fig2.json"):
+        notebook.results("fig99.json")
+
+
+def test_the_drive_is_mounted_on_colab_only(tmp_path, monkeypatch):
+    asked = []
+    drive = types.SimpleNamespace(mount=asked.append)
+    monkeypatch.setattr(notebook.Path, "mkdir", lambda self, **options: None)
+    monkeypatch.setenv("FE_RESULTS", "")
+    notebook.start(keep="/content/drive/MyDrive/fe")
+    assert asked == []
+    monkeypatch.setitem(sys.modules, "google.colab", types.SimpleNamespace(drive=drive))
+    notebook.start(keep="/content/drive/MyDrive/fe")
+    notebook.start(keep="elsewhere")
+    assert asked == ["/content/drive"]
+
+
+def test_start_says_what_was_chosen_and_refuses_what_is_not_there(monkeypatch, capsys):
+    monkeypatch.delenv("FE_SCALE", raising=False)
+    monkeypatch.setattr(notebook.torch.cuda, "is_available", lambda: False)
+    device, scale = notebook.start(scale="paper", device="auto", time="running small 2 min")
+    assert (device.type, scale) == ("cpu", "paper") and "device cpu · scale paper" in (out := capsys.readouterr().out) and out.endswith("running small 2 min\n")
+    with pytest.raises(ValueError, match="scale must be .* got 'big'"):
+        notebook.start(scale="big")
+    with pytest.raises(ValueError, match="device is 'cuda', and torch sees no GPU"):
+        notebook.start(device="cuda")
+
+
 # -- it runs ---------------------------------------------------------------------------------------------------------------------------
 
 
@@ -259,16 +315,16 @@ def test_it_runs_alone_in_colabs_environment(name, tmp_path, wheel, monkeypatch)
     for variable, value in settings.items():
         monkeypatch.setenv(variable, value)
 
-    notebook = nbformat.read(ROOT / "colab" / f"{name}.ipynb", 4)
-    notebook.cells.append(nbformat.v4.new_code_cell("import fe, ot, torch\nprint(fe.__file__, ot.__file__, torch.__file__)"))
+    alone = nbformat.read(ROOT / "colab" / f"{name}.ipynb", 4)
+    alone.cells.append(nbformat.v4.new_code_cell("import fe, ot, torch\nprint(fe.__file__, ot.__file__, torch.__file__)"))
     manager = AsyncKernelManager(kernel_name="bare", kernel_spec_manager=KernelSpecManager(kernel_dirs=[str(tmp_path / "kernels")]))
-    NotebookClient(notebook, km=manager, timeout=600, iopub_timeout=60, raise_on_iopub_timeout=True, resources={"metadata": {"path": str(work)}}).execute()
+    NotebookClient(alone, km=manager, timeout=600, iopub_timeout=60, raise_on_iopub_timeout=True, resources={"metadata": {"path": str(work)}}).execute()
 
-    assert printed(notebook.cells[-1].outputs).count(str(site)) == 3
+    assert printed(alone.cells[-1].outputs).count(str(site)) == 3
     new = {path.name for path in site.iterdir()} - before
     assert {re.split(r"[-.]", entry)[0].lower() for entry in new} <= {"fe", "free_energy_book", "ot", "pot", "results"}, new
     assert list(work.iterdir()) == [], "a chapter leaves files behind"
     stored = {c["id"]: c for c, _ in cells("book", name, "code")}
-    for cell in notebook.cells:
+    for cell in alone.cells:
         if cell.id in stored and "nbval-ignore-output" not in stored[cell.id]["metadata"].get("tags", []):
             assert printed(cell.outputs) == printed(stored[cell.id]["outputs"]), cell.source
