@@ -61,7 +61,7 @@ def answer(exercise, chapter):
     """The answer cell of a checked exercise: the stub, then the solution with its explanation as comments, which nbgrader cuts out."""
     words = [plain(text, chapter) for cell_type, text in exercise.solution if cell_type == "markdown"]
     comment = "".join(f"# {line}".rstrip() + "\n" for text in words for line in text.splitlines())
-    return f"{exercise.stub}\n### BEGIN SOLUTION\n{comment}{exercise.reference}### END SOLUTION"
+    return f"{exercise.stub.rstrip()}\n### BEGIN SOLUTION\n{comment}{exercise.reference}### END SOLUTION"
 
 
 def test(exercise):

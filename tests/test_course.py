@@ -1,0 +1,159 @@
+"""The course edition through nbgrader itself: sheets made, released, handed in, graded.
+
+One course with its own gradebook for each chapter, in the test's folder, so that chapters may run side by side. Jupyter's and IPython's
+folders lie there as well: a reader's own configuration is neither read nor written. Each submission starts one kernel.
+"""
+
+import pathlib
+import sys
+
+import matplotlib
+import nbformat
+import pytest
+from nbgrader.api import Gradebook
+from nbgrader.converters import Autograde
+from nbgrader.coursedir import CourseDirectory
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "tools"))
+
+import course  # noqa: E402
+import exercises  # noqa: E402
+from answers import wrong_answers  # noqa: E402
+
+pytestmark = pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SAWarning")  # nbgrader's own habits
+CHAPTERS = [exercises.chapter(path) for path in exercises.chapters()]
+every_chapter = pytest.mark.parametrize("chapter", CHAPTERS, ids=lambda c: f"chapter{c.number}")
+
+
+@pytest.fixture(autouse=True)
+def clean_home(tmp_path, monkeypatch):
+    monkeypatch.setenv("MPLCONFIGDIR", matplotlib.get_cachedir())  # or each kernel would list the fonts of the machine anew
+    (tmp_path / "home").mkdir()
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    for name in ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "IPYTHONDIR"):
+        monkeypatch.setenv(name, str(tmp_path / "home" / name.lower()))
+
+
+class Course:
+    """A course of one chapter, its students and their grades."""
+
+    def __init__(self, folder, chapter):
+        self.folder, self.chapter, self.name = folder, chapter, course.assignment(chapter)
+        course.make(folder, [chapter])
+
+    def notebook(self, step, student=""):
+        return nbformat.read(self.folder / step / student / self.name / self.chapter.path.name, 4)
+
+    def hand_in(self, student, answers=(), change=lambda cells: cells):
+        """The release with these answers {grade_id: source} written in; `change` may do worse to its cells."""
+        notebook = self.notebook("release")
+        for cell in notebook.cells:
+            grade_id = cell.metadata.get("nbgrader", {}).get("grade_id")
+            cell.source = dict(answers).get(grade_id, cell.source)
+        notebook.cells = change(notebook.cells)
+        path = self.folder / "submitted" / student / self.name / self.chapter.path.name
+        path.parent.mkdir(parents=True)
+        nbformat.write(notebook, path)
+
+    def grade(self):
+        """nbgrader's autograder over all submissions."""
+        config = course.settings(self.folder)
+        Autograde(coursedir=CourseDirectory(config=config, assignment_id=self.name, student_id="*"), config=config).start()
+
+    def scores(self, student):
+        """{grade_id: automatic score}, None where a person must look."""
+        with Gradebook(f"sqlite:///{self.folder / 'gradebook.db'}", "free-energy") as book:
+            (notebook,) = book.find_submission(self.name, student).notebooks
+            return {grade.name: grade.auto_score for grade in notebook.grades}
+
+
+def checked(chapter):
+    return [e for e in chapter.exercises if e.checked]
+
+
+@every_chapter
+def test_the_release_has_every_exercise_and_no_solution(chapter, tmp_path):
+    made = Course(tmp_path, chapter)
+    source, release = made.notebook("source"), made.notebook("release")
+    text = "\n".join(cell.source for cell in release.cells)
+    assert len(checked(chapter)) >= 3
+    assert not [mark for mark in ("SOLUTION", "HIDDEN TESTS", "reload", "{exercise}", "{solution", ":label:", "~~~") if mark in text]
+    cells = {cell.metadata.nbgrader.grade_id: cell for cell in release.cells if "nbgrader" in cell.metadata}
+    for e in chapter.exercises:
+        if e.checked:
+            assert cells[e.label].source.strip() == e.stub.strip(), "a student starts from the stub"
+            secret = [line.strip() for line in e.reference.splitlines() if len(line.strip()) > 20 and line.strip() not in e.stub]
+            assert not [line for line in secret if line in text], f"{e.label}: lines of the solution are in the release"
+        else:
+            assert cells[e.label].source == "*Your answer.*"
+    for cell in source.cells:  # the written solutions of the teachers' version
+        if cell.cell_type == "markdown" and cell.metadata.nbgrader.solution:
+            lines = [line for line in cell.source.splitlines() if len(line) > 20]
+            assert lines and not [line for line in lines if line in text]
+
+
+@every_chapter
+def test_points_are_what_the_tool_says(chapter, tmp_path):
+    Course(tmp_path, chapter)
+    with Gradebook(f"sqlite:///{tmp_path / 'gradebook.db'}", "free-energy") as book:
+        (notebook,) = book.find_assignment(course.assignment(chapter)).notebooks
+        told = {grade.name: grade.max_score for grade in notebook.grade_cells}
+    assert told == {e.label + ("-test" if e.checked else ""): course.points(e) for e in chapter.exercises}
+
+
+def test_the_exceptions_name_exercises():
+    labels = {e.label for chapter in CHAPTERS for e in chapter.exercises}
+    assert set(course.EXCEPTIONS) <= labels, set(course.EXCEPTIONS) - labels
+
+
+@every_chapter
+def test_right_answers_score_in_full_and_wrong_ones_nothing(chapter, tmp_path):
+    """The reference, the untouched release, and three students who give the k-th wrong answer to every exercise."""
+    made, wrong = Course(tmp_path, chapter), wrong_answers(chapter.number)
+    written = {e.label: "See my notes." for e in chapter.exercises if not e.checked}
+    made.hand_in("reference", written | {e.label: e.reference for e in checked(chapter)})
+    made.hand_in("untouched")
+    for k in range(3):
+        made.hand_in(f"wrong-{k + 1}", {e.label: wrong[e.label][k][2] for e in checked(chapter)})
+    made.grade()
+
+    errors = [(cell.source, out.get("evalue", out.get("text"))) for cell in made.notebook("autograded", "reference").cells for out in cell.get("outputs", ())
+              if out.output_type == "error" or out.get("name") == "stderr"]
+    assert not errors
+    full = {f"{e.label}-test": course.points(e) for e in checked(chapter)}
+    assert made.scores("reference") == full | dict.fromkeys(written), "a written answer waits for a person"
+    assert made.scores("untouched") == dict.fromkeys(full | written, 0)
+    for k in range(3):
+        assert made.scores(f"wrong-{k + 1}") == dict.fromkeys(full | written, 0), f"wrong answers number {k + 1}"
+
+
+def test_a_sheet_that_was_tampered_with_scores_nothing(tmp_path):
+    """Wrong answers behind a test cell that is altered, deleted, or whose check the answer replaces; points raised by the student."""
+    (chapter,) = [c for c in CHAPTERS if c.number == 5]
+    made, wrong = Course(tmp_path, chapter), wrong_answers(5)
+    altered, deleted, replaced = checked(chapter)
+    answers = {e.label: wrong[e.label][0][2] for e in checked(chapter)}
+    answers[replaced.label] += f"\nchapter5.{replaced.checks[0][1]} = lambda answer: 'right'\n"
+    answers["preparation-2"] = "chapter5 = None"
+
+    def tamper(cells):
+        kept = [cell for cell in cells if cell.metadata.get("nbgrader", {}).get("grade_id") != f"{deleted.label}-test"]
+        for cell in kept:
+            if cell.metadata.get("nbgrader", {}).get("grade_id") == f"{altered.label}-test":
+                cell.source = "print('right')"
+        return kept
+
+    def raise_points(cells):
+        for cell in cells:
+            if "points" in cell.metadata.get("nbgrader", {}):
+                cell.metadata.nbgrader.points = 100
+        return cells
+
+    made.hand_in("tamperer", answers, tamper)
+    made.hand_in("raiser", {altered.label: altered.reference}, raise_points)
+    made.grade()
+    assert not any(made.scores("tamperer").values()), made.scores("tamperer")
+    restored = {cell.metadata.nbgrader.grade_id: cell.source for cell in made.notebook("autograded", "tamperer").cells if "nbgrader" in cell.metadata}
+    assert altered.check in restored[f"{altered.label}-test"] and "import" in restored["preparation-2"]
+    assert sum(filter(None, made.scores("raiser").values())) == course.points(altered)
