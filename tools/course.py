@@ -19,7 +19,9 @@ from nbgrader.converters import GenerateAssignment
 from nbgrader.coursedir import CourseDirectory
 from traitlets.config import PyFileConfigLoader
 
+import book_numbers
 import exercises
+import myst
 
 POINTS = {"checked": 4, "text": 3, "project": 10}
 EXCEPTIONS = {"ex-1-split": 6}  # an hour
@@ -46,8 +48,16 @@ def points(exercise):
     return EXCEPTIONS.get(exercise.label, POINTS[kind(exercise)])
 
 
-def plain(text, chapter):
-    return text
+def address(page):
+    """Where a page of the book is read; `page` as Sphinx names it, "book/05-moving-on-the-surface"."""
+    repository = yaml.safe_load((ROOT / "_config.yml").read_text())["repository"]
+    (file,) = ROOT.glob(f"{page}.*")
+    return f"{repository['url']}/blob/{repository['branch']}/{file.relative_to(ROOT).as_posix()}"
+
+
+def converter(numbers):
+    """(MyST, chapter) -> plain Markdown, with the numbers of the book and links to it."""
+    return lambda text, chapter: myst.plain(text, numbers, f"book/{chapter.path.stem}", link=address).strip()
 
 
 def cell(grade_id, source, cell_type="code", grade=False, solution=False, worth=0):
@@ -57,9 +67,9 @@ def cell(grade_id, source, cell_type="code", grade=False, solution=False, worth=
     return new(source.strip(), id=grade_id, metadata={"nbgrader": marks | ({"points": worth} if grade else {})})
 
 
-def answer(exercise, chapter):
+def answer(exercise, plain):
     """The answer cell of a checked exercise: the stub, then the solution with its explanation as comments, which nbgrader cuts out."""
-    words = [plain(text, chapter) for cell_type, text in exercise.solution if cell_type == "markdown"]
+    words = [plain(text) for cell_type, text in exercise.solution if cell_type == "markdown"]
     comment = "".join(f"# {line}".rstrip() + "\n" for text in words for line in text.splitlines())
     return f"{exercise.stub.rstrip()}\n### BEGIN SOLUTION\n{comment}{exercise.reference}### END SOLUTION"
 
@@ -71,28 +81,28 @@ def test(exercise):
     return f"### BEGIN HIDDEN TESTS\n{hidden}### END HIDDEN TESTS\nprint({exercise.check})"
 
 
-def written(exercise, chapter):
+def written(exercise, plain):
     """The folded solution as Markdown, code fenced."""
     unmarked = lambda source: re.sub(r"^### (BEGIN|END) SOLUTION\n?", "", source, flags=re.MULTILINE).strip()
-    pieces = [plain(text, chapter) if cell_type == "markdown" else f"```python\n{unmarked(text)}\n```" for cell_type, text in exercise.solution]
+    pieces = [plain(text) if cell_type == "markdown" else f"```python\n{unmarked(text)}\n```" for cell_type, text in exercise.solution]
     return "\n\n".join(pieces)
 
 
-def sheet(chapter):
+def sheet(chapter, convert):
     """The instructor's notebook of a chapter."""
-    address = yaml.safe_load((ROOT / "_config.yml").read_text())["repository"]
-    link = f"{address['url']}/blob/{address['branch']}/book/{chapter.path.name}"
-    total = sum(map(points, chapter.exercises))
-    cells = [cell("title", f"# Exercises: {chapter.title}\n\n[Chapter {chapter.number}]({link}) · {total} points", "markdown")]
+    plain = lambda text: convert(text, chapter)
+    title = f"# Exercises: {chapter.title}\n\n[Chapter {chapter.number} of the book]({address(f'book/{chapter.path.stem}')}) · {sum(map(points, chapter.exercises))} points"
+    cells = [cell("title", title, "markdown")]
     cells += [cell(f"preparation-{i}", source) for i, source in enumerate(chapter.preparation, 1)]
     for number, e in enumerate(chapter.exercises, 1):
         worth = points(e)
-        cells.append(cell(f"{e.label}-statement", f"## {number}. {e.title}\n\n*{worth} points*\n\n{plain(e.statement, chapter)}", "markdown"))
+        heading = f"## Exercise {chapter.number}.{number}: {plain(e.title)}\n\n*{worth} points*"
+        cells.append(cell(f"{e.label}-statement", f"{heading}\n\n{plain(e.statement)}", "markdown"))
         if e.checked:
-            cells.append(cell(e.label, answer(e, chapter), solution=True))
+            cells.append(cell(e.label, answer(e, plain), solution=True))
             cells.append(cell(f"{e.label}-test", test(e), grade=True, worth=worth))
         else:
-            cells.append(cell(e.label, written(e, chapter), "markdown", grade=True, solution=True, worth=worth))
+            cells.append(cell(e.label, written(e, plain), "markdown", grade=True, solution=True, worth=worth))
             if any(cell_type == "code" for cell_type, _ in e.solution) or kind(e) == "project":
                 cells.append(nbformat.v4.new_code_cell("# Room for code.", id=f"{e.label}-code"))
     kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
@@ -110,7 +120,7 @@ def settings(folder):
     return config
 
 
-def make(folder, chapters):
+def make(folder, chapters, convert):
     """Write source/ and release/ of these chapters into the course in `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "nbgrader_config.py").write_text(CONFIG)
@@ -118,14 +128,13 @@ def make(folder, chapters):
     for chapter in chapters:
         path = folder / "source" / assignment(chapter) / chapter.path.name
         path.parent.mkdir(parents=True, exist_ok=True)
-        nbformat.write(sheet(chapter), path)
-        converter = GenerateAssignment(coursedir=CourseDirectory(config=config, assignment_id=assignment(chapter)), config=config, force=True)
-        converter.start()
+        nbformat.write(sheet(chapter, convert), path)
+        GenerateAssignment(coursedir=CourseDirectory(config=config, assignment_id=assignment(chapter)), config=config, force=True).start()
 
 
 def main(folder=ROOT / "_build" / "course"):
     chapters = [exercises.chapter(path) for path in exercises.chapters()]
-    make(pathlib.Path(folder).resolve(), chapters)
+    make(pathlib.Path(folder).resolve(), chapters, converter(book_numbers.read(ROOT)))
     print("chapter   checked   text   projects   points (by machine)")
     for chapter in chapters:
         by_kind = [[points(e) for e in chapter.exercises if kind(e) == k] for k in POINTS]
