@@ -51,9 +51,9 @@ def cited(text):
 
 
 def caption(cell):
-    """(label or None, caption) of a code cell's figure, or None."""
+    """(label, caption) of a code cell's figure, or (None, None)."""
     figure = cell["metadata"].get("mystnb", {}).get("figure", {})
-    return (figure.get("name"), figure["caption"]) if "caption" in figure else None
+    return figure.get("name"), figure.get("caption")
 
 
 class _Plain:
@@ -90,16 +90,12 @@ class _Plain:
                 i += 1
                 continue
             end = self.close(lines, i, m)
-            gate = re.match(r"\{(solution|exercise)-(start|end)\}\s*(\S*)", m[3])
-            if not gate:
-                kept += lines[i : end + 1]
-            else:
+            if gate := re.match(r"\{solution-(start|end)\}\s*(\S*)", m[3]):
                 yield "block", "\n".join(kept)
                 kept = []
-                if gate[1] == "solution":
-                    yield "gate", gate[3] if gate[2] == "start" else None
-                elif gate[2] == "start":
-                    kept += [self.directive("exercise", gate[3], lines[i + 1 : end], flat=False)]
+                yield "gate", gate[2] if gate[1] == "start" else None
+            else:
+                kept += lines[i : end + 1]
             i = end + 1
         yield "block", "\n".join(kept)
 
