@@ -14,7 +14,6 @@ import re
 import sys
 
 import nbformat
-import yaml
 from nbgrader.converters import GenerateAssignment
 from nbgrader.coursedir import CourseDirectory
 from traitlets.config import PyFileConfigLoader
@@ -22,9 +21,14 @@ from traitlets.config import PyFileConfigLoader
 import book_numbers
 import exercises
 import myst
+from colab import Addresses
 
 POINTS = {"checked": 4, "text": 3, "project": 10}
 EXCEPTIONS = {"ex-1-split": 6}  # an hour
+
+HOW = """\
+Run the first cells as they are, then write your answers into the cells below each exercise. The cell behind a function tests it and
+says in words what is wrong; run it as often as you like. Before you hand in, restart and run all."""
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 CONFIG = '''\
@@ -48,16 +52,9 @@ def points(exercise):
     return EXCEPTIONS.get(exercise.label, POINTS[kind(exercise)])
 
 
-def address(page):
-    """Where a page of the book is read; `page` as Sphinx names it, "book/05-moving-on-the-surface"."""
-    repository = yaml.safe_load((ROOT / "_config.yml").read_text())["repository"]
-    (file,) = ROOT.glob(f"{page}.*")
-    return f"{repository['url']}/blob/{repository['branch']}/{file.relative_to(ROOT).as_posix()}"
-
-
 def converter(numbers):
-    """(MyST, chapter) -> plain Markdown, with the numbers of the book and links to it."""
-    return lambda text, chapter: myst.plain(text, numbers, f"book/{chapter.path.stem}", link=address).strip()
+    """(MyST, page) -> plain Markdown, with the numbers of the book and links to it."""
+    return lambda text, page: myst.plain(text, numbers, "book/a-sheet", where=page, link=Addresses(ROOT)).strip()
 
 
 def cell(grade_id, source, cell_type="code", grade=False, solution=False, worth=0):
@@ -90,10 +87,12 @@ def written(exercise, plain):
 
 def sheet(chapter, convert):
     """The instructor's notebook of a chapter."""
-    plain = lambda text: convert(text, chapter)
-    title = f"# Exercises: {chapter.title}\n\n[Chapter {chapter.number} of the book]({address(f'book/{chapter.path.stem}')}) · {sum(map(points, chapter.exercises))} points"
-    cells = [cell("title", title, "markdown")]
-    cells += [cell(f"preparation-{i}", source) for i, source in enumerate(chapter.preparation, 1)]
+    plain = lambda text: convert(text, chapter.path.name)
+    title = f"# Exercises to chapter {chapter.number}\n\n[]({chapter.path.name}) · {sum(map(points, chapter.exercises))} points\n\n{HOW}"
+    cells = [cell("title", plain(title), "markdown")]
+    setup, *others = chapter.preparation
+    preparation = [re.sub(r', time="[^"]*"', "", setup), *others]  # the chapter's running time is not the sheet's
+    cells += [cell(f"preparation-{i}", source) for i, source in enumerate(preparation, 1)]
     for number, e in enumerate(chapter.exercises, 1):
         worth = points(e)
         heading = f"## Exercise {chapter.number}.{number}: {plain(e.title)}\n\n*{worth} points*"
