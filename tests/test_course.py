@@ -23,6 +23,7 @@ import course  # noqa: E402
 import exercises  # noqa: E402
 from answers import wrong_answers  # noqa: E402
 
+matplotlib.use("agg")
 pytestmark = pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SAWarning")  # nbgrader's own habits
 CHAPTERS = [exercises.chapter(path) for path in exercises.chapters()]
 every_chapter = pytest.mark.parametrize("chapter", CHAPTERS, ids=lambda c: f"chapter{c.number}")
@@ -111,6 +112,14 @@ def test_the_command_makes_every_sheet(tmp_path):
 def test_the_exceptions_name_exercises():
     labels = {e.label for chapter in CHAPTERS for e in chapter.exercises}
     assert set(course.EXCEPTIONS) <= labels, set(course.EXCEPTIONS) - labels
+
+
+def test_the_guide_says_what_runs():
+    """The Python of book/teaching.md runs from top to bottom, and tells the tool's points."""
+    names = {}
+    for block in re.findall(r"^```python\n(.*?)^```", (ROOT / "book" / "teaching.md").read_text(), re.MULTILINE | re.DOTALL):
+        exec(block, names)
+    assert (names["POINTS"], names["EXCEPTIONS"]) == (course.POINTS, course.EXCEPTIONS)
 
 
 @every_chapter
