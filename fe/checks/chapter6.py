@@ -4,16 +4,95 @@ import math
 
 import torch
 
+from ..linear_gaussian import LinearGaussian
+
+
+def _hessians(seed, n=20):
+    g = torch.Generator().manual_seed(seed)
+    for _ in range(n):
+        root = torch.randn(2, 2, generator=g, dtype=torch.float64)
+        yield -root @ root.T - 0.1 * torch.eye(2, dtype=torch.float64)
+
+
+def _two(v, what):
+    if v is None:
+        raise AssertionError(f"nothing was returned: the stub is not filled in; return two numbers, {what}")
+    assert isinstance(v, (tuple, list, torch.Tensor)) and len(v) == 2, f"return two numbers, {what}"
+    return torch.stack([torch.as_tensor(q, dtype=torch.float64) for q in v])
+
+
+def check_hold_distortion(hold_distortion):
+    """`hold_distortion(hess, alpha)` on random negative definite Hess F: D still, γ rising, C falling at α det Hess F."""
+    for hess in _hessians(1):
+        v = _two(hold_distortion(hess, 0.7), "λ̇ and γ̇")
+        size = float(hess.norm() * v.norm())
+        assert size > 0, "this velocity is zero: nothing moves"
+        if abs(float(hess[1] @ v)) < 1e-9 * size:
+            raise AssertionError("this holds C, as in the text; D is the first row of Hess F, (F_λλ, F_λγ)")
+        if abs(float(hess[0] @ v)) > 1e-9 * size:
+            raise AssertionError(f"D moves: Ḋ = {float(hess[0] @ v):.3g}. λ̇ takes F_λγ and γ̇ takes −F_λλ; are they swapped, or a sign?")
+        if v[1] < 0:
+            raise AssertionError("D is held, but γ falls: F_λλ is negative, so γ̇ = −αF_λλ needs its minus")
+        want = -0.7 * float(torch.linalg.det(hess))
+        assert abs(float(hess[1] @ v) - want) < 1e-9 * abs(want), f"Ċ must be −α det Hess F = {want:.4g}, you have {float(hess[1] @ v):.4g}: is the speed right?"
+    return "right: Ḋ = 0, γ̇ > 0, Ċ = −α det Hess F < 0"
+
+
+def check_bound_row(bound_row):
+    """`bound_row(hess, lam, gam, beta)` against differences of C + R/β in a model with a closed form."""
+    c = 0.5 * 0.5**0.5
+    model = LinearGaussian(torch.tensor([[1, 0, 0], [0, 0.5, c], [0, c, 1]], dtype=torch.float64), dim_x=2, k=1)
+    for lam, gam, beta in ((0.4, 4.0, 5.0), (1.5, 6.0, 2.0), (0.8, 3.0, 50.0)):
+        p, step = torch.tensor([lam, gam], dtype=torch.float64), 1e-4 * torch.eye(2, dtype=torch.float64)
+        slope = lambda f: torch.stack([(f(p + s) - f(p - s)) / 2e-4 for s in step])
+        C, R = slope(model.classification), slope(model.rate)
+        D = slope(model.distortion)
+        want = C + R / beta
+        got = _two(bound_row(model.hessian(p), lam, gam, beta), "the derivatives by λ and by γ")
+        near = lambda v: bool((got - v).abs().max() < 1e-5 * (1 + v.abs().max()))  # the differences are good to 1e-7
+        if near(want):
+            continue
+        for value, why in ((C - R / beta, "R has the wrong sign: the first law is dR = −λ dD − γ dC, and both D and C fall as prices rise"),
+                           (C + R, "R is not divided by β"), (C, "R/β is missing"), (R / beta, "C is missing"),
+                           (C - lam * D / beta, "dR = −λ dD − γ dC: the part with dC is missing"),
+                           (D + R / beta, "this is the row of D + R/β: C is the second row of Hess F"),
+                           (C + beta * R, "R is divided by β, not multiplied by it")):
+            if near(value):
+                raise AssertionError(why)
+        raise AssertionError(f"at λ = {lam}, γ = {gam}, β = {beta} the row is {want.tolist()}, you have {got.tolist()}: g_q = C_q + R_q/β, R_q = −λD_q − γC_q")
+    return "right: the row of C + R/β from Hess F and the first law alone"
+
+
+def check_euler_drift(euler_drift):
+    """`euler_drift(C_p, C_pp, h)` against one Euler step on a C(λ, γ) that is given: their ratio must tend to 1 with h."""
+    C = lambda p: torch.exp(-0.3 * p[1]) * (1 + 0.5 * p[0] ** 2) + 0.1 * p[0] * p[1]
+    p = torch.tensor([0.6, 1.7], dtype=torch.float64)
+    grad, second = torch.func.grad(C)(p), torch.func.hessian(C)(p)
+    slope = -grad[0] / grad[1]
+    for h in (1e-2, 1e-3):
+        want = float(C(p + h * torch.stack([torch.ones_like(slope), slope])) - C(p))
+        got = euler_drift(grad, second, h)
+        assert got is not None, "euler_drift returned None: the stub is not filled in"
+        got = float(got)
+        if abs(got / want - 1) < 3 * h:  # the next term of the expansion; measured 0.3 h
+            continue
+        a, b, d = (float(second[i, j]) for i, j in ((0, 0), (0, 1), (1, 1)))
+        s = float(slope)
+        hints = {2: "twice too large: the second-order term of Taylor's formula has a ½", 1 / h: "one power of h too few: the term is of second order",
+                 h: "one power of h too many",
+                 (a + b * s + d * s**2) / (a + 2 * b * s + d * s**2): "C_λγ stands in the matrix twice: 2 C_λγ γ′",
+                 (a - 2 * b * s + d * s**2) / (a + 2 * b * s + d * s**2): "γ′ = −C_λ/C_γ has a minus",
+                 (a + d * s**2) / (a + 2 * b * s + d * s**2): "the mixed term 2 C_λγ γ′ is missing",
+                 a / (a + 2 * b * s + d * s**2): "γ moves too: C_λγ and C_γγ are missing"}
+        why = next((hint for value, hint in hints.items() if abs(got / want / value - 1) < 5 * h), "½h² times the second derivative of C along (1, γ′)")
+        raise AssertionError(f"one step of h = {h} changes C by {want:.4e}, you say {got:.4e}: {why}")
+    return "right: the first term of the drift, and the rest is smaller by a factor h"
+
 
 def check_velocity(velocity):
     """`velocity(hess, alpha)` on random negative definite Hess F: C still, D falling, λ rising, speed proportional to α."""
-    g = torch.Generator().manual_seed(0)
-    for _ in range(20):
-        root = torch.randn(2, 2, generator=g, dtype=torch.float64)
-        hess = -root @ root.T - 0.1 * torch.eye(2, dtype=torch.float64)
-        v = velocity(hess, 0.7)
-        assert v is not None and len(v) == 2, "return two numbers, λ̇ and γ̇"
-        v = torch.stack([torch.as_tensor(q, dtype=torch.float64) for q in v])
+    for hess in _hessians(0):
+        v = _two(velocity(hess, 0.7), "λ̇ and γ̇")
         size = float(hess.norm() * v.norm())
         assert size > 0, "this velocity is zero: nothing moves"
         if abs(float(hess[0] @ v)) < 1e-9 * size:
@@ -22,7 +101,7 @@ def check_velocity(velocity):
             raise AssertionError(f"C moves: Ċ = {float(hess[1] @ v):.3g}. λ̇ takes −F_γγ and γ̇ takes +F_λγ; are they swapped, or a sign?")
         if v[0] < 0:
             raise AssertionError("C is held, but λ falls: F_γγ is negative, so λ̇ = −αF_γγ needs its minus")
-        faster = torch.stack([torch.as_tensor(q, dtype=torch.float64) for q in velocity(hess, 1.4)])
+        faster = _two(velocity(hess, 1.4), "λ̇ and γ̇")
         if not torch.allclose(faster, 2 * v):
             raise AssertionError("twice the α must give twice the velocity")
         torch.testing.assert_close(float(hess[0] @ v), -0.7 * float(torch.linalg.det(hess)), rtol=1e-9, atol=0,
@@ -37,7 +116,8 @@ def check_correct(correct):
         new = correct(gam, C, target, slope)
         assert new is not None, "return the new γ"
         new = float(new)
-        assert new > 0, f"γ became {new:.3g}: a step in ln γ cannot leave the positive numbers; return γ·exp(…)"
+        if abs(new - (math.log(gam) + math.log(target / C) / slope)) < 1e-9:
+            raise AssertionError("this is ln γ: take its exponential")
         assert (new > gam) == (target < C), "wrong direction: a larger γ makes C smaller"
         if abs(new - (gam + (target - C) / (slope * C / gam))) < 1e-9 * gam:
             raise AssertionError("a Newton step in γ itself: right at first order, but C is nearly a power of γ. Step in ln γ, from ln C")
