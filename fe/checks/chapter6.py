@@ -38,36 +38,35 @@ def check_hold_distortion(hold_distortion):
     return "right: Ḋ = 0, γ̇ > 0, Ċ = −α det Hess F < 0"
 
 
-def check_bound_row(bound_row):
-    """`bound_row(hess, lam, gam, beta)` against differences of C + R/β in a model with a closed form."""
+def check_work(work):
+    """`work(lam, gam, D, C)` along paths of equilibria of a model with a closed form, against F at the two ends."""
     c = 0.5 * 0.5**0.5
     model = LinearGaussian(torch.tensor([[1, 0, 0], [0, 0.5, c], [0, c, 1]], dtype=torch.float64), dim_x=2, k=1)
-    for lam, gam, beta in ((0.4, 4.0, 5.0), (1.5, 6.0, 2.0), (0.8, 3.0, 50.0)):
-        p, step = torch.tensor([lam, gam], dtype=torch.float64), 1e-4 * torch.eye(2, dtype=torch.float64)
-        slope = lambda f: torch.stack([(f(p + s) - f(p - s)) / 2e-4 for s in step])
-        C, R = slope(model.classification), slope(model.rate)
-        D = slope(model.distortion)
-        want = C + R / beta
-        got = _two(bound_row(model.hessian(p), lam, gam, beta), "the derivatives by λ and by γ")
-        near = lambda v: bool((got - v).abs().max() < 1e-5 * (1 + v.abs().max()))  # the differences are good to 1e-7
-        if near(want):
+    t = torch.linspace(0, 1, 400, dtype=torch.float64)
+    for lam, gam in ((0.4 + 1.6 * t, 4 + 0 * t), (0.4 + 0 * t, 4 + 6 * t), (0.4 + 1.6 * t**2, 4 - 2 * torch.sin(3 * t))):
+        states = torch.stack([lam, gam], 1)
+        D, C, F = (torch.stack([f(p) for p in states]) for f in (model.distortion, model.classification, model.free_energy))
+        got, want = work(lam, gam, D, C), float(F[-1] - F[0])
+        assert got is not None, "work returned None: the stub is not filled in"
+        got = float(got)
+        if abs(got - want) < 1e-4 * abs(want):  # the trapezoid's error, of order 1/400²; one end alone: 1/400
             continue
-        for value, why in ((C - R / beta, "R has the wrong sign: the first law is dR = −λ dD − γ dC, and both D and C fall as prices rise"),
-                           (C + R, "R is not divided by β"), (C, "R/β is missing"), (R / beta, "C is missing"),
-                           (C - lam * D / beta, "dR = −λ dD − γ dC: the part with dC is missing"),
-                           (D + R / beta, "this is the row of D + R/β: C is the second row of Hess F"),
-                           (C + beta * R, "R is divided by β, not multiplied by it")):
-            if near(value):
-                raise AssertionError(why)
-        raise AssertionError(f"at λ = {lam}, γ = {gam}, β = {beta} the row is {want.tolist()}, you have {got.tolist()}: g_q = C_q + R_q/β, R_q = −λD_q − γC_q")
-    return "right: the row of C + R/β from Hess F and the first law alone"
+        mean = lambda v: (v[1:] + v[:-1]) / 2
+        hints = {float((D[:-1] * lam.diff() + C[:-1] * gam.diff()).sum()): "the left end of each step alone is wrong at first order: take the mean of both ends",
+                 float((D[1:] * lam.diff() + C[1:] * gam.diff()).sum()): "the right end of each step alone is wrong at first order: take the mean of both ends",
+                 float((mean(lam) * D.diff() + mean(gam) * C.diff()).sum()): "this is ∫ λ dD + γ dC, which is −ΔR by the first law; prices move, D and C stand before them",
+                 float((mean(D) * lam.diff()).sum()): "the part of γ is missing", float((mean(C) * gam.diff()).sum()): "the part of λ is missing",
+                 -want: "the sign: end minus start"}
+        why = next((hint for value, hint in hints.items() if abs(got - value) < 1e-4 * abs(value)), "½(D_k + D_{k+1})(λ_{k+1} − λ_k), and the same with C and γ")
+        raise AssertionError(f"F rises by {want:.5f} and you find {got:.5f}: {why}")
+    return "right: the work along three paths is the difference of F at their ends"
 
 
 def check_euler_drift(euler_drift):
     """`euler_drift(C_p, C_pp, h)` against one Euler step on a C(λ, γ) that is given: their ratio must tend to 1 with h."""
     C = lambda p: torch.exp(-0.3 * p[1]) * (1 + 0.5 * p[0] ** 2) + 0.1 * p[0] * p[1]
     p = torch.tensor([0.6, 1.7], dtype=torch.float64)
-    grad, second = torch.func.grad(C)(p), torch.func.hessian(C)(p)
+    grad, second = torch.func.grad(C)(p), torch.func.jacrev(torch.func.grad(C))(p)
     slope = -grad[0] / grad[1]
     for h in (1e-2, 1e-3):
         want = float(C(p + h * torch.stack([torch.ones_like(slope), slope])) - C(p))

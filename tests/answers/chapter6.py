@@ -127,29 +127,26 @@ def euler_drift(C_p, C_pp, h):
 """),
     ],
     "ex-6-7": [
-        ("the rate with the wrong sign", "wrong sign", """
-def bound_row(hess, lam, gam, beta):
-    D, C = hess[0], hess[1]
-    return C + (lam * D + gam * C) / beta
+        ("the left end of each step", "left end", """
+def work(lam, gam, D, C):
+    return (D[:-1] * lam.diff() + C[:-1] * gam.diff()).sum()
 """),
-        ("the part with dC forgotten", "part with dC", """
-def bound_row(hess, lam, gam, beta):
-    D, C = hess[0], hess[1]
-    return C - lam * D / beta
+        ("the right end of each step", "right end", """
+def work(lam, gam, D, C):
+    return (D[1:] * lam.diff() + C[1:] * gam.diff()).sum()
 """),
-        ("the rate in full", "not divided", """
-def bound_row(hess, lam, gam, beta):
-    D, C = hess[0], hess[1]
-    return C - lam * D - gam * C
+        ("prices times changes", "first law", """
+def work(lam, gam, D, C):
+    mean = lambda v: (v[1:] + v[:-1]) / 2
+    return (mean(lam) * D.diff() + mean(gam) * C.diff()).sum()
 """),
-        ("times β", "not multiplied", """
-def bound_row(hess, lam, gam, beta):
-    D, C = hess[0], hess[1]
-    return C - beta * (lam * D + gam * C)
+        ("λ alone", "part of γ is missing", """
+def work(lam, gam, D, C):
+    return torch.trapezoid(D, lam)
 """),
-        ("the row of C alone", "R/β is missing", """
-def bound_row(hess, lam, gam, beta):
-    return hess[1]
+        ("start minus end", "sign", """
+def work(lam, gam, D, C):
+    return -torch.trapezoid(D, lam) - torch.trapezoid(C, gam)
 """),
     ],
 }
