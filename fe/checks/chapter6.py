@@ -57,7 +57,7 @@ def check_work(work):
                  float((mean(lam) * D.diff() + mean(gam) * C.diff()).sum()): "this is ∫ λ dD + γ dC, which is −ΔR by the first law; prices move, D and C stand before them",
                  float((mean(D) * lam.diff()).sum()): "the part of γ is missing", float((mean(C) * gam.diff()).sum()): "the part of λ is missing",
                  -want: "the sign: end minus start"}
-        why = next((hint for value, hint in hints.items() if abs(got - value) < 1e-4 * abs(value)), "½(D_k + D_{k+1})(λ_{k+1} − λ_k), and the same with C and γ")
+        why = next((hint for value, hint in hints.items() if abs(got - value) <= 1e-4 * abs(value)), "½(D_k + D_{k+1})(λ_{k+1} − λ_k), and the same with C and γ")
         raise AssertionError(f"F rises by {want:.5f} and you find {got:.5f}: {why}")
     return "right: the work along three paths is the difference of F at their ends"
 
