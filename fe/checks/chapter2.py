@@ -17,19 +17,22 @@ _PRICES = [(0.1, 0.2), (1.0, 1.0), (0.2, 3.0), (3.0, 0.2), (0.0, 1.5), (0.9, 0.0
 def check_two_planes(two_planes):
     """Against the cheaper of the two members, on both sides of the kink."""
     members = (0, 3, 2), (2, 1, 1)
-    for lam, gam in _PRICES:
-        costs = [R + lam * D + gam * C for R, D, C in members]
-        got = _number(two_planes(lam, gam), "two_planes")
-        if abs(got - min(costs)) < 1e-9:
-            continue
-        if abs(got - max(costs)) < 1e-9:
-            raise AssertionError(f"at ({lam}, {gam}) this is the dearer member: F is the minimum over the family, the lower envelope of the planes")
-        if abs(got - sum(costs) / 2) < 1e-9:
-            raise AssertionError("that is the mean of the two members: F is the cost of the cheaper one")
-        if abs(got - min(R + gam * D + lam * C for R, D, C in members)) < 1e-9:
-            raise AssertionError("the prices are exchanged: λ is the price of D, γ that of C")
-        raise AssertionError(f"at ({lam}, {gam}) the members cost {costs[0]:g} and {costs[1]:g}, so F = {min(costs):g}; you have {got:g}")
-    return "right: the cheaper member on both sides of the kink 2λ + γ = 2"
+    costs = [[R + lam * D + gam * C for R, D, C in members] for lam, gam in _PRICES]
+    got = [_number(two_planes(lam, gam), "two_planes") for lam, gam in _PRICES]
+    same = lambda other: all(abs(a - b) < 1e-9 for a, b in zip(got, other))
+    if same(map(min, costs)):
+        return "right: the cheaper member on both sides of the kink 2λ + γ = 2"
+    if same(map(max, costs)):
+        raise AssertionError("this is the dearer member everywhere: F is the minimum over the family, the lower envelope of the planes")
+    if same(sum(pair) / 2 for pair in costs):
+        raise AssertionError("that is the mean of the two members: F is the cost of the cheaper one")
+    if same(pair[0] for pair in costs) or same(pair[1] for pair in costs):
+        raise AssertionError("that is one member at all prices: which is cheaper changes at the kink, where both cost the same")
+    if same(min(R + gam * D + lam * C for R, D, C in members) for lam, gam in _PRICES):
+        raise AssertionError("the prices are exchanged: λ is the price of D, γ that of C")
+    at = next(i for i, pair in enumerate(costs) if abs(got[i] - min(pair)) >= 1e-9)
+    first, second = costs[at]
+    raise AssertionError(f"at (λ, γ) = {_PRICES[at]} the members cost {first:g} and {second:g}, so F = {min(first, second):g}; you have {got[at]:g}")
 
 
 def check_above(above):
@@ -124,6 +127,10 @@ def check_first_law(first_law_residual):
 
     coarse, fine = (first_law_residual(record(n)) for n in (10, 20))
     assert coarse is not None, "first_law_residual returned None: the stub is not filled in"
+    swapped = record(10)[:, [1, 0, 2, 3, 4]]
+    mean, change = 0.5 * (swapped[1:] + swapped[:-1]), swapped.diff(dim=0)
+    if abs(float(coarse) - float((change[:, 2] + (mean[:, :2] * change[:, 3:]).sum(1)).sum())) < 1e-9:
+        raise AssertionError("the prices are exchanged: λ (column 0) goes with D (column 3), γ (column 1) with C (column 4)")
     assert abs(float(coarse)) < 5e-3, f"on an exact record the residual is near zero; you have {float(coarse):.3f}: check the signs, dR̃ = −λ dD − γ dC"
     assert abs(coarse / fine - 4) < 0.5, "halving the steps must divide the residual by four: use the mean price of each step"
     assert abs(float(first_law_residual(record(20, 0.3))) - 0.3) < 1e-2, "a record whose R̃ is off by 0.3 at the end has the residual 0.3"
