@@ -25,6 +25,7 @@ sys.path.insert(0, str(ROOT / "tests" / "browser"))
 from serving import ARGUMENTS, CHROMIUM, HTML, served  # noqa: E402
 
 OUT = ROOT / "_build" / "pdf"
+CHAPTER = re.compile(r"book/\d\d-")
 WIDTH = 642  # CSS pixels between the margins of print.css: 170 mm
 
 READY = """() => !document.querySelector('.math') || (window.MathJax && MathJax.startup && MathJax.startup.promise
@@ -136,7 +137,7 @@ def destination(page, top):
     return ArrayObject([page.indirect_reference, NameObject("/XYZ"), NullObject(), FloatObject(top), NullObject()])
 
 
-def resolve(writer, address, places, files=None):
+def resolve(writer, address, places, files={}):
     """Addresses of the book's own pages become places in this PDF, or in the chapter's file beside it."""
     lost = []
     for page in writer.pages:
@@ -150,8 +151,8 @@ def resolve(writer, address, places, files=None):
                 number, top = places[key]
                 del link["/A"]
                 link[NameObject("/Dest")] = destination(writer.pages[number], top)
-            elif files and name in files:
-                link["/A"][NameObject("/URI")] = TextStringObject(files[name])
+            elif key in files:
+                link["/A"][NameObject("/URI")] = TextStringObject(files[key])
             else:
                 lost.append(str(link["/A"]["/URI"]).removeprefix(address))
     if lost:
@@ -171,7 +172,7 @@ def save(writer, path, title, authors):
     writer.add_metadata({"/Title": title, "/Author": authors, "/Producer": "Chromium and pypdf"})
     writer._root_object[NameObject("/Lang")] = TextStringObject("en")
     writer._root_object.pop("/Names", None)
-    writer.compress_identical_objects(remove_orphans=True)
+    writer.compress_identical_objects(remove_unreferenced=True)
     writer.write(path)
 
 
@@ -187,18 +188,18 @@ def cover(citation, parts, titles, places, address):
             for level, anchor, text in titles[page]:
                 number = places[page, anchor][0] + 1 if places else 0
                 if level == 1 or "/api" not in page:
-                    rows.append(f'<a class="row level{level}" href="{address}/{page}.html#{anchor}"><span class="math-text">{esc(text)}</span><b></b><i>{number}</i></a>')
+                    rows.append(f'<a class="entry level{level}" href="{address}/{page}.html#{anchor}"><span class="math-text">{esc(text)}</span><b></b><i>{number}</i></a>')
     return f"""<style>.front {{ text-align: center; break-after: page; padding-top: 45mm }} .front h1 {{ font-size: 27pt !important }} .front p {{ font-size: 12pt }}
-        .front img {{ width: 100%; margin: 14mm 0 }} .row {{ display: flex; gap: 1mm; color: black !important; align-items: baseline; break-inside: avoid }}
-        .row b {{ flex: 1; border-bottom: 0.4pt dotted #999 }} .row i {{ font-style: normal; font-size: 9pt }} .level1 {{ font-weight: 600; margin-top: 2mm; break-after: avoid }}
-        .level2 {{ padding-left: 6mm; font-size: 9pt }} .part {{ margin: 6mm 0 0 !important; text-transform: uppercase; font-size: 9pt !important; letter-spacing: 0.08em }}</style>
+        .front img {{ width: 100%; margin: 14mm 0 }} .entry {{ display: flex; gap: 1mm; color: black !important; align-items: baseline; break-inside: avoid; line-height: 1.25 }}
+        .entry b {{ flex: 1; border-bottom: 0.4pt dotted #999 }} .entry i {{ font-style: normal; font-size: 9pt }} .level1 {{ font-weight: 600; margin-top: 1.5mm; break-after: avoid }}
+        .level2 {{ padding-left: 6mm; font-size: 9pt }} .part {{ margin: 4mm 0 0 !important; text-transform: uppercase; font-size: 9pt !important; letter-spacing: 0.08em }}</style>
         <div class="front"><h1>{esc(title)}</h1><p>{esc(subtitle[:1].upper() + subtitle[1:])}</p><img src="{address}/_static/surface.png" alt="">
         <p>{esc(authors)}</p><p>Version {esc(str(citation["version"]))}. Text and figures: CC BY 4.0. Code: MIT.</p></div>
         <h2 style="margin-top: 0 !important">Contents</h2>{"".join(rows)}"""
 
 
 def print_cover(printer, markup):
-    printer.open("book/references")
+    printer.open("book/notation")
     printer.page.evaluate("""markup => { document.querySelector('article').innerHTML = markup;
         return MathJax.typesetPromise([...document.querySelectorAll('article .math-text')].filter(e => e.textContent.includes('\\\\('))) }""", markup)
     printer.typeset()
@@ -215,19 +216,21 @@ def outline(writer, parts, titles, places):
                 number, top = places[page, anchor]
                 if level == 1:
                     if caption and part is None:
-                        part = writer.add_outline_item(caption, number, bold=True, is_open=True)
-                    parent = chapter = writer.add_outline_item(plain(text), number, parent=part, fit=pypdf.generic.Fit.xyz(top=top), is_open=False)
+                        part = writer.add_outline_item(title=caption, page_number=number, bold=True, is_open=True)
+                    parent = chapter = writer.add_outline_item(title=plain(text), page_number=number, parent=part, fit=pypdf.generic.Fit.xyz(top=top), is_open=False)
                 else:
-                    writer.add_outline_item(plain(text), number, parent=chapter, fit=pypdf.generic.Fit.xyz(top=top))
+                    writer.add_outline_item(title=plain(text), page_number=number, parent=chapter, fit=pypdf.generic.Fit.xyz(top=top))
 
 
 def save_chapter(reader, page, names, places, titles, address, authors):
     """One chapter alone; links to other chapters lead to the files beside it, at the right page."""
     first = places[page, ""][0]
     local = {key: (number - first, top) for key, (number, top) in places.items() if key[0] == page}
+    beside = {key: f"{pathlib.Path(key[0]).name}.pdf#page={number - places[key[0], ''][0] + 1}" if CHAPTER.match(key[0])
+              else f"book.pdf#page={number + 1}" for key, (number, _) in places.items()}
     writer = pypdf.PdfWriter()
     writer.append(reader, import_outline=False)
-    resolve(writer, address, local, beside(page, names, places))
+    resolve(writer, address, local, beside)
     outline(writer, [(None, [page])], titles, local)
     save(writer, OUT / f"{pathlib.Path(page).name}.pdf", titles[page][0][2], authors)
 
@@ -262,7 +265,7 @@ def main():
         outline(book, parts, titles, places)
         save(book, OUT / "book.pdf", citation["title"], authors)
         for page in names:
-            if re.match(r"book/\d\d-", page):
+            if CHAPTER.match(page):
                 save_chapter(readers[page], page, names, places, titles, address, authors)
     size = (OUT / "book.pdf").stat().st_size / 1e6
     print(f"{OUT / 'book.pdf'}: {len(book.pages)} pages, {size:.1f} MB, {time.time() - began:.0f} s; one file a chapter beside it")

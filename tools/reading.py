@@ -1,7 +1,7 @@
 """Sphinx extension of this book: symbols that lead to their entry, and the reading time under a chapter's title.
 
 The table of book/notation.md is the one source of the symbols: all formulas in the first cell of a row are spellings of one
-symbol, the last cell says what it means.
+symbol, the third cell lists the chapters in which it has this meaning, the last cell says what it means.
 """
 
 import re
@@ -20,28 +20,32 @@ def tidy(tex):
 
 
 def rows(doctree):
-    """The rows of the symbols' table with their spellings: [(row, [spelling, …]), …]."""
+    """The rows of the symbols' table, each with its spellings and its chapters: [(row, ["b_q", …], {5, 6, …}), …]."""
     table = next(iter(doctree.findall(nodes.table)))
     body = next(iter(table.findall(nodes.tbody)))
-    return [(row, [tidy(m.astext()) for m in row[0].findall(nodes.math)]) for row in body]
+    return [(row, [tidy(m.astext()) for m in row[0].findall(nodes.math)], numbers(row[2].astext())) for row in body]
+
+
+def numbers(text):
+    """The chapters that a cell lists: "2, 5–7" is {2, 5, 6, 7}."""
+    found = set()
+    for first, last in re.findall(r"(\d+)(?:–(\d+))?", text):
+        found |= set(range(int(first), int(last or first) + 1))
+    return found
 
 
 def name_rows(app, doctree):
     """Each row of the notation page gets an anchor, made from its first spelling."""
     if app.env.docname == NOTATION:
-        for row, spellings in rows(doctree):
+        for row, spellings, _ in rows(doctree):
             row["ids"].append("symbol-" + re.sub(r"[^A-Za-z0-9]+", "-", spellings[0]).strip("-"))
 
 
 def is_running_text(math):
-    """In a paragraph, and in no heading, link, table or caption, nor in the box before the chapter starts."""
-    node, paragraph = math.parent, False
-    while node.parent is not None:
-        if isinstance(node, (nodes.title, nodes.reference, nodes.table, nodes.caption)) or "tip" in node.get("classes", []):
-            return False
-        paragraph |= isinstance(node, nodes.paragraph)
-        node = node.parent
-    return paragraph
+    """In a paragraph, in no heading, link, table or caption, not folded away, nor in the box before the chapter starts."""
+    around = list(ancestors(math.parent))[:-1]  # the last is the document
+    barred = (nodes.title, nodes.reference, nodes.table, nodes.caption)
+    return any(isinstance(n, nodes.paragraph) for n in around) and not any(isinstance(n, barred) or "tip" in n["classes"] or folds(n) for n in around)
 
 
 def link(math, address, meaning, name):
@@ -58,7 +62,8 @@ def link(math, address, meaning, name):
 def link_first_uses(app, doctree, docname):
     if app.builder.format != "html" or not CHAPTER.match(docname):
         return
-    entries = {spelling: row for row, spellings in rows(app.env.get_doctree(NOTATION)) for spelling in spellings}
+    number = int(docname.removeprefix("book/")[:2])
+    entries = {spelling: row for row, spellings, chapters in rows(app.env.get_doctree(NOTATION)) if number in chapters for spelling in spellings}
     page, seen = app.builder.get_relative_uri(docname, NOTATION), set()
     for math in list(doctree.findall(nodes.math)):
         row = entries.get(tidy(math.astext()))
@@ -70,14 +75,19 @@ def link_first_uses(app, doctree, docname):
         math.replace_self(link(math, f"{page}#{anchor}", paragraph.children, f"what-{anchor}"))
 
 
+def folds(node):
+    """A solution, or a proof in a dropdown."""
+    return isinstance(node, solution_node) or "dropdown" in node.get("classes", []) or node.get("design_component") == "dropdown"
+
+
 def is_folded(node):
-    """Inside a solution, a folded proof, or the source of a cell that hides it."""
+    return any(folds(n) for n in ancestors(node))
+
+
+def ancestors(node):
     while node is not None:
-        classes = node.get("classes", []) if isinstance(node, nodes.Element) else []
-        if isinstance(node, solution_node) or "sd-dropdown" in classes or "dropdown" in classes or node.get("design_component") == "dropdown":
-            return True
+        yield node
         node = node.parent
-    return False
 
 
 def amounts(doctree):
