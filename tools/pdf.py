@@ -95,6 +95,7 @@ class Printer:
     def __init__(self, browser, address):
         self.page = browser.new_page(viewport={"width": WIDTH, "height": 900})
         self.page.emulate_media(media="print", color_scheme="light")
+        self.page.route("**/searchindex.js", lambda route: route.abort())  # a megabyte that paper has no use for
         self.address = address
 
     def open(self, name):

@@ -7,6 +7,7 @@ symbol, the third cell lists the chapters in which it has this meaning, the last
 import re
 
 from docutils import nodes
+from sphinx_design.dropdown import dropdown_main
 from sphinx_exercise.nodes import solution_node
 
 NOTATION = "book/notation"
@@ -77,7 +78,7 @@ def link_first_uses(app, doctree, docname):
 
 def folds(node):
     """A solution, or a proof in a dropdown."""
-    return isinstance(node, solution_node) or "dropdown" in node.get("classes", []) or node.get("design_component") == "dropdown"
+    return isinstance(node, (solution_node, dropdown_main))
 
 
 def is_folded(node):
