@@ -13,11 +13,13 @@ ARGUMENTS = [
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync",
 ]
-VIEWS = {"light": (1440, 900, "light"), "dark": (1440, 900, "dark"), "phone": (360, 740, "light")}
+VIEWS = {"light": (1440, 900, "light"), "dark": (1440, 900, "dark"), "phone": (360, 740, "light"), "phone-dark": (360, 740, "dark")}
 
 
 def pages():
-    return sorted(f"book/{path.name}" for path in (HTML / "book").glob("*.html"))
+    """Every page of the build, chapters first; the redirect at the root is none."""
+    return sorted((path.relative_to(HTML).as_posix() for path in HTML.rglob("*.html") if "_static" not in path.parts and path != HTML / "index.html"),
+                  key=lambda name: (name.count("/") != 1, name))
 
 
 class Quiet(http.server.SimpleHTTPRequestHandler):
