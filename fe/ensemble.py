@@ -30,7 +30,7 @@ def generator(*seeds, device="cpu"):
 
 
 class _Losses(nn.Module):
-    """x, y, ε -> (R, D, C), the means over a minibatch, and the number of right answers."""
+    """x (B, D), y (B,) or (B, Y), ε (B, d) -> (R, D, C), the means over a minibatch."""
 
     def __init__(self, encoder, decoder, classifier):
         super().__init__()
@@ -40,18 +40,20 @@ class _Losses(nn.Module):
         mu, log_sigma = self.encoder(x)
         z = mu + log_sigma.exp() * noise
         R = kl_to_standard_normal(mu, log_sigma).mean()
-        D = (x - self.decoder(z)).square().sum(1).mean()
+        D = nn.functional.mse_loss(self.decoder(z), x, reduction="sum") / len(x)  # ‖x − x̂‖² an image, in one pass over the pixels
         C = nn.functional.cross_entropy(self.classifier(z), y)
         return torch.stack([R, D, C])
 
-    def classify(self, x, y, noise):
-        """C and accuracy, averaged over the noise (S, B, d); the decoder, which costs most, is not run."""
+    def measure(self, x, y, noise):
+        """(R, D, C, accuracy): C and accuracy averaged over the noise (S, B, d), D with its first sample: the decoder costs most."""
         mu, log_sigma = self.encoder(x)
         z = mu + log_sigma.exp() * noise
+        R = kl_to_standard_normal(mu, log_sigma).mean()
+        D = nn.functional.mse_loss(self.decoder(z[0]), x, reduction="sum") / len(x)
         logits = self.classifier(z.flatten(0, 1))
         y = y.expand(len(noise), *y.shape).flatten(0, 1)
         likeliest = y.argmax(1) if y.is_floating_point() else y
-        return torch.stack([nn.functional.cross_entropy(logits, y), (logits.argmax(1) == likeliest).to(x.dtype).mean()])
+        return torch.stack([R, D, nn.functional.cross_entropy(logits, y), (logits.argmax(1) == likeliest).to(x.dtype).mean()])
 
 
 class State(NamedTuple):
@@ -85,6 +87,11 @@ class Ensemble:
         self._skeleton = copy.deepcopy(networks[0])
         self.parameters = {k: v.detach().clone().requires_grad_() for k, v in parameters.items()}
         self.buffers = {k: v.detach().clone() for k, v in buffers.items()}
+        self.leaves = list(self.parameters.values())
+        if len(self) == 1:  # then the skeleton, its tensors in the same memory, is the member, at the cost of an ordinary module
+            for k, v in [*self._skeleton.named_parameters(), *self._skeleton.named_buffers()]:
+                v.data = (self.parameters | self.buffers)[k].data[0]
+            self.leaves = list(self._skeleton.parameters())
 
     def __len__(self):
         return len(next(iter(self.parameters.values())))
@@ -107,12 +114,16 @@ class Ensemble:
 
     def __call__(self, x, y, noise, method="forward"):
         """`method` of every member on the same x, y, ε: (M, …)."""
+        if len(self) == 1:  # a batched product with one batch is slower than the product
+            return getattr(self._skeleton, method)(x, y, noise)[None]
+
         def call(parameters, buffers):
             return torch.func.functional_call(_Method(self._skeleton, method), _prefixed(parameters, buffers), (x, y, noise))
 
-        if len(self) == 1:  # a batched product with one batch is slower than the product
-            return call(*({k: v.squeeze(0) for k, v in d.items()} for d in (self.parameters, self.buffers)))[None]
         return torch.func.vmap(call, randomness="same")(self.parameters, self.buffers)  # dropout: common random numbers too
+
+    def adam(self):
+        return torch.optim.Adam(self.leaves, lr=1e-3, fused=True)
 
     def mode(self, training):
         self._skeleton.train(training)
@@ -170,7 +181,7 @@ def train_ensemble(ensemble, x, y, lam, gam, epochs, lr, seed, *, batch_size=250
     if not (torch.isfinite(prices).all() and (prices >= 0).all()):
         raise ValueError(f"λ and γ must be finite and ≥ 0, got {lam}, {gam}")
     if optimiser is None:
-        optimiser = torch.optim.Adam(ensemble.parameters.values(), lr=1e-3, fused=True)
+        optimiser = ensemble.adam()
     seeds = (seed,) if isinstance(seed, int) else tuple(seed)
     batches = len(x) // batch_size or 1  # the last, incomplete minibatch of an epoch is left out: all weigh the same
     batch_size = min(batch_size, len(x))
@@ -187,7 +198,7 @@ def train_ensemble(ensemble, x, y, lam, gam, epochs, lr, seed, *, batch_size=250
                     group["lr"] = rate
                 index = order[batch * batch_size : (batch + 1) * batch_size]
                 noise = torch.randn(len(index), d, generator=random, dtype=x.dtype, device=x.device)
-                loss = (ensemble(x[index], y[index], noise) * prices).sum()
+                loss = (ensemble(x.index_select(0, index), y.index_select(0, index), noise) * prices).sum()
                 optimiser.zero_grad()
                 loss.backward()
                 optimiser.step()
@@ -246,6 +257,5 @@ def evaluate(ensemble, x, y, *, seed=0, samples=8, chunk=5000):
     d, random, sums = ensemble[0][0](x[:1])[0].shape[1], generator(seed, 2), 0.0
     for xc, yc in zip(x.split(chunk), y.split(chunk)):
         noise = torch.randn(samples, len(xc), d, generator=random, dtype=x.dtype).to(x.device)
-        out = torch.cat([ensemble(xc, yc, noise[0])[:, :2], ensemble(xc, yc, noise, method="classify")], 1)
-        sums = sums + out.double() * (len(xc) / len(x))
+        sums = sums + ensemble(xc, yc, noise, method="measure").double() * (len(xc) / len(x))
     return State(*sums.T)

@@ -17,7 +17,7 @@ from typing import NamedTuple
 import torch
 
 from .amortised import AmortisedObjective
-from .ensemble import Ensemble, evaluate, generator, refresh_statistics, train_ensemble
+from .ensemble import evaluate, generator, refresh_statistics, train_ensemble
 from .equilibrium import schedule
 from .gauss_newton import network_response
 from .journal import Journal
@@ -109,7 +109,7 @@ class Retraining:
         traced = [self._traced(ensemble)] if trace else None
         if partial:
             ensemble.load(partial["ensemble"])
-            optimiser = torch.optim.Adam(ensemble.parameters.values(), lr=1e-3, fused=True)
+            optimiser = ensemble.adam()
             optimiser.load_state_dict(partial["adam"])
             first, spent, traced = partial["epoch"], partial["seconds"], partial["trace"]
 
@@ -148,12 +148,11 @@ class Retraining:
         return entry
 
     def _traced(self, ensemble):
-        """(R, D, C) of every member now: statistics refreshed on a copy, so that training goes on undisturbed."""
-        probe = Ensemble.__new__(Ensemble)
-        probe.__dict__ = ensemble.__dict__ | dict(buffers={k: v.clone() for k, v in ensemble.buffers.items()})
-        n = 20_000
-        refresh_statistics(probe, self.x[:n], self.y[:n])
-        R, D, C, _ = evaluate(probe, self.x[:n], self.y[:n])
+        """(R, D, C) of every member now, with refreshed statistics; then the state is put back, so that training goes on undisturbed."""
+        before, n = ensemble.state(), 20_000
+        refresh_statistics(ensemble, self.x[:n], self.y[:n])
+        R, D, C, _ = evaluate(ensemble, self.x[:n], self.y[:n])
+        ensemble.load(before)
         return torch.stack([R, D, C], 1).tolist()
 
     def finite_differences(self, lam, gam, delta=0.3, repeats=1, epochs=None):

@@ -1,0 +1,175 @@
+"""The course edition through nbgrader itself: sheets made, released, handed in, graded.
+
+One course with its own gradebook for each chapter, in the test's folder, so that chapters may run side by side. Jupyter's and IPython's
+folders lie there as well: a reader's own configuration is neither read nor written. Each submission starts one kernel.
+"""
+
+import pathlib
+import re
+import subprocess
+import sys
+
+import matplotlib
+import nbformat
+import pytest
+from nbgrader.api import Gradebook
+from nbgrader.converters import Autograde
+from nbgrader.coursedir import CourseDirectory
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "tools"))
+
+import course  # noqa: E402
+import exercises  # noqa: E402
+from answers import wrong_answers  # noqa: E402
+
+matplotlib.use("agg")
+pytestmark = pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SAWarning")  # nbgrader's own habits
+CHAPTERS = [exercises.chapter(path) for path in exercises.chapters()]
+every_chapter = pytest.mark.parametrize("chapter", CHAPTERS, ids=lambda c: f"chapter{c.number}")
+
+
+@pytest.fixture(autouse=True)
+def clean_home(tmp_path, monkeypatch):
+    monkeypatch.setenv("MPLCONFIGDIR", matplotlib.get_cachedir())  # or each kernel would list the fonts of the machine anew
+    (tmp_path / "home").mkdir()
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    for name in ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "IPYTHONDIR"):
+        monkeypatch.setenv(name, str(tmp_path / "home" / name.lower()))
+
+
+class Course:
+    """A course of one chapter, its students and their grades."""
+
+    def __init__(self, folder, chapter):
+        self.folder, self.chapter, self.name = folder, chapter, course.assignment(chapter)
+        course.make(folder, [chapter], lambda text, chapter: text)  # the words do not matter to a grader
+
+    def notebook(self, step, student=""):
+        return nbformat.read(self.folder / step / student / self.name / self.chapter.path.name, 4)
+
+    def hand_in(self, student, answers=(), change=lambda cells: cells):
+        """The release with these answers {grade_id: source} written in; `change` may do worse to its cells."""
+        notebook = self.notebook("release")
+        for cell in notebook.cells:
+            grade_id = cell.metadata.get("nbgrader", {}).get("grade_id")
+            cell.source = dict(answers).get(grade_id, cell.source)
+        notebook.cells = change(notebook.cells)
+        path = self.folder / "submitted" / student / self.name / self.chapter.path.name
+        path.parent.mkdir(parents=True)
+        nbformat.write(notebook, path)
+
+    def grade(self):
+        """nbgrader's autograder over all submissions."""
+        config = course.settings(self.folder)
+        Autograde(coursedir=CourseDirectory(config=config, assignment_id=self.name, student_id="*"), config=config).start()
+
+    def scores(self, student):
+        """{grade_id: automatic score}, None where a person must look."""
+        with Gradebook(f"sqlite:///{self.folder / 'gradebook.db'}", "free-energy") as book:
+            (notebook,) = book.find_submission(self.name, student).notebooks
+            return {grade.name: grade.auto_score for grade in notebook.grades}
+
+
+def checked(chapter):
+    return [e for e in chapter.exercises if e.checked]
+
+
+def ids(notebook):
+    return {cell.metadata.nbgrader.grade_id: cell for cell in notebook.cells if "nbgrader" in cell.metadata}
+
+
+def test_the_command_makes_every_sheet(tmp_path):
+    """As documented: a sheet for each chapter, in plain Markdown, with the points that the table tells, and no solution in the release."""
+    done = subprocess.run([sys.executable, ROOT / "tools" / "course.py", tmp_path], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    table = {int(row[0]): int(row[1]) for row in re.findall(r"^ +(\d+) .* (\d+) \(\d+\)$", done.stdout, re.MULTILINE)}
+    assert len(table) == len(CHAPTERS) == 10
+    with Gradebook(f"sqlite:///{tmp_path / 'gradebook.db'}", "free-energy") as book:
+        stored = {a.name: {cell.name: cell.max_score for cell in a.notebooks[0].grade_cells} for a in book.assignments}
+    for chapter in CHAPTERS:
+        name = course.assignment(chapter)
+        source, release = (nbformat.read(tmp_path / step / name / chapter.path.name, 4) for step in ("source", "release"))
+        text, cells = "\n".join(cell.source for cell in release.cells), ids(release)
+        assert stored[name] == {e.label + ("-test" if e.checked else ""): course.points(e) for e in chapter.exercises}
+        assert table[chapter.number] == sum(stored[name].values())
+
+        for mark in ("SOLUTION", "HIDDEN TESTS", "reload", "~~~", ":label:", "{exercise}", "{solution", "{eq}", "{numref}", "{prf:ref}", "{cite}"):
+            assert mark not in text, f"{mark} in the release of chapter {chapter.number}"
+        assert len(checked(chapter)) >= 3
+        for number, e in enumerate(chapter.exercises, 1):
+            assert cells[f"{e.label}-statement"].source.startswith(f"## Exercise {chapter.number}.{number}: ")
+            if e.checked:
+                assert cells[e.label].source.strip() == e.stub.strip(), "a student starts from the stub"
+                secret = [line.strip() for line in e.reference.splitlines() if len(line.strip()) > 20 and line.strip() not in e.stub]
+            else:
+                assert cells[e.label].source == "*Your answer.*"
+                secret = [line for line in ids(source)[e.label].source.splitlines() if len(line) > 20]
+                assert secret, f"{e.label}: nothing for the teacher"
+            assert not [line for line in secret if line in text], f"{e.label}: lines of the solution are in the release"
+
+
+def test_the_exceptions_name_exercises():
+    labels = {e.label for chapter in CHAPTERS for e in chapter.exercises}
+    assert set(course.EXCEPTIONS) <= labels, set(course.EXCEPTIONS) - labels
+
+
+def test_the_guide_says_what_runs():
+    """The Python of book/teaching.md runs from top to bottom, and tells the tool's points."""
+    names = {}
+    for block in re.findall(r"^```python\n(.*?)^```", (ROOT / "book" / "teaching.md").read_text(), re.MULTILINE | re.DOTALL):
+        exec(block, names)
+    assert (names["POINTS"], names["EXCEPTIONS"]) == (course.POINTS, course.EXCEPTIONS)
+
+
+@every_chapter
+def test_right_answers_score_in_full_and_wrong_ones_nothing(chapter, tmp_path):
+    """The reference, the untouched release, and three students who give the k-th wrong answer to every exercise."""
+    made, wrong = Course(tmp_path, chapter), wrong_answers(chapter.number)
+    written = {e.label: "See my notes." for e in chapter.exercises if not e.checked}
+    made.hand_in("reference", written | {e.label: e.reference for e in checked(chapter)})
+    made.hand_in("untouched")
+    for k in range(3):
+        made.hand_in(f"wrong-{k + 1}", {e.label: wrong[e.label][k][2] for e in checked(chapter)})
+    made.grade()
+
+    errors = [(cell.source, out.get("evalue", out.get("text"))) for cell in made.notebook("autograded", "reference").cells for out in cell.get("outputs", ())
+              if out.output_type == "error" or out.get("name") == "stderr"]
+    assert not errors
+    full = {f"{e.label}-test": course.points(e) for e in checked(chapter)}
+    assert made.scores("reference") == full | dict.fromkeys(written), "a written answer waits for a person"
+    assert made.scores("untouched") == dict.fromkeys(full | written, 0)
+    for k in range(3):
+        assert made.scores(f"wrong-{k + 1}") == dict.fromkeys(full | written, 0), f"wrong answers number {k + 1}"
+
+
+def test_a_sheet_that_was_tampered_with_scores_nothing(tmp_path):
+    """Wrong answers behind a test cell that is altered, deleted, or whose check the answer replaces; points raised by the student."""
+    (chapter,) = [c for c in CHAPTERS if c.number == 5]
+    made, wrong = Course(tmp_path, chapter), wrong_answers(5)
+    altered, deleted, replaced = checked(chapter)[:3]
+    answers = {e.label: wrong[e.label][0][2] for e in (altered, deleted, replaced)}
+    answers[replaced.label] += f"\nchapter5.{replaced.checks[0][1]} = lambda answer: 'right'\n"
+    answers["preparation-2"] = "chapter5 = None"
+
+    def tamper(cells):
+        kept = [cell for cell in cells if cell.metadata.get("nbgrader", {}).get("grade_id") != f"{deleted.label}-test"]
+        for cell in kept:
+            if cell.metadata.get("nbgrader", {}).get("grade_id") == f"{altered.label}-test":
+                cell.source = "print('right')"
+        return kept
+
+    def raise_points(cells):
+        for cell in cells:
+            if "points" in cell.metadata.get("nbgrader", {}):
+                cell.metadata.nbgrader.points = 100
+        return cells
+
+    made.hand_in("tamperer", answers, tamper)
+    made.hand_in("raiser", {altered.label: altered.reference}, raise_points)
+    made.grade()
+    assert not any(made.scores("tamperer").values()), made.scores("tamperer")
+    assert made.scores("tamperer")[f"{deleted.label}-test"] is None, "a missing cell calls for a person"
+    restored = ids(made.notebook("autograded", "tamperer"))
+    assert altered.check in restored[f"{altered.label}-test"].source and "import" in restored["preparation-2"].source
+    assert sum(filter(None, made.scores("raiser").values())) == course.points(altered)

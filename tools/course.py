@@ -1,0 +1,145 @@
+"""The course edition: one nbgrader exercise sheet a chapter, read from the book's notebooks.
+
+    python tools/course.py [FOLDER]        FOLDER is _build/course if none is named
+
+writes `source/` (for teachers, with solutions), `release/` (for students, without), `gradebook.db` and `nbgrader_config.py`.
+Run it again after a change to a chapter: submissions and grades in the folder stay.
+
+A sheet has the chapter's set-up cell, imports and cells tagged `for-exercises`, then the exercises. A checked exercise is a stub to fill
+in and a locked test cell; a text exercise or a project is one cell that a person grades.
+"""
+
+import pathlib
+import re
+import sys
+
+import nbformat
+from nbgrader.converters import GenerateAssignment
+from nbgrader.coursedir import CourseDirectory
+from traitlets.config import PyFileConfigLoader
+
+import book_numbers
+import exercises
+import myst
+from colab import Addresses
+
+POINTS = {"checked": 4, "text": 3, "project": 10}
+EXCEPTIONS = {"ex-1-split": 6}  # an hour
+
+HOW = """\
+Run the first cells as they are, then write your answers into the cells below each exercise. The cell behind a function tests it and
+says in words what is wrong; run it as often as you like. Before you hand in, restart and run all."""
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+CONFIG = '''\
+"""Settings of this course. Every nbgrader command that runs in this folder reads them."""
+
+c = get_config()
+c.CourseDirectory.course_id = "free-energy"
+c.ClearSolutions.code_stub = {"python": ""}  # what stays is the stub above the solution
+c.ClearSolutions.text_stub = "*Your answer.*"
+c.Execute.timeout = 300  # seconds a cell
+'''
+
+
+def kind(exercise):
+    if exercise.checked:
+        return "checked"
+    return "project" if re.search(r"\ban afternoon\b", f"{exercise.title} {exercise.statement[:40]}", re.IGNORECASE) else "text"
+
+
+def points(exercise):
+    return EXCEPTIONS.get(exercise.label, POINTS[kind(exercise)])
+
+
+def converter(numbers):
+    """(MyST, page) -> plain Markdown, with the numbers of the book and links to it."""
+    return lambda text, page: myst.plain(text, numbers, "book/a-sheet", where=page, link=Addresses(ROOT)).strip()
+
+
+def cell(grade_id, source, cell_type="code", grade=False, solution=False, worth=0):
+    """A cell with nbgrader's metadata: read-only unless it is a solution; what is graded and no solution is a test."""
+    new = nbformat.v4.new_code_cell if cell_type == "code" else nbformat.v4.new_markdown_cell
+    marks = {"grade": grade, "solution": solution, "locked": not solution, "task": False, "schema_version": 3, "grade_id": grade_id, "cell_type": cell_type}
+    return new(source.strip(), id=grade_id, metadata={"nbgrader": marks | ({"points": worth} if grade else {})})
+
+
+def answer(exercise, plain):
+    """The answer cell of a checked exercise: the stub, then the solution with its explanation as comments, which nbgrader cuts out."""
+    words = [plain(text) for cell_type, text in exercise.solution if cell_type == "markdown"]
+    comment = "".join(f"# {line}".rstrip() + "\n" for text in words for line in text.splitlines())
+    return f"{exercise.stub.rstrip()}\n### BEGIN SOLUTION\n{comment}{exercise.reference}### END SOLUTION"
+
+
+def test(exercise):
+    """The locked test cell. Students do not see the first lines; nbgrader puts the whole cell back before it grades."""
+    module = exercise.checks[0][0]
+    hidden = f"from importlib import reload\n\nreload({module})  # an answer that replaces its check gains nothing\n"
+    return f"### BEGIN HIDDEN TESTS\n{hidden}### END HIDDEN TESTS\nprint({exercise.check})"
+
+
+def written(exercise, plain):
+    """The folded solution as Markdown, code fenced."""
+    unmarked = lambda source: re.sub(r"^### (BEGIN|END) SOLUTION\n?", "", source, flags=re.MULTILINE).strip()
+    pieces = [plain(text) if cell_type == "markdown" else f"```python\n{unmarked(text)}\n```" for cell_type, text in exercise.solution]
+    return "\n\n".join(pieces)
+
+
+def sheet(chapter, convert):
+    """The instructor's notebook of a chapter."""
+    plain = lambda text: convert(text, chapter.path.name)
+    title = f"# Exercises to chapter {chapter.number}\n\n[]({chapter.path.name}) · {sum(map(points, chapter.exercises))} points\n\n{HOW}"
+    cells = [cell("title", plain(title), "markdown")]
+    setup, *others = chapter.preparation
+    preparation = [re.sub(r', time="[^"]*"', "", setup), *others]  # the chapter's running time is not the sheet's
+    cells += [cell(f"preparation-{i}", source) for i, source in enumerate(preparation, 1)]
+    for number, e in enumerate(chapter.exercises, 1):
+        worth = points(e)
+        heading = f"## Exercise {chapter.number}.{number}: {plain(e.title)}\n\n*{worth} points*"
+        cells.append(cell(f"{e.label}-statement", f"{heading}\n\n{plain(e.statement)}", "markdown"))
+        if e.checked:
+            cells.append(cell(e.label, answer(e, plain), solution=True))
+            cells.append(cell(f"{e.label}-test", test(e), grade=True, worth=worth))
+        else:
+            cells.append(cell(e.label, written(e, plain), "markdown", grade=True, solution=True, worth=worth))
+            if any(cell_type == "code" for cell_type, _ in e.solution) or kind(e) == "project":
+                cells.append(nbformat.v4.new_code_cell("# Room for code.", id=f"{e.label}-code"))
+    kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
+    return nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": kernel, "language_info": {"name": "python"}})
+
+
+def assignment(chapter):
+    return f"chapter-{chapter.number:02d}"
+
+
+def settings(folder):
+    """nbgrader's configuration of the course in `folder`."""
+    config = PyFileConfigLoader("nbgrader_config.py", path=str(folder)).load_config()
+    config.CourseDirectory.root = str(folder)
+    return config
+
+
+def make(folder, chapters, convert):
+    """Write source/ and release/ of these chapters into the course in `folder`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "nbgrader_config.py").write_text(CONFIG)
+    config = settings(folder)
+    for chapter in chapters:
+        path = folder / "source" / assignment(chapter) / chapter.path.name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        nbformat.write(sheet(chapter, convert), path)
+        GenerateAssignment(coursedir=CourseDirectory(config=config, assignment_id=assignment(chapter)), config=config, force=True).start()
+
+
+def main(folder=ROOT / "_build" / "course"):
+    chapters = [exercises.chapter(path) for path in exercises.chapters()]
+    make(pathlib.Path(folder).resolve(), chapters, converter(book_numbers.read(ROOT)))
+    print("chapter   checked   text   projects   points (by machine)")
+    for chapter in chapters:
+        by_kind = [[points(e) for e in chapter.exercises if kind(e) == k] for k in POINTS]
+        print(f"{chapter.number:7d}   {len(by_kind[0]):7d}   {len(by_kind[1]):4d}   {len(by_kind[2]):8d}   {sum(map(sum, by_kind)):6d} ({sum(by_kind[0])})")
+    print(f"\nFor students: {folder}/release. For teachers: {folder}/source, and book/teaching.md.")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
