@@ -1,8 +1,11 @@
-"""The two commands of this project, on a machine with Python 3.11 or newer and nothing else.
+"""The commands of this project, on a machine with Python 3.11 or newer and nothing else.
 
-    python3 run.py book            build the book from the stored, verified outputs
-    python3 run.py book --fresh    build it from a new execution of every notebook
-    python3 run.py test            unit tests, every notebook executed and compared, the build, the pages in a browser
+    python3 run.py book            the web edition, from the stored, verified outputs
+    python3 run.py book --fresh    the same from a new execution of every notebook
+    python3 run.py colab           the Colab edition: colab/*.ipynb
+    python3 run.py course          the course edition: _build/course, for nbgrader
+    python3 run.py pdf             the book and each chapter as PDF: _build/pdf (needs Debian's chromium)
+    python3 run.py test            unit tests, every edition, every notebook executed and compared, all pages in a browser
 
 Each makes `.venv` in this folder on its first run and installs the locked requirements there.
 """
@@ -10,6 +13,7 @@ Each makes `.venv` in this folder on its first run and installs the locked requi
 import hashlib
 import os
 import pathlib
+import shutil
 import subprocess
 import sys
 import time
@@ -54,11 +58,24 @@ def build(fresh=False):
         settings = "  execute_notebooks: force\n  timeout: 600\n  raise_on_error: true"
         config.write_text((ROOT / "_config.yml").read_text().replace('  execute_notebooks: "off"', settings))
         command += ["--config", str(config)]
-    # a configuration below _build does not find the extension in tools/ by itself
-    code = run(*command, PYTHONPATH=str(ROOT / "tools"))
+    # a configuration below _build does not find the extensions in tools/ by itself
+    return run(*command, PYTHONPATH=str(ROOT / "tools"))
+
+
+def book(fresh=False):
+    code = build(fresh)
     if not code:
         print(f"\nThe book is built. Open {ROOT / '_build' / 'html' / 'index.html'}\nor serve it: python3 -m http.server -d _build/html")
     return code
+
+
+def tool(name):
+    return run("python", f"tools/{name}.py", PYTHONPATH=str(ROOT / "tools"))
+
+
+def pdf():
+    """Print the pages of the built book; build it once more, since its pages offer the PDFs that exist."""
+    return build() or tool("pdf") or build()
 
 
 def test():
@@ -66,22 +83,28 @@ def test():
     workers = str(min(cores, 4))  # a kernel with torch takes up to 1 GB
     xdist = ["-n", workers, "-p", "no:cacheprovider", "-q", "-rs"]
     codes = [
-        run("python", "-m", "pytest", "tests", "--ignore=tests/browser", "--doctest-modules", "fe", *xdist, "--dist", "worksteal", "--durations=5"),
+        pdf() if shutil.which("chromium") else build(),
+        run("python", "-m", "pytest", "tests", "--ignore=tests/browser", "--doctest-modules", "fe", *xdist, "--dist", "worksteal", "--durations=15"),
         run("python", "-m", "pytest", "book", "--nbval", "--nbval-current-env", "--nbval-cell-timeout=600", *xdist, "--dist", "loadscope"),
-        build(),
+        run("python", "-m", "pytest", "tests/browser", *xdist, "--dist", "load"),
     ]
-    codes.append(run("python", "-m", "pytest", "tests/browser", *xdist, "--dist", "load"))
-    print("\nall stages passed" if not any(codes) else f"\nFAILED: exit codes of units, notebooks, build, browser: {codes}")
+    print("\nall stages passed" if not any(codes) else f"\nFAILED: exit codes of build, units and editions, notebooks, browser: {codes}")
     return int(any(codes))
+
+
+COMMANDS = {
+    ("book",): book, ("book", "--fresh"): lambda: book(fresh=True), ("test",): test,
+    ("colab",): lambda: tool("colab"), ("course",): lambda: tool("course"), ("pdf",): pdf,
+}
 
 
 def main(arguments):
     if sys.version_info < (3, 11):
         sys.exit(f"Python 3.11 or newer is needed, this is {sys.version.split()[0]}")
-    if arguments not in (["book"], ["book", "--fresh"], ["test"]):
+    if tuple(arguments) not in COMMANDS:
         sys.exit(__doc__)
     install()
-    return test() if arguments == ["test"] else build("--fresh" in arguments)
+    return COMMANDS[tuple(arguments)]()
 
 
 if __name__ == "__main__":

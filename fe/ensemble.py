@@ -30,7 +30,7 @@ def generator(*seeds, device="cpu"):
 
 
 class _Losses(nn.Module):
-    """x, y, ε -> (R, D, C), the means over a minibatch, and the number of right answers."""
+    """x (B, D), y (B,) or (B, Y), ε (B, d) -> (R, D, C), the means over a minibatch."""
 
     def __init__(self, encoder, decoder, classifier):
         super().__init__()
@@ -44,14 +44,16 @@ class _Losses(nn.Module):
         C = nn.functional.cross_entropy(self.classifier(z), y)
         return torch.stack([R, D, C])
 
-    def classify(self, x, y, noise):
-        """C and accuracy, averaged over the noise (S, B, d); the decoder, which costs most, is not run."""
+    def measure(self, x, y, noise):
+        """(R, D, C, accuracy): C and accuracy averaged over the noise (S, B, d), D with its first sample: the decoder costs most."""
         mu, log_sigma = self.encoder(x)
         z = mu + log_sigma.exp() * noise
+        R = kl_to_standard_normal(mu, log_sigma).mean()
+        D = nn.functional.mse_loss(self.decoder(z[0]), x, reduction="sum") / len(x)
         logits = self.classifier(z.flatten(0, 1))
         y = y.expand(len(noise), *y.shape).flatten(0, 1)
         likeliest = y.argmax(1) if y.is_floating_point() else y
-        return torch.stack([nn.functional.cross_entropy(logits, y), (logits.argmax(1) == likeliest).to(x.dtype).mean()])
+        return torch.stack([R, D, nn.functional.cross_entropy(logits, y), (logits.argmax(1) == likeliest).to(x.dtype).mean()])
 
 
 class State(NamedTuple):
@@ -255,6 +257,5 @@ def evaluate(ensemble, x, y, *, seed=0, samples=8, chunk=5000):
     d, random, sums = ensemble[0][0](x[:1])[0].shape[1], generator(seed, 2), 0.0
     for xc, yc in zip(x.split(chunk), y.split(chunk)):
         noise = torch.randn(samples, len(xc), d, generator=random, dtype=x.dtype).to(x.device)
-        out = torch.cat([ensemble(xc, yc, noise[0])[:, :2], ensemble(xc, yc, noise, method="classify")], 1)
-        sums = sums + out.double() * (len(xc) / len(x))
+        sums = sums + ensemble(xc, yc, noise, method="measure").double() * (len(xc) / len(x))
     return State(*sums.T)

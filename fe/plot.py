@@ -5,6 +5,7 @@ import html
 import io
 import json
 import re
+import sys
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -25,8 +26,18 @@ STYLE = {
 
 
 def style():
-    """Use the book's style for every figure that follows: white card (legible on dark pages), colour-blind-safe."""
+    """Use the book's style for every figure that follows: white card (legible on dark pages), colour-blind-safe.
+
+    In a notebook figures are drawn with two pixels a pixel, so that they are crisp on the screens of today.
+    """
     plt.rcParams.update(STYLE)
+    shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
+    if shell is not None:
+        from matplotlib_inline.config import InlineBackend
+
+        inline = InlineBackend.instance(parent=shell)
+        inline.shell = shell  # set at once, or matplotlib's first figure would set the format anew
+        inline.figure_formats = {"retina"}
 
 
 def images(x, *, columns=10, shape=None, titles=None, ax=None, vmin=0.0, vmax=1.0):
@@ -51,30 +62,71 @@ def images(x, *, columns=10, shape=None, titles=None, ax=None, vmin=0.0, vmax=1.
     return ax
 
 
-def data_uri(figure, dpi=110):
-    """The figure as a PNG data URI with a palette of 64 colours (a third of the bytes); closes it."""
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=dpi)
-    plt.close(figure)
+def data_uri(figure, dpi=STYLE["figure.dpi"]):
+    """The figure as a data URI with two pixels a pixel, and its width and height on the page; closes it.
+
+    64 colours are enough for lines and grey images, and a third of the bytes. WebP stores them without loss.
+    """
     from PIL import Image
 
-    small = io.BytesIO()
-    Image.open(buffer).convert("RGB").quantize(64).save(small, format="png", optimize=True)
-    return "data:image/png;base64," + base64.b64encode(small.getvalue()).decode()
+    buffer, small = io.BytesIO(), io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=2 * dpi)
+    plt.close(figure)
+    picture = Image.open(buffer).convert("RGB")
+    picture.quantize(64, kmeans=1).convert("RGB").save(small, format="webp", lossless=True)
+    return "data:image/webp;base64," + base64.b64encode(small.getvalue()).decode(), picture.width // 2, picture.height // 2
 
 
-def live(draw, values, label, alt, *, name, format="{:.3g}", start=0, dpi=110):
+LIVE = """\
+<div class="fe-live" id="{name}">
+<label for="{name}-range">{label}</label>: <output for="{name}-range" id="{name}-value" aria-live="off" style="font-weight:600">{text}</output>
+<input type="range" id="{name}-range" min="0" max="{last}" step="1" value="{start}" aria-valuetext="{text}" \
+style="display:block;box-sizing:border-box;width:min(100%,32em);height:44px;margin:0;accent-color:#0072B2">
+<div>{pictures}</div>
+<span id="{name}-said" aria-live="polite" style="position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%)"></span>
+<script>(function () {{
+  var texts = {texts}, box = document.getElementById("{name}"), range = box.querySelector("input"), said = box.querySelector("span"), wait;
+  var frames = box.querySelectorAll("img");
+  range.addEventListener("input", function () {{
+    for (var i = 0; i < frames.length; i++) frames[i].style.display = i == range.value ? "" : "none";
+    box.querySelector("output").textContent = texts[range.value];
+    range.setAttribute("aria-valuetext", texts[range.value]);
+    clearTimeout(wait);
+    wait = setTimeout(function () {{ said.textContent = frames[range.value].alt; }}, 500);
+  }});
+}})();</script>
+</div>"""
+
+
+def live(draw, values, label, alt, *, name, format="{:.3g}", start=0, dpi=STYLE["figure.dpi"]):
     """A figure with a slider and no kernel: one precomputed frame a value, in a labelled range input.
 
-    Works in the rendered book, in Jupyter and in Colab, by mouse, touch and arrow keys; prints its first frame. The
-    output is HTML, which nbval would compare byte by byte: tag the cell `nbval-ignore-output`.
+    Works in the rendered book, in JupyterLab and in Colab, by mouse, touch and arrow keys, with no file from outside; prints
+    its first frame. A screen reader says the value at each step, and what the picture shows once the slider rests.
+
+    To make one of your own, write a function that draws one frame and returns its figure, and give the values:
+
+    >>> def draw(slope):
+    ...     figure, ax = plt.subplots(figsize=(4, 3))
+    ...     ax.plot([0, 1], [0, slope])
+    ...     ax.set(xlabel="x", ylabel="y", ylim=(0, 3))        # the same limits in all frames, or the axes jump
+    ...     return figure
+    >>> live(draw, [1, 2, 3], "slope a", "A line through the origin that rises to {value} at x = 1", name="my-line")
+    <IPython.core.display.HTML object>
+
+    Make it the last expression of its cell, and tag that cell `nbval-ignore-output`: its output holds pictures, which nbval
+    would compare byte by byte. What takes long (a training, a path) belongs before `draw`, which runs once a value.
 
     Parameters
     ----------
-    draw : value -> matplotlib figure (all of one size)
-    values : the frames' values (at most about 15 keeps a page small)
-    label : what the slider moves, with its unit;  alt : what the picture shows ("{value}" is replaced)
-    name : identifier, unique on the page, letters and hyphens
+    draw : value -> matplotlib figure, all of one size
+    values : the frames' values; at most about 15 keep a page small (a frame is 20 to 50 kB)
+    label : what the slider moves, with its unit
+    alt : what the picture shows, in words; "{value}" is replaced by the value as the slider shows it
+    name : identifier, unique on the page: letters, digits and hyphens
+    format : how a value is written beside the slider, "{:.2f}" for two decimals
+    start : number of the first frame that shows, from 0; it is also the one in print
+    dpi : pixels an inch on the page. The picture itself has twice as many
 
     Returns
     -------
@@ -89,23 +141,18 @@ def live(draw, values, label, alt, *, name, format="{:.3g}", start=0, dpi=110):
         raise ValueError(f"live needs at least one value and 0 ≤ start < {len(values)}, got start = {start}")
     texts = [format.format(v) for v in values]
     frames = [data_uri(draw(v), dpi) for v in values]
-    shown = [html.escape(alt.replace("{value}", t), quote=True) for t in texts]
+    sizes = {(width, height) for _, width, height in frames}
+    if len(sizes) > 1:
+        raise ValueError(f"all frames must have one size, or the page jumps; got {sorted(sizes)}: give every figure the same figsize")
     pictures = "".join(
-        f'<img src="{src}" alt="{words}" style="max-width:100%;background:white;{"" if i == start else "display:none"}">'
-        for i, (src, words) in enumerate(zip(frames, shown))
+        f'<img src="{src}" alt="{html.escape(alt.replace("{value}", text))}" width="{width}" height="{height}" '
+        f'style="max-width:100%;height:auto;background:white;{"" if i == start else "display:none"}">'
+        for i, ((src, width, height), text) in enumerate(zip(frames, texts))
     )
-    options = json.dumps(texts).replace("<", "\\u003c")  # inside a script no HTML entity is read
-    texts = [html.escape(t) for t in texts]
-    return HTML(
-        f'<div class="fe-live" id="{name}"><label for="{name}-range" style="display:block">{html.escape(label)}: '
-        f'<output for="{name}-range" id="{name}-value" aria-live="polite">{texts[start]}</output></label>'
-        f'<input type="range" id="{name}-range" min="0" max="{len(values) - 1}" step="1" value="{start}" '
-        f'aria-valuetext="{texts[start]}" style="width:min(100%,32em)"><div>{pictures}</div>'
-        f"<script>(function(){{var t={options},r=document.getElementById('{name}-range'),"
-        f"o=document.getElementById('{name}-value'),f=document.querySelectorAll('#{name} img');"
-        "r.addEventListener('input',function(){for(var i=0;i<f.length;i++)f[i].style.display=i==r.value?'':'none';"
-        "o.textContent=t[r.value];r.setAttribute('aria-valuetext',t[r.value]);});})();</script></div>"
-    )
+    return HTML(LIVE.format(
+        name=name, label=html.escape(label), text=html.escape(texts[start]), last=len(values) - 1, start=start, pictures=pictures,
+        texts=json.dumps(texts).replace("<", "\\u003c"),  # inside a script no HTML entity is read
+    ))
 
 
 def explore(draw, **controls):

@@ -234,15 +234,19 @@ def test_stored_figure_2_is_what_the_settings_ask_for(figure_2):
 
 
 def test_stored_figure_2_holds_C(figure_2):
-    """Median over all steps within 2 %, none outside the band of 5 % (e^0.05 − 1); accuracy flat; F what it says."""
-    misses = []
+    """Median over seeds within 2 % for every γ₀ and over all steps, none outside the band of 5 % (e^0.05 − 1); R up and D down at
+    every step of every curve; test accuracy flat within two points; F what it says."""
+    misses, medians = [], {}
     for run in figure_2["runs"]:
         c = {k: torch.tensor(v) for k, v in run["rows"].items() if None not in v}
         misses.append((c["classification"] / c["classification"][0] - 1).abs()[1:])
+        medians.setdefault(run["gam"], []).append(float(misses[-1].median()))
         torch.testing.assert_close(c["F"], c["rate"] + c["lam"] * c["distortion"] + c["gam"] * c["classification"], rtol=1e-4, atol=0)
-        assert float(c["val_accuracy"].max() - c["val_accuracy"].min()) < 0.03
+        assert float(c["val_accuracy"].max() - c["val_accuracy"].min()) < 0.02
+        assert (c["rate"].diff() > 0).all() and (c["distortion"].diff() < 0).all() and (c["lam"].diff() > 0).all()
         assert float(c["rate"][-1]) > float(c["rate"][0]) + 5 and float(c["distortion"][-1]) < float(c["distortion"][0]) - 10
     misses = torch.cat(misses)
+    assert max(sorted(m)[1] for m in medians.values()) <= 0.02  # of three seeds
     assert float(misses.median()) <= 0.02 and float(misses.max()) <= 0.052
 
 
@@ -264,6 +268,18 @@ def test_stored_figure_2_obeys_maxwell_at_three_stations(figure_2):
         error = ((d["errors"][0][1] / d["gam"]) ** 2 + (d["errors"][1][0] * d["C"] / d["lam"]) ** 2) ** 0.5
         within += abs(D_gam - C_lam) < 2 * error
     assert within >= 3
+
+
+def test_stored_figure_2_has_both_methods_with_errors(figure_2):
+    """At every station ∂(D, ln C)/∂(ln λ, ln γ) from copies and from Lemma 5, each with an error bar, and of one sign. Linear response is
+    the larger throughout (chapter 6 says so: that is its bias)."""
+    (run,) = [r for r in figure_2["runs"] if r["responses"]]
+    assert len(run["responses"]) == len(run["derivatives"]) >= 3
+    for copies, response in zip(run["derivatives"], run["responses"]):
+        for d in (copies, response):
+            assert (torch.tensor(d["errors"]) > 0).all() and (torch.tensor(d["slopes"]) < 0).all()
+        ratio = torch.tensor(response["slopes"])[1] / torch.tensor(copies["slopes"])[1]
+        assert (ratio > 1).all() and (ratio < 3).all()
 
 
 @pytest.fixture(scope="module")

@@ -12,11 +12,60 @@ def _problem(seed, scale=1.0):
     return log_m, log_d, log_c
 
 
+def check_postcard(postcard):
+    """Against the sum of three products, at prices that tell the parts apart."""
+    m, d, c = (1 / 2, 1 / 4, 1 / 4), (1 / 8, 1 / 2, 1 / 2), (1 / 2, 1 / 2, 1)
+    prices = (1, 1), (2, 0), (0, 0), (0.5, 3.0), (1.7, 0.2)
+    Z = lambda lam, gam, m=m: sum(a * b**lam * k**gam for a, b, k in zip(m, d, c))
+    values = [postcard(*p) for p in prices]
+    assert None not in values, "postcard returned None: the stub is not filled in"
+    values = [float(v) for v in values]
+    same = lambda other: all(abs(a - b) < 1e-12 for a, b in zip(values, other))
+    if same(Z(lam, gam) for lam, gam in prices):
+        return "right: Z at five pairs of prices, and Z = 1 where both are zero"
+    if same(Z(gam, lam) for lam, gam in prices):
+        raise AssertionError("the prices are exchanged: λ goes with d, γ with c")
+    if same(Z(lam, gam, (1, 1, 1)) for lam, gam in prices):
+        raise AssertionError("the marginal m is missing: at λ = γ = 0 the sum of m must remain, Z = 1")
+    if same(sum(a * lam * b * gam * k for a, b, k in zip(m, d, c)) for lam, gam in prices):
+        raise AssertionError("the prices are exponents, not factors: m d^λ c^γ")
+    if same(-math.log(Z(lam, gam)) for lam, gam in prices) or same(math.log(Z(lam, gam)) for lam, gam in prices):
+        raise AssertionError("that is log Z or −log Z: return Z itself")
+    at = next(i for i, p in enumerate(prices) if abs(values[i] - Z(*p)) >= 1e-12)
+    raise AssertionError(f"at (λ, γ) = {prices[at]} the three products m d^λ c^γ add up to {Z(*prices[at]):.6f}, you have {values[at]:.6f}")
+
+
+def check_tempered(tempered):
+    """Against the mean and variance of m d^λ summed on a fine grid of codes."""
+    z = torch.linspace(-12, 12, 4001, dtype=torch.float64)
+    for x, w, lam in ((-1.2, 0.6, 2.5), (3.0, 1.0, 0.7), (0.8, 2.0, 0.1)):
+        answer = tempered(x, w, lam)
+        assert answer is not None, "tempered returned None: the stub is not filled in"
+        assert isinstance(answer, (tuple, list)) and len(answer) == 2, "return two numbers, the mean and the variance"
+        law = torch.softmax(-0.5 * z.square() - lam * (x - w * z).square(), 0)
+        mean = float(law @ z)
+        variance = float(law @ (z - mean).square())
+        got_mean, got_variance = map(float, answer)
+        near = lambda a, b: abs(a - b) < 1e-8 * (1 + abs(b))
+        if near(got_variance, math.sqrt(variance)):
+            raise AssertionError("that is the standard deviation: return the variance")
+        if near(got_variance, 1 / variance):
+            raise AssertionError("that is the precision: the variance is its inverse")
+        if near(got_variance, 1 / (2 * lam * w**2)) or near(got_mean, x / w):
+            raise AssertionError("the marginal m is missing: its ½z² belongs to the energy")
+        if near(got_variance, 1 / (1 + lam * w**2)):
+            raise AssertionError("a factor 2: −log d = (x − wz)² has no ½, so the precision gains 2λw²")
+        assert near(got_variance, variance), f"at x = {x}, w = {w}, λ = {lam} the variance is {variance:.6f}, you have {got_variance:.6f}"
+        assert near(got_mean, mean), f"at x = {x}, w = {w}, λ = {lam} the mean is {mean:.6f}, you have {got_mean:.6f}: complete the square"
+    return "right: mean and variance agree with sums over a fine grid"
+
+
 def check_gibbs_encoder(gibbs_encoder):
     """Against the products m d^λ c^γ written out, and for log-likelihoods of −1000."""
     log_m, log_d, log_c = _problem(0)
     lam, gam = 0.7, 2.5
     answer = gibbs_encoder(log_m, log_d, log_c, lam, gam)
+    assert answer is not None, "gibbs_encoder returned None: the stub is not filled in; return two tensors, e* and log Z"
     assert isinstance(answer, tuple) and len(answer) == 2, "return two tensors, e* and log Z"
     e, log_z = answer
     product = log_m.exp() * log_d.exp() ** lam * log_c.exp() ** gam

@@ -1,5 +1,6 @@
 """Checks of chapter 8's exercises: brute force, linear programmes and properties, with a hint in every failure."""
 
+import math
 from itertools import permutations
 
 import torch
@@ -87,3 +88,77 @@ def check_interpolate(interpolate):
         assert abs(away - t * whole) < 1e-7 and abs(left - (1 - t) * whole) < 1e-7, (
             f"at t = {t} the distances to the ends must be t W₂ and (1 − t) W₂ ({t * whole:.4f}, {(1 - t) * whole:.4f}), you have {away:.4f}, {left:.4f}")
     return "right: a straight line of constant speed in W₂"
+
+
+def check_by_hand(by_hand):
+    """`by_hand()` -> j, u, v: a plan from 0, 1, 6 to 2, 3, 4 and prices that prove it; every plan and every inequality is tried."""
+    answer = by_hand()
+    assert answer is not None, "by_hand returned None: the stub is still empty"
+    assert isinstance(answer, (tuple, list)) and [len(v) if hasattr(v, "__len__") else 1 for v in answer] == [3, 3, 3], "return three triples: j, u and v"
+    j, u, v = [int(k) for k in answer[0]], [float(k) for k in answer[1]], [float(k) for k in answer[2]]
+    x, y = (0, 1, 6), (2, 3, 4)
+    kappa = [[(a - b) ** 2 for b in y] for a in x]
+    assert sorted(j) == [0, 1, 2], f"j = {j} must use every target once; the targets are numbered 0, 1, 2"
+    best, bill = min(sum(kappa[i][o[i]] for i in range(3)) for o in permutations(range(3))), sum(u) + sum(v)
+    mine = sum(kappa[i][j[i]] for i in range(3))
+    assert mine == best, f"your plan costs {mine}/3 and another one {best}/3: not the cheapest; the nearest first is not always the best start"
+    for i in range(3):
+        for k in range(3):
+            assert u[i] + v[k] <= kappa[i][k] + 1e-9, (
+                f"the pair {x[i]} → {y[k]} costs {kappa[i][k]}, and your haulier asks {u[i] + v[k]:g}: dearer than doing it yourself, so the prices prove nothing")
+    assert abs(bill - best) < 1e-9, f"the prices are fair, but their bill is {bill:g}/3 and the plan costs {best}/3: raise them until u + v = κ on the three pairs"
+    return "right: a plan, and prices that no cheaper plan could pay"
+
+
+def check_least(least):
+    """`least(t, W)` against a search over points between (and beyond) two single images at a distance W."""
+    s = torch.linspace(-0.5, 1.5, 2001, dtype=F64)
+    for t, W in ((0.2, 3.0), (0.5, 2.0), (0.8, 0.7)):
+        found = least(t, W)
+        assert found is not None, "least returned None: the stub is still empty"
+        found, truth = float(found), float(((1 - t) * (s * W).abs() + t * (W - s * W).abs()).min())
+        for value, why in ((t * (1 - t) * W, "t(1 − t) belongs to the problem with squares"), (t * (1 - t) * W**2, "this is the least value with squares"),
+                           (2 * t * (1 - t) * W, "this is the value on the road, at p_t; an end is cheaper"),
+                           (max(t, 1 - t) * W, "this is the value at the farther end: take the nearer one")):
+            assert abs(found - truth) < 1e-9 or abs(found - value) > 1e-9, why
+        assert abs(found - truth) < 1e-9, f"t = {t}, W = {W}: a search over p finds {truth:.4f}, you have {found:.4f}; start from (1 − t)α + tβ with α + β ≥ W"
+    return "right: no p does better"
+
+
+def check_floor(floor):
+    """`floor(t, q)` against the best classifier found by search, for a share q of soft labels (1 − t, t)."""
+    c = torch.linspace(0, 1, 200_001, dtype=F64)[1:-1]
+    for t, q in ((0.5, 1.0), (0.25, 1.0), (0.1, 0.6), (0.9, 0.3)):
+        found = floor(t, q)
+        assert found is not None, "floor returned None: the stub is still empty"
+        found, h = float(found), float((-(1 - t) * (1 - c).log() - t * c.log()).min())
+        for value, why in ((h, "only the share q of the mass has a label in two parts; the rest has entropy 0"), (q * h / math.log(2), "this is in bits; C is in nats, with the natural logarithm"),
+                           (q * math.log(2), "log 2 is the largest floor, at t = ½; here t is another"), (-q * h, "the sign is reversed: a loss is not negative"),
+                           (q * -t * math.log(t), "both classes count: −t log t − (1 − t) log(1 − t)")):
+            assert abs(found - q * h) < 1e-6 or abs(found - value) > 1e-6, why
+        assert abs(found - q * h) < 1e-6, f"t = {t}, q = {q}: the best of 200,000 classifiers has C = {q * h:.4f}, you have {found:.4f}"
+    for t in (0.0, 1.0):
+        try:
+            end = float(floor(t, 1.0))
+        except (ValueError, ZeroDivisionError):
+            end = math.nan
+        assert end == 0.0, f"at t = {t:g} labels are hard and the floor is 0, you have {end}: mind 0 log 0 = 0"
+    return "right: no classifier is below, and the best is there"
+
+
+def check_sinkhorn(sinkhorn):
+    """`sinkhorn(kappa, a, b, eps, steps)` -> Γ (n, m), by its sums, its Gibbs form, and a temperature at which exp(−κ/ε) is zero."""
+    g = _random(4)
+    kappa = squared_distances(torch.randn(5, 2, generator=g, dtype=F64), torch.randn(7, 2, generator=g, dtype=F64) + 1)
+    a, b = (torch.softmax(torch.randn(k, generator=g, dtype=F64), 0) for k in (5, 7))
+    for eps, steps, shift in ((1.0, 2000, 0.0), (1.0, 200, 2000.0)):
+        plan = sinkhorn(kappa + shift, a, b, eps, steps)
+        assert plan is not None, "sinkhorn returned None: the stub is still empty"
+        assert isinstance(plan, torch.Tensor) and plan.shape == (5, 7), "return the plan Γ (n, m)"
+        assert bool(torch.isfinite(plan).all()), "NaN: at a small ε exp(−κ/ε) underflows to zero; keep u and v, and use torch.logsumexp"
+        assert float((plan.sum(0) - b).abs().max()) < 1e-6, "the columns do not sum to b"
+        assert float((plan.sum(1) - a).abs().max()) < 1e-6, "the rows do not sum to a: scale rows and columns in turn, not the rows once"
+        rest = eps * plan.log() + kappa
+        rest = rest - rest.mean(0) - rest.mean(1, keepdim=True) + rest.mean()
+        assert float(rest.abs().max()) < 1e-6, "ε log Γ + κ is no sum u_i + v_j: Γ has not the form exp((u_i + v_j − κ_ij)/ε). Is ε where it belongs?"
+    return "right: the sums, and the form of a Gibbs law"

@@ -1,6 +1,50 @@
 """Plausible wrong answers to chapter 5's exercises."""
 
 WRONG = {
+    "ex-5-1": [
+        ("the other sign of θ", r"θ\* is.*sign", """
+def quadratic(a, b, lam):
+    return -lam * b / a, -b / a, -0.5 * lam**2 * b**2 / a, -(b**2) / a
+"""),
+        ("a stiffness forgotten", "stiffness", """
+def quadratic(a, b, lam):
+    return lam * b / a, b, -0.5 * lam**2 * b**2 / a, -(b**2) / a
+"""),
+        ("F without the energy of the spring", "half of it back", """
+def quadratic(a, b, lam):
+    return lam * b / a, b / a, -(lam**2) * b**2 / a, -(b**2) / a
+"""),
+        ("frozen parameters", r"θ\* moves", """
+def quadratic(a, b, lam):
+    return lam * b / a, b / a, -0.5 * lam**2 * b**2 / a, 0.0
+"""),
+        ("convex", "concave", """
+def quadratic(a, b, lam):
+    return lam * b / a, b / a, -0.5 * lam**2 * b**2 / a, b**2 / a
+"""),
+    ],
+    "ex-5-2": [
+        ("θ for μ", "J″ = 2θ", """
+def fold(eps):
+    return eps**0.5, eps**0.5, -0.5 * eps**-0.5
+"""),
+        ("∂ε/∂λ = +1", r"D is.*∂J/∂λ = \+θ", """
+def fold(eps):
+    return 2 * eps**0.5, -(eps**0.5), -0.5 * eps**-0.5
+"""),
+        ("F for D", "this is F", """
+def fold(eps):
+    return 2 * eps**0.5, -2 / 3 * eps**1.5, -0.5 * eps**-0.5
+"""),
+        ("rising D", "D_λ is.*sign", """
+def fold(eps):
+    return 2 * eps**0.5, eps**0.5, 0.5 * eps**-0.5
+"""),
+        ("the derivative of a root", r"1/\(2√ε\)", """
+def fold(eps):
+    return 2 * eps**0.5, eps**0.5, -(eps**-0.5)
+"""),
+    ],
     "ex-5-3": [
         ("nothing returned", "return two tensors", """
 def response(J, theta, p):
@@ -89,6 +133,100 @@ def energy_error(alphas, rho, k):
         ("one step too late", "j ≥ k", """
 def energy_error(alphas, rho, k):
     return float((alphas[k + 1 :] * rho[k + 1 :]).sum().sqrt())
+"""),
+    ],
+    "ex-5-7": [
+        ("as if the codes were known", "subtract the covariance", """
+def gibbs_hessian(e, dH, ddH):
+    return torch.einsum("nk,nkij->ij", e, ddH) / len(e)
+"""),
+        ("the covariance added", "sign of the missing", """
+def gibbs_hessian(e, dH, ddH):
+    mean = torch.einsum("nk,nki->ni", e, dH)
+    return (torch.einsum("nk,nkij->ij", e, ddH) + torch.einsum("nk,nki,nkj->ij", e, dH, dH) - mean.T @ mean) / len(e)
+"""),
+        ("second moments instead of a covariance", "add ⟨∇H⟩⟨∇H⟩ᵀ back", """
+def gibbs_hessian(e, dH, ddH):
+    return (torch.einsum("nk,nkij->ij", e, ddH) - torch.einsum("nk,nki,nkj->ij", e, dH, dH)) / len(e)
+"""),
+        ("one mean for all images", "belongs to one image", """
+def gibbs_hessian(e, dH, ddH):
+    mean = torch.einsum("nk,nki->i", e, dH) / len(e)
+    return (torch.einsum("nk,nkij->ij", e, ddH) - torch.einsum("nk,nki,nkj->ij", e, dH, dH)) / len(e) + torch.outer(mean, mean)
+"""),
+        ("summed over images", "images are summed", """
+def gibbs_hessian(e, dH, ddH):
+    mean = torch.einsum("nk,nki->ni", e, dH)
+    return torch.einsum("nk,nkij->ij", e, ddH) - torch.einsum("nk,nki,nkj->ij", e, dH, dH) + mean.T @ mean
+"""),
+        ("all codes alike", "weights e are missing", """
+def gibbs_hessian(e, dH, ddH):
+    mean = dH.mean(1)
+    return ddH.mean((0, 1)) - torch.einsum("nki,nkj->ij", dH, dH) / dH[..., 0].numel() + mean.T @ mean / len(e)
+"""),
+    ],
+    "ex-5-8": [
+        ("symmetric generators", "antisymmetric", """
+def turns(T):
+    columns = []
+    for a in range(T.shape[1]):
+        for b in range(a):
+            omega = torch.zeros(T.shape[1], T.shape[1])
+            omega[a, b], omega[b, a] = 1.0, 1.0
+            columns.append((T @ omega).flatten())
+    return torch.stack(columns, 1)
+"""),
+        ("one corner of the generator", "in the other", """
+def turns(T):
+    columns = []
+    for a in range(T.shape[1]):
+        for b in range(a):
+            omega = torch.zeros(T.shape[1], T.shape[1])
+            omega[a, b] = 1.0
+            columns.append((T @ omega).flatten())
+    return torch.stack(columns, 1)
+"""),
+        ("the diagonal too", "diagonal is zero", """
+def turns(T):
+    columns = []
+    for a in range(T.shape[1]):
+        for b in range(a + 1):
+            omega = torch.zeros(T.shape[1], T.shape[1])
+            omega[a, b], omega[b, a] = 1.0, -1.0
+            columns.append((T @ omega).flatten())
+    return torch.stack(columns, 1)
+"""),
+        ("each plane twice", "planes", """
+def turns(T):
+    columns = []
+    for a in range(T.shape[1]):
+        for b in range(T.shape[1]):
+            if a != b:
+                omega = torch.zeros(T.shape[1], T.shape[1])
+                omega[a, b], omega[b, a] = 1.0, -1.0
+                columns.append((T @ omega).flatten())
+    return torch.stack(columns, 1)
+"""),
+        ("the pixels turned", "one direction a column|planes|multiplied from the right", """
+def turns(T):
+    columns = []
+    for a in range(T.shape[0]):
+        for b in range(a):
+            omega = torch.zeros(T.shape[0], T.shape[0])
+            omega[a, b], omega[b, a] = 1.0, -1.0
+            columns.append((omega @ T).flatten())
+    return torch.stack(columns, 1)
+"""),
+        ("all planes with the first code", "independent", """
+def turns(T):
+    k = T.shape[1]
+    columns = []
+    for a in range(k):
+        for b in range(a):
+            omega = torch.zeros(k, k)
+            omega[1, 0], omega[0, 1] = 1.0, -1.0
+            columns.append((T @ omega).flatten())
+    return torch.stack(columns, 1)
 """),
     ],
 }

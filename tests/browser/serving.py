@@ -13,11 +13,13 @@ ARGUMENTS = [
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync",
 ]
-VIEWS = {"light": (1440, 900, "light"), "dark": (1440, 900, "dark"), "phone": (360, 740, "light")}
+VIEWS = {"light": (1440, 900, "light"), "dark": (1440, 900, "dark"), "phone": (360, 740, "light"), "phone-dark": (360, 740, "dark")}
 
 
 def pages():
-    return sorted(f"book/{path.name}" for path in (HTML / "book").glob("*.html"))
+    """Every page of the build, chapters first; the redirect at the root is none."""
+    return sorted((path.relative_to(HTML).as_posix() for path in HTML.rglob("*.html") if "_static" not in path.parts and path != HTML / "index.html"),
+                  key=lambda name: (name.count("/") != 1, name))
 
 
 class Quiet(http.server.SimpleHTTPRequestHandler):
@@ -25,9 +27,13 @@ class Quiet(http.server.SimpleHTTPRequestHandler):
         pass
 
 
+class Server(http.server.ThreadingHTTPServer):
+    request_queue_size = 64  # a page asks for thirty files at once; those beyond the queue would wait for a second each
+
+
 @contextlib.contextmanager
-def served(folder):
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=str(folder)))
+def served(folder, handler=Quiet):
+    server = Server(("127.0.0.1", 0), functools.partial(handler, directory=str(folder)))
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
         yield f"http://127.0.0.1:{server.server_address[1]}"

@@ -1,0 +1,18 @@
+// What scrolls sideways can be reached with the Tab key and then moved with the arrows; what does not scroll is no stop.
+(function () {
+  var WIDE = "div.math, div.cell_output, div.highlight pre, .cell_output pre, .output, table, article p, article li, article dd, .fe-live";
+  function mark() {
+    document.querySelectorAll(WIDE).forEach(function (e) {
+      var scrolls = e.scrollWidth > e.clientWidth + 1 && /auto|scroll/.test(getComputedStyle(e).overflowX);
+      if (scrolls) e.tabIndex = 0;
+      else if (e.tabIndex === 0) e.removeAttribute("tabindex");
+    });
+  }
+  // every opened fold and every typeset equation may change what scrolls
+  function later() { clearTimeout(later.timer); later.timer = setTimeout(mark, 200); }
+  window.addEventListener("load", function () {
+    var typeset = window.MathJax && MathJax.startup && MathJax.startup.promise;
+    Promise.resolve(typeset).then(later);
+    new ResizeObserver(later).observe(document.querySelector("article, main, body"));
+  });
+})();

@@ -1,0 +1,296 @@
+"""The reading aids: each name in the equation index exists, symbols lead to their entry, no link to a file that is not there."""
+
+import ast
+import functools
+import importlib
+import json
+import re
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import yaml
+from bs4 import BeautifulSoup
+from docutils import nodes
+from sphinx_design.dropdown import dropdown_main
+
+ROOT = Path(__file__).resolve().parents[1]
+HTML = ROOT / "_build" / "html"
+sys.path.insert(0, str(ROOT / "tools"))
+
+import reading  # noqa: E402
+import takeaway  # noqa: E402
+
+CHAPTERS = sorted(path.stem for path in (ROOT / "book").glob("[0-9][0-9]-*.ipynb"))
+built = pytest.mark.skipif(not HTML.exists(), reason=f"no built book in {HTML}: run `python3 run.py book`")
+
+
+def source(name):
+    notebook = json.loads((ROOT / "book" / f"{name}.ipynb").read_text())
+    return "\n\n".join("".join(cell["source"]) for cell in notebook["cells"] if cell["cell_type"] == "markdown")
+
+
+@functools.cache
+def page(name):
+    return BeautifulSoup((HTML / "book" / f"{name}.html").read_text(), "html.parser")
+
+
+# --- the equation index
+
+
+def index_rows():
+    """The cells of each row of the index: paper, what it is, in the book, in fe, test."""
+    lines = (ROOT / "book" / "equations.md").read_text().splitlines()
+    rows = [[cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in lines if line.startswith("|")]
+    return [row for row in rows if row[0] != "paper" and set(row[0]) != {"-"}]
+
+
+def test_every_number_of_the_paper_has_a_row():
+    papers = [row[0] for row in index_rows()]
+    assert [p for p in papers if p.startswith("(")] == [f"({n})" for n in range(1, 39)]
+    remarks = [int(p.split()[1]) for p in papers if re.match("Remark|Lemma", p)]
+    assert remarks == list(range(1, 13))
+    assert [p for p in papers if p.startswith("App")] == [f"App. {letter}" for letter in "ABCDEFG"]
+
+
+def test_a_row_leads_into_the_book_or_says_that_it_does_not():
+    for row in index_rows():
+        assert len(row) == 5, row
+        assert re.search(r"\{(eq|prf:ref|doc)\}", row[2]) or row[2].startswith("not treated"), row
+
+
+def test_the_labels_of_the_index_exist_once():
+    text = "\n".join(source(name) for name in CHAPTERS)
+    labels = re.findall(r"\$\$ \((eq-[\w-]+)\)", text) + re.findall(r"\{prf:\w+\}[^\n]*\n:label: (\S+)", text)
+    wanted = {label for row in index_rows() for label in re.findall(r"\{(?:eq|prf:ref)\}`([^`]+)`", row[2])}
+    assert len(wanted) > 40 and {label for label in wanted if labels.count(label) != 1} == set()
+
+
+def test_the_functions_of_the_index_exist():
+    names = {name for row in index_rows() for name in re.findall(r"\{py:(?:obj|mod)\}`~?([^`]+)`", row[3])}
+    for name in names:
+        module, _, attribute = name.rpartition(".")
+        assert name == "fe.networks" or hasattr(importlib.import_module(module), attribute), name
+    assert len(names) > 20
+
+
+def test_the_tests_of_the_index_exist():
+    defined = set()
+    for path in (ROOT / "tests").rglob("test_*.py"):
+        defined |= {n.name for n in ast.walk(ast.parse(path.read_text())) if isinstance(n, ast.FunctionDef)}
+    named = {name for row in index_rows() for name in re.findall(r"`(test_\w+)`", row[4])}
+    assert len(named) > 20 and named - defined == set()
+    for row in index_rows():
+        assert re.search(r"`test_|cell|^–$", row[4]), row
+
+
+@built
+def test_the_index_shows_numbers_and_links_to_the_library():
+    table = page("equations")
+    cells = [row.find_all("td") for row in table.select("tbody tr")]
+    numbered = [c for c in cells if c[2].find("a")]
+    assert len(numbered) > 45
+    assert not re.search(r"\?\?|eq-ch|\[\]", table.get_text())
+    linked = [c for c in cells if re.search(r"\w", c[3].get_text()) and "chapter 4" not in c[3].get_text()]
+    assert len(linked) > 45 and [c[0].get_text() for c in linked if not c[3].select('a[href^="api/"]')] == []
+
+
+# --- the glossary
+
+
+def glossary():
+    text = (ROOT / "book" / "glossary.md").read_text()
+    return re.findall(r"^(\S[^\n]*)\n  (\S[^\n]*)$", text.split("```{glossary}")[1].split("```")[0], re.MULTILINE)
+
+
+def test_the_glossary_is_in_order_and_plain():
+    entries = glossary()
+    names = [name for name, _ in entries]
+    assert len(names) >= 40 and names == sorted(names, key=str.lower) and len(set(names)) == len(names)
+    for name, words in entries:
+        assert re.search(r"\{doc\}`[Cc]hapter \d+ <(\d\d-[\w-]+)>`", words), f"{name}: no chapter"
+        assert 8 < len(words.split()) < 60, f"{name}: one or two sentences"
+    for number, file in re.findall(r"hapter (\d+) <(\d\d-[\w-]+)>", " ".join(words for _, words in entries)):
+        assert file in CHAPTERS and int(file[:2]) == int(number)
+
+
+def test_a_term_is_used_in_the_chapter_that_introduces_it():
+    for name, words in glossary():
+        chapters = re.findall(r"<(\d\d-[\w-]+)>", words)
+        stem = re.sub(r"[’'].*|[^a-z].*", "", name.lower()) if name != "Blahut–Arimoto algorithm" else "blahut"
+        assert any(stem[:8] in source(chapter).lower() for chapter in chapters), f"{name!r} is not a word of {chapters}"
+
+
+@built
+def test_terms_link_to_their_entries():
+    soup = page("glossary")
+    links = soup.select('a[href^="#term-"]')
+    assert len(links) >= 5 and all(soup.find(id=a["href"][1:]) for a in links)
+
+
+# --- symbols
+
+
+@pytest.mark.parametrize("tex, same", [
+    (r"b_{q}", r"b_q"), (r"F_{\lambda\gamma}", r"F_{\lambda \gamma}"), (r"e(z \mid x)", "e(z|x)"), (r"(\lambda,\,\gamma)", r"(\lambda, \gamma)"), (r"{R}", "R"),
+])
+def test_spellings_of_one_symbol(tex, same):
+    assert reading.tidy(tex) == reading.tidy(same)
+
+
+@pytest.mark.parametrize("one, other", [("C", "c"), ("C_0", "C"), (r"F_{\lambda\gamma}", r"F_{\gamma\lambda}"), (r"\theta_q", r"\theta"), ("H(x)", "H")])
+def test_symbols_that_differ_stay_apart(one, other):
+    assert reading.tidy(one) != reading.tidy(other)
+
+
+def test_chapters_of_a_row():
+    assert reading.numbers("1–3, 5") == {1, 2, 3, 5} and reading.numbers("9") == {9} and reading.numbers("–") == set()
+
+
+def document(*children):
+    result = nodes.document(None, None)
+    result += nodes.section("", *children)
+    return result
+
+
+def test_only_running_text_is_linked():
+    def math():
+        return nodes.math("R", "R")
+
+    inside = [nodes.paragraph("", "", math()), nodes.title("", "", math()), nodes.paragraph("", "", nodes.reference("", "", math())),
+              nodes.admonition("", nodes.paragraph("", "", math()), classes=["tip"]), nodes.caption("", "", math()),
+              dropdown_main("", nodes.paragraph("", "", math())), nodes.bullet_list("", nodes.list_item("", nodes.paragraph("", "", math())))]
+    doctree = document(*inside)
+    assert [reading.is_running_text(m) for m in doctree.findall(nodes.math)] == [True, False, False, False, False, False, True]
+
+
+@built
+@pytest.mark.parametrize("name", CHAPTERS)
+def test_first_uses_lead_to_their_entry(name):
+    entries = {row["id"]: row for row in page("notation").select("tr[id]")}
+    article = page(name).select_one("article")
+    links = article.select("a.symbol-link")
+    assert len(links) >= 6
+    anchors = [link["href"].split("#")[1] for link in links]
+    assert len(set(anchors)) == len(anchors) and set(anchors) <= set(entries)
+    for link in links:
+        row = entries[link["href"].split("#")[1]].find_all("td")
+        spellings = {reading.tidy(m.get_text()[2:-2]) for m in row[0].select(".math")}
+        assert reading.tidy(link.get_text()[2:-2]) in spellings
+        assert int(name[:2]) in reading.numbers(row[2].get_text())
+        text = article.find(id=link["aria-describedby"])
+        assert text["role"] == "tooltip" and text.get_text().strip() == row[3].get_text().strip()
+        assert not link.find_parent(["h1", "h2", "h3", "table", "figcaption"]) and not link.find_parent("details")
+        assert not any(tidy_of(m) in spellings for m in maths_before(article, link)), f"{link.get_text()} is not its first use"
+
+
+def tidy_of(math):
+    return reading.tidy(math.get_text()[2:-2])
+
+
+def maths_before(article, link):
+    """Inline formulas in plain paragraphs before the link."""
+    for math in article.select("p span.math"):
+        if math.parent is link:
+            return
+        if not math.find_parent(["details", "table", "figcaption", "h1", "h2", "h3"]) and not math.find_parent("a") and not math.find_parent(
+                class_=["tip", "solution", "symbol-text", "admonition-title", "sidebar-title"]):
+            yield math
+
+
+@built
+def test_symbols_have_different_anchors():
+    ids = [row["id"] for row in page("notation").select("tr[id]")]
+    assert len(ids) > 35 and len(set(ids)) == len(ids)
+
+
+# --- reading time
+
+
+def test_amounts_leave_out_what_is_folded():
+    def cell(*classes):
+        code = nodes.literal_block("", "a = 1\n\nb = 2")
+        return nodes.container("", nodes.container("", code, classes=["cell_input"]), classes=["cell", *classes])
+
+    folded = dropdown_main("", nodes.paragraph("", "not counted at all"), nodes.math_block("", "x"))
+    doctree = document(nodes.paragraph("", "four words and more"), nodes.math_block("", "x"), cell(), cell("tag_hide-input"), folded)
+    assert reading.amounts(doctree) == (4, 1, 2)
+
+
+def test_minutes_grow_with_each_amount():
+    assert reading.minutes(0, 0, 0) == 5 and reading.minutes(1800, 0, 0) == 10
+    assert reading.minutes(0, 20, 0) == 10 and reading.minutes(0, 0, 200) == 10
+
+
+@built
+@pytest.mark.parametrize("name", CHAPTERS)
+def test_reading_time_is_near_the_chapters_own(name):
+    shown = int(re.search(r"About (\d+) minutes", page(name).select_one("p.reading-time").get_text())[1])
+    own = int(re.search(r"\*\*Time\*\* reading (\d+) min", source(name))[1])
+    assert 0.5 <= shown / own <= 2, f"the page says {shown} minutes, the author {own}"
+
+
+# --- what a reader takes away
+
+
+CITATION = {"title": "A book", "version": "1.2.0", "date-released": "2026-11-23", "authors": [{"name": "The Authors"}, {"family-names": "Gibbs", "given-names": "J. W."}]}
+
+
+def test_citations():
+    bibtex, words = takeaway.citations(CITATION, 5, "Moving", "https://example.org/book")
+    assert bibtex.count("{") == bibtex.count("}") and bibtex.startswith("@incollection{free-energy-book-5,\n") and bibtex.endswith("\n}")
+    for field in ("author    = {{The Authors} and Gibbs, J. W.}", "title     = {Moving}", "booktitle = {A book}", "chapter   = {5}", "year      = {2026}"):
+        assert field in bibtex
+    assert words == "The Authors, J. W. Gibbs (2026). Moving. Chapter 5 of “A book”, version 1.2.0. https://example.org/book"
+
+
+def test_only_files_that_exist_are_offered(tmp_path):
+    app = SimpleNamespace(srcdir=tmp_path)
+    for folder in ("book", "colab", "_build/pdf"):
+        (tmp_path / folder).mkdir(parents=True)
+    chapter = tmp_path / "book" / "05-x.ipynb"
+    chapter.write_text("{}")
+    assert [name for name, *_ in takeaway.files(app, "book/05-x")] == ["Notebook"]
+    (tmp_path / "colab" / "05-x.ipynb").write_text("{}")
+    assert [name for name, *_ in takeaway.files(app, "book/05-x")] == ["Notebook", "Notebook for Colab"]
+    pdf = tmp_path / "_build" / "pdf" / "05-x.pdf"
+    pdf.write_text("")
+    (tmp_path / "_build" / "pdf" / "book.pdf").write_text("")
+    assert len(takeaway.files(app, "book/05-x")) in (3, 4)
+    import os
+    os.utime(pdf, (0, 0))
+    assert "PDF of this chapter" not in [name for name, *_ in takeaway.files(app, "book/05-x")], "older than its chapter"
+
+
+@built
+@pytest.mark.parametrize("name", CHAPTERS)
+def test_the_end_of_a_chapter(name):
+    soup = page(name)
+    url = yaml.safe_load((ROOT / "_config.yml").read_text())["repository"]["url"]
+    box = soup.select_one("details.cite")
+    assert not box.has_attr("open") and url in box.get_text() and "@incollection" in box.select_one("div.highlight pre").get_text()
+    assert f"Chapter {int(name[:2])} of" in box.get_text()
+    links = soup.select("p.take-away a")
+    assert links[-1]["href"].startswith(f"{url}/issues/new?title=Chapter%20{int(name[:2])}%2C%20")
+    menu = soup.select(".dropdown-download-buttons a")
+    assert menu and {a["href"] for a in menu} == {a["href"] for a in links[:-1]}
+    for link in [*links[:-1], *menu]:
+        assert (HTML / "book" / link["href"]).resolve().is_file(), f"dead link {link['href']}"
+    assert links[0]["href"].endswith(f"_sources/book/{name}.ipynb")
+    assert json.loads((HTML / "_sources" / "book" / f"{name}.ipynb").read_text())["cells"], "the notebook as it is in the book"
+
+
+@built
+def test_the_search_works_offline_and_knows_the_glossary():
+    index = (HTML / "searchindex.js").read_text()
+    assert index.startswith("Search.setIndex(") and '"book/glossary"' in index and "hysteresi" in index
+    html = (HTML / "search.html").read_text()
+    assert "searchindex.js" in html and not re.search(r'<script[^>]+src="(https?:)?//', html)
+
+
+@built
+def test_one_header_so_that_its_buttons_work():
+    """A hidden second one would catch the script that opens the contents on a phone."""
+    for name in [*CHAPTERS, "index", "glossary"]:
+        assert len(page(name).select(".primary-toggle")) == 1 and len(page(name).select(".secondary-toggle")) <= 1

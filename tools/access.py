@@ -1,0 +1,47 @@
+"""Sphinx extension of this book: what the theme leaves out for readers with a keyboard or a screen reader.
+
+The pages' HTML gets names for the unnamed and roles that fit; `book/_static/access.js` does what depends on the window.
+"""
+
+import re
+from pathlib import Path
+
+CHANGES = [
+    # the arrows that open a part of the contents have no name
+    (re.compile(r'(<a class="reference internal" href="[^"]*">)([^<]*)(</a><details[^>]*><summary)(>)'), r'\1\2\3 aria-label="Pages of: \2"\4'),
+    # the sidebar lies outside of every landmark
+    (re.compile(r'<div id="pst-primary-sidebar" class='), '<div id="pst-primary-sidebar" role="complementary" aria-label="The book" class='),
+    # a list whose entries have a role that is no list item's, and that ARIA has given up
+    (re.compile(r'(<div class="citation" id="[^"]*") role="doc-biblioentry"'), r'\1 role="listitem"'),
+]
+
+
+def improve(text):
+    for pattern, replacement in CHANGES:
+        text = pattern.sub(replacement, text)
+    return text
+
+
+def improve_all(app, error):
+    if error or app.builder.name != "html":
+        return
+    for path in Path(app.outdir).rglob("*.html"):
+        if "_static" not in path.parts:
+            text = path.read_text()
+            if (better := improve(text)) != text:
+                path.write_text(better)
+
+
+def leave_equations_out_of_the_tab_order(app, config):
+    """Seven hundred equations a page, each a stop of the Tab key, would bar the way; their menu stays for the mouse."""
+    settings = dict(config.mathjax3_config or {})
+    options = dict(settings.get("options", {}))
+    options["menuOptions"] = {"settings": {"inTabOrder": False}}
+    config.mathjax3_config = settings | {"options": options}
+
+
+def setup(app):
+    app.connect("config-inited", leave_equations_out_of_the_tab_order)
+    app.connect("build-finished", improve_all)
+    app.add_js_file("access.js", loading_method="defer")
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,0 +1,131 @@
+"""Sphinx extension of this book: symbols that lead to their entry, and the reading time under a chapter's title.
+
+The table of book/notation.md is the one source of the symbols: all formulas in the first cell of a row are spellings of one
+symbol, the third cell lists the chapters in which it has this meaning, the last cell says what it means.
+"""
+
+import re
+
+from docutils import nodes
+from sphinx_design.dropdown import dropdown_main
+from sphinx_exercise.nodes import solution_node
+
+NOTATION = "book/notation"
+CHAPTER = re.compile(r"book/\d\d-")
+
+
+def tidy(tex):
+    r"""One spelling of a formula: no spaces, no braces around a single letter. `b_{q}` and `b_q` are the same."""
+    tex = re.sub(r"\\[,;:!]|\s+", "", tex.replace(r"\mid", "|"))
+    return re.sub(r"\{(\\[A-Za-z]+|[^{}\\])\}", r"\1", tex)
+
+
+def rows(doctree):
+    """The rows of the symbols' table, each with its spellings and its chapters: [(row, ["b_q", …], {5, 6, …}), …]."""
+    table = next(iter(doctree.findall(nodes.table)))
+    body = next(iter(table.findall(nodes.tbody)))
+    return [(row, [tidy(m.astext()) for m in row[0].findall(nodes.math)], numbers(row[2].astext())) for row in body]
+
+
+def numbers(text):
+    """The chapters that a cell lists: "2, 5–7" is {2, 5, 6, 7}."""
+    found = set()
+    for first, last in re.findall(r"(\d+)(?:–(\d+))?", text):
+        found |= set(range(int(first), int(last or first) + 1))
+    return found
+
+
+def name_rows(app, doctree):
+    """Each row of the notation page gets an anchor, made from its first spelling."""
+    if app.env.docname == NOTATION:
+        for row, spellings, _ in rows(doctree):
+            row["ids"].append("symbol-" + re.sub(r"[^A-Za-z0-9]+", "-", spellings[0]).strip("-"))
+
+
+def is_running_text(math):
+    """In a paragraph, in no heading, link, table or caption, not folded away, nor in the box before the chapter starts."""
+    around = list(ancestors(math.parent))[:-1]  # the last is the document
+    barred = (nodes.title, nodes.reference, nodes.table, nodes.caption)
+    return any(isinstance(n, nodes.paragraph) for n in around) and not any(isinstance(n, barred) or "tip" in n["classes"] or folds(n) for n in around)
+
+
+def link(math, address, meaning, name):
+    """The formula as a link, with what it means in a text that appears on hover and focus (reading.css)."""
+    start = f'<span class="symbol"><a class="symbol-link" href="{address}" aria-describedby="{name}">'
+    text = [child.deepcopy() for child in meaning]
+    return [
+        nodes.raw("", start, format="html"), math.deepcopy(),
+        nodes.raw("", f'</a><span class="symbol-text" role="tooltip" id="{name}">', format="html"), *text,
+        nodes.raw("", "</span></span>", format="html"),
+    ]
+
+
+def link_first_uses(app, doctree, docname):
+    if app.builder.format != "html" or not CHAPTER.match(docname):
+        return
+    number = int(docname.removeprefix("book/")[:2])
+    entries = {spelling: row for row, spellings, chapters in rows(app.env.get_doctree(NOTATION)) if number in chapters for spelling in spellings}
+    page, seen = app.builder.get_relative_uri(docname, NOTATION), set()
+    for math in list(doctree.findall(nodes.math)):
+        row = entries.get(tidy(math.astext()))
+        if row is None or row["ids"][0] in seen or not is_running_text(math):
+            continue
+        anchor = row["ids"][0]
+        seen.add(anchor)
+        paragraph = row[-1][0]
+        math.replace_self(link(math, f"{page}#{anchor}", paragraph.children, f"what-{anchor}"))
+
+
+def folds(node):
+    """A solution, or a proof in a dropdown."""
+    return isinstance(node, (solution_node, dropdown_main))
+
+
+def is_folded(node):
+    return any(folds(n) for n in ancestors(node))
+
+
+def ancestors(node):
+    while node is not None:
+        yield node
+        node = node.parent
+
+
+def amounts(doctree):
+    """What a reader meets: words of prose, displayed formulas, lines of code that are not folded away."""
+    words = formulas = lines = 0
+    for node in doctree.findall(lambda n: isinstance(n, (nodes.paragraph, nodes.math_block, nodes.literal_block))):
+        if is_folded(node):
+            continue
+        if isinstance(node, nodes.paragraph):
+            words += len(node.astext().split())
+        elif isinstance(node, nodes.math_block):
+            formulas += 1
+        elif "cell_input" in node.parent.get("classes", []) and not hidden(node.parent.parent):
+            lines += sum(bool(line.strip()) for line in node.astext().splitlines())
+    return words, formulas, lines
+
+
+def hidden(cell):
+    return any(tag in cell.get("classes", []) for tag in ("tag_hide-input", "tag_remove-input"))
+
+
+def minutes(words, formulas, lines):
+    """At 180 words a minute, half a minute a displayed formula, three seconds a line of code; to five minutes."""
+    return max(5, 5 * round((words / 180 + formulas / 2 + lines / 20) / 5))
+
+
+def show_reading_time(app, doctree, docname):
+    if app.builder.format != "html" or not CHAPTER.match(docname):
+        return
+    words, formulas, lines = amounts(doctree)
+    text = f"About {minutes(words, formulas, lines)} minutes to read: {round(words, -2):,} words, {formulas} formulas, {lines} lines of code"
+    title = next(iter(doctree.findall(nodes.title)))
+    title.parent.insert(title.parent.index(title) + 1, nodes.paragraph("", text, classes=["reading-time"]))
+
+
+def setup(app):
+    app.connect("doctree-read", name_rows)
+    app.connect("doctree-resolved", show_reading_time, priority=600)  # before the links, whose texts it must not count
+    app.connect("doctree-resolved", link_first_uses, priority=700)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
