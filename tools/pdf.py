@@ -84,7 +84,7 @@ def plain(title):
     def letter(match):
         size = "CAPITAL" if match[1][0].isupper() else "SMALL"
         try:
-            return unicodedata.lookup(f"GREEK {size} LETTER {match[1]}")
+            return unicodedata.lookup(f"GREEK {size} LETTER {match[1].upper().replace('LAMBDA', 'LAMDA')}")  # Unicode's spelling
         except KeyError:
             return match[1]
 
