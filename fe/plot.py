@@ -64,18 +64,23 @@ def images(x, *, columns=10, shape=None, titles=None, ax=None, vmin=0.0, vmax=1.
     return ax
 
 
-def data_uri(figure, dpi=STYLE["figure.dpi"]):
-    """The figure as a data URI with two pixels a pixel, and its width and height on the page; closes it.
+def levels(picture, step):
+    """An RGB picture with every channel rounded to a multiple of `step`: far fewer shades, no pixel off by more than half a step.
 
-    64 colours are enough for lines and grey images, and a third of the bytes. WebP stores them without loss.
+    A palette of the most frequent colours would be as small, but turns the colour of a single marker into its neighbour's.
     """
+    return picture.point(lambda v: min(255, (v + step // 2) // step * step))
+
+
+def data_uri(figure, dpi=STYLE["figure.dpi"]):
+    """The figure as a data URI with two pixels a pixel, and its width and height on the page; closes it."""
     from PIL import Image
 
     buffer, small = io.BytesIO(), io.BytesIO()
     figure.savefig(buffer, format="png", dpi=2 * dpi)
     plt.close(figure)
-    picture = Image.open(buffer).convert("RGB")
-    picture.quantize(64, kmeans=1).convert("RGB").save(small, format="webp", lossless=True)
+    picture = levels(Image.open(buffer).convert("RGB"), 16)
+    picture.save(small, format="webp", lossless=True)  # a third less than PNG
     return "data:image/webp;base64," + base64.b64encode(small.getvalue()).decode(), picture.width // 2, picture.height // 2
 
 

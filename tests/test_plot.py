@@ -112,6 +112,38 @@ def test_live_refuses_no_frames_and_a_start_outside_them(wrong):
         live(**wrong)
 
 
+def test_live_keeps_the_colour_of_a_single_marker():
+    """A palette of frequent colours would turn the one orange dot into a brown one."""
+    def draw(value):
+        figure, ax = plt.subplots()
+        ax.imshow(np.random.default_rng(0).random((64, 64)), cmap="viridis")
+        ax.plot(32, 32, "o", color=plot.COLOURS[1], ms=4)
+        return figure
+
+    (frame,) = live(draw=draw, values=[1]).all("img")
+    pixels = np.asarray(Image.open(io.BytesIO(base64.b64decode(frame["src"].split(",")[1]))).convert("RGB")).reshape(-1, 3).astype(int)
+    orange = np.array(matplotlib.colors.to_rgb(plot.COLOURS[1])) * 255
+    assert (np.abs(pixels - orange).max(axis=1) <= 8).sum() > 50
+
+
+def test_stored_figures_keep_their_colours_and_their_size():
+    import sys
+    from pathlib import Path
+
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tools"))
+    from execute import smaller
+
+    figure, ax = plt.subplots()
+    ax.scatter(*np.random.default_rng(0).random((2, 300)), c=[plot.COLOURS[i % 7] for i in range(300)])
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=220)
+    plt.close(figure)
+    before, after = Image.open(buffer), Image.open(io.BytesIO(base64.b64decode(smaller(base64.b64encode(buffer.getvalue())))))
+    assert after.size == before.size and after.info["dpi"] == before.info["dpi"], "or the page would show it at another size"
+    assert np.abs(np.asarray(after.convert("RGB")).astype(int) - np.asarray(before.convert("RGB"))).max() <= 16
+    assert len(base64.b64decode(smaller(base64.b64encode(buffer.getvalue())))) < len(buffer.getvalue()) / 2
+
+
 def test_live_refuses_frames_of_two_sizes():
     """The page would jump with every step of the slider."""
     with pytest.raises(ValueError, match="one size"):
