@@ -159,8 +159,9 @@ def fig2(settings, executor, folder, progress=True):
         f"scratch_g{g:g}_s{k}": (experiments.scratch_job, (settings, lam, gam, 100 + k)) for lam, gam, g in ends for k in range(3)
     }
     ended = run_jobs(scratch, executor, folder, progress, "from scratch")
+    held = {"train": "training", "validation": "validation"}[settings["options"].get("hold", "train")]
     return {
-        "what": "iso-classification of networks by retraining; amortised encoder; C held on the training set; nats per example",
+        "what": f"iso-classification of networks by retraining; amortised encoder; C held on the {held} set; nats per example",
         "seconds": sum(r["seconds"] for r in (found | ended).values()),
         "runs": [_columns(found[n]) for n in jobs], "variants": {v: _columns(found[f"{name(g, s)}_{v}"]) for v in variants},
         "scratch": [_rounded(r) for r in ended.values()],
@@ -248,6 +249,7 @@ def main(arguments=None):
     parser.add_argument("--data", help='"digits", "mnist", "cifar10", a .npz file, or a folder with train/ and test/ (default: by figure and scale)')
     parser.add_argument("--root", default="data", help="where MNIST or CIFAR-10 is, or is to go (default: data)")
     parser.add_argument("--download", action="store_true", help="let torchvision download into --root")
+    parser.add_argument("--hold", choices=("train", "validation"), default="train", help="the set on which fig2, fig3 and fig4b hold C (default: train)")
     parser.add_argument("--workers", type=int, default=None, help="processes (default: one a core; 1 on a GPU)")
     parser.add_argument("--device", default="cpu")
     chosen = parser.parse_args(arguments)
@@ -264,6 +266,10 @@ def main(arguments=None):
     settings |= dict(root=chosen.root, download=chosen.download, device=chosen.device)
     settings |= dict(data=chosen.data) if chosen.data else {}
     settings |= dict(seeds=chosen.seed) if chosen.seed else {}
+    if chosen.hold != "train":
+        if chosen.run not in ("fig2", "fig3", "fig4b"):
+            parser.error(f"--hold {chosen.hold}: {chosen.run} has no held-out set to hold C on")
+        settings |= dict(options=settings["options"] | dict(hold=chosen.hold))
     experiments.load(settings)  # missing data shows now, and a download happens once
     workers = chosen.workers or (os.cpu_count() if chosen.device == "cpu" else 1)
     with pool(workers) as executor:

@@ -11,6 +11,7 @@ import numpy as np
 import psutil
 import pytest
 import torch
+from PIL import Image
 
 import fe
 from fe import experiments, reproduce
@@ -217,6 +218,44 @@ def test_missing_data_is_said_before_anything_runs(tmp_path):
     with pytest.raises(FileNotFoundError, match="download=True"):
         reproduce.main(["fig2", "--scale", "paper", "--root", str(tmp_path / "none"), "--out", str(tmp_path)])
     assert list(tmp_path.iterdir()) == []
+
+
+def a_folder(root, splits, side=6):
+    """Sub-folders of grey images: splits is a dict train/test -> classes. Brightness tells the classes apart."""
+    random = np.random.default_rng(0)
+    for split, classes in splits.items():
+        for k, name in enumerate(classes):
+            (root / split / name).mkdir(parents=True)
+            for i in range(40):
+                pixels = (50 + 60 * k + random.integers(0, 40, (side, side))).astype(np.uint8)
+                Image.fromarray(pixels).save(root / split / name / f"{i}.png")
+    return str(root)
+
+
+def test_a_readers_own_folder_of_images(tmp_path, single):
+    """fig2 on a folder with train/ and test/, smaller than the batches that linear response would like, C held on the test images."""
+    data = a_folder(tmp_path / "own", {"train": ["cat", "dog", "emu"], "test": ["cat", "dog", "emu"]})
+    settings = TINY | dict(data=data, batch_size=20, gammas=[4.0], scratch=[], images=5_000, start_epochs=15, lam=0.25, lam_end=0.26, variants=False)
+    record = reproduce.save(tmp_path / "a.json", "fig2", settings | dict(options=TINY["options"] | dict(hold="validation")), Here(), progress=False)
+    assert record["runs"][0]["responses"] and "validation set" in record["what"]
+
+
+def test_a_folder_whose_halves_do_not_match(tmp_path):
+    """A label is a sub-folder's number: were test/ without dogs, its emus would count as dogs."""
+    with pytest.raises(ValueError, match=r"same classes, but \['dog'\]"):
+        experiments.load(TINY | dict(data=a_folder(tmp_path / "a", {"train": ["cat", "dog", "emu"], "test": ["cat", "emu"]})))
+    a_folder(tmp_path / "b", {"train": ["cat"]})
+    with pytest.raises(ValueError, match="36 numbers each, test images 25"):
+        experiments.load(TINY | dict(data=a_folder(tmp_path / "b", {"test": ["cat"]}, side=5)))
+    np.savez(tmp_path / "c.npz", x_train=np.zeros((4, 3)), y_train=np.array([0, 1, 0, 1]), x_test=np.zeros((2, 3)), y_test=np.array([0, 2]))
+    with pytest.raises(ValueError, match="test set: labels run from 0 to 2"):
+        experiments.load(TINY | dict(data=str(tmp_path / "c.npz")))
+
+
+def test_what_cannot_be_held_is_refused(capsys, tmp_path):
+    with pytest.raises(SystemExit):
+        reproduce.main(["fig5", "--hold", "validation", "--out", str(tmp_path)])
+    assert "no held-out set" in capsys.readouterr().err
 
 
 @pytest.fixture(scope="module")

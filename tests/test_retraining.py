@@ -117,6 +117,17 @@ def test_a_band_that_cannot_be_met_stops_the_run_with_what_it_has(curve):
     assert "left its band" in found["stopped"] and len(found["rows"]) >= 1
 
 
+@pytest.mark.parametrize("hold", ["train", "validation"])
+def test_C_is_held_on_the_set_that_was_chosen(hold):
+    """In its band of 10 % on that set, and not on the other, where a small network that goes on learning drifts further."""
+    settings = experiments.SMALL | dict(compare=[], options=experiments.SMALL["options"] | dict(hold=hold), lam_end=5.0)
+    found = experiments.path_job(settings, 10.0, 0)
+    assert found["stopped"] is None
+    off = {k: max(abs(math.log(row[k] / found["rows"][0][k])) for row in found["rows"]) for k in ("classification", "val_classification")}
+    mine, other = ("classification", "val_classification")[:: 1 if hold == "train" else -1]
+    assert off[mine] <= 0.1 < off[other], off
+
+
 def strip(found):
     return {k: v for k, v in found.items() if k != "seconds"}
 
