@@ -234,6 +234,10 @@ def task_of(settings, kind):
 
     kind : "mixture", labels as they are, one output for each; "paired", a mixture with target classes named after source classes in
     the order of the settings; "aligned", named by `align_labels`; "transport", displacement along a plan that joins equal labels
+
+    Raises
+    ------
+    ValueError : a class of source or target is not in the data; other than for "mixture", numbers of classes that differ
     """
     train, test = load(settings)
     first, second = settings["source"], settings["target"]

@@ -5,6 +5,7 @@ that was killed goes on where it was when the same command is given again, to th
 """
 
 import argparse
+import functools
 import json
 import math
 import multiprocessing
@@ -36,7 +37,7 @@ def provenance(seconds, **arguments):
 
 
 def save_json(path, record):
-    """Write beside the target and rename: a reader never sees half a file, and a full disk leaves the old one."""
+    """Write beside the target and rename: a reader never sees half a file, and a full disk leaves the old one (and raises `OSError`)."""
     path = File(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -151,7 +152,7 @@ def fig2(settings, executor, folder, progress=True):
     jobs = {name(g, s): (experiments.path_job, (settings, g, s)) for s in settings["seeds"] for g in settings["gammas"]}
     g, s = settings["gammas"][0], settings["seeds"][0]
     variants = {"uncorrected": dict(corrector=False), "validation": dict(hold="validation")} if settings.get("variants", True) else {}
-    named = {f"{name(g, s)}_{v}": (_variant_job, (settings, g, s, options)) for v, options in variants.items()}
+    named = {f"{name(g, s)}_{v}": (functools.partial(experiments.path_job, variant=options), (settings, g, s)) for v, options in variants.items()}
     found = run_jobs(jobs | named, executor, folder, progress, "curves")
     ends = [(r["rows"][-1]["lam"], r["rows"][-1]["gam"], r["gam"]) for n, r in found.items()
             if n in jobs and r["seed"] == s and r["gam"] in settings["scratch"] and not r["stopped"]]
@@ -168,23 +169,15 @@ def fig2(settings, executor, folder, progress=True):
     }
 
 
-def _variant_job(settings, gam, seed, variant, checkpoint=None):
-    return experiments.path_job(settings, gam, seed, checkpoint, variant)
-
-
 def fig4a(settings, executor, folder, progress=True):
     """F during equilibration from (0.5, 1) to (0.51, 1.04), beside a copy that stays at (0.5, 1)."""
     epochs = 100 if settings["data"] == "mnist" else 30
-    jobs = {f"relaxation_s{s}": (_relaxation_job, (settings, s, epochs)) for s in settings["seeds"]}
+    jobs = {f"relaxation_s{s}": (functools.partial(experiments.relaxation_job, epochs=epochs), (settings, s)) for s in settings["seeds"]}
     found = run_jobs(jobs, executor, folder, progress, "relaxation")
     return {
         "what": "R, D, C at every epoch of an equilibration, first 20,000 training images; amortised encoder; nats per example",
         "seconds": sum(r["seconds"] for r in found.values()), "runs": [_rounded(r) for r in found.values()],
     }
-
-
-def _relaxation_job(settings, seed, epochs, checkpoint=None):
-    return experiments.relaxation_job(settings, seed, checkpoint, epochs=epochs)
 
 
 def fig4b(settings, executor, folder, progress=True):
@@ -199,7 +192,7 @@ def fig3(settings, executor, folder, progress=True):
 
 def fig5(settings, executor, folder, progress=True):
     """Transfer from source to target classes with C held, by every kind of task in the settings, and its controls."""
-    jobs = {f"{kind}_s{s}": (_transfer_job, (settings, kind, s)) for kind in settings["kinds"] for s in settings["seeds"]}
+    jobs = {f"{kind}_s{s}": (experiments.transfer_job, (settings, kind, s)) for kind in settings["kinds"] for s in settings["seeds"]}
     found = run_jobs(jobs, executor, folder, progress, "transfer")
     for result in found.values():
         for run in result["runs"].values():
@@ -210,10 +203,6 @@ def fig5(settings, executor, folder, progress=True):
                 "source_… and target_… on test images; nats per example; spent: epochs of `size` images, copies counted",
         "seconds": sum(r["seconds"] for r in found.values()), "runs": [_rounded(r) for r in found.values()],
     }
-
-
-def _transfer_job(settings, kind, seed, checkpoint=None):
-    return experiments.transfer_job(settings, kind, seed, checkpoint)
 
 
 def _rounded(value):

@@ -109,13 +109,6 @@ def without_provenance(record):
     return text
 
 
-@pytest.fixture
-def single():
-    torch.set_default_dtype(torch.float32)
-    yield
-    torch.set_default_dtype(torch.float64)
-
-
 @pytest.mark.parametrize("run", ["fig2", "fig4a", "fig4b"])
 def test_each_figure_end_to_end(run, tmp_path, single):
     record = reproduce.save(tmp_path / "a.json", run, TINY, Here(), progress=False)

@@ -16,17 +16,11 @@ from fe.ensemble import Ensemble
 from fe.journal import Journal
 from fe.retraining import ConstraintLost, Retraining, iso_classification
 
+pytestmark = pytest.mark.usefixtures("single")
 TINY = experiments.SMALL | dict(
     start_epochs=6, epochs=2, hidden=16, codes=3, lam=0.25, lam_end=0.4, gammas=[4.0], compare=[[4.0, 0]], repeats=2, images=100,
     options=dict(step=0.05, max_step=0.08, tolerance=0.05, band=0.5, settle=(10.0, 1.0)),
 )
-
-
-@pytest.fixture(autouse=True)
-def single():
-    torch.set_default_dtype(torch.float32)
-    yield
-    torch.set_default_dtype(torch.float64)
 
 
 @pytest.fixture(scope="module")
