@@ -1,6 +1,8 @@
 """The long runs: the small setting end to end, the stored result against a fresh computation, and unwritable folders."""
 
+import errno
 import json
+import os
 import pathlib
 import subprocess
 import sys
@@ -39,6 +41,19 @@ def test_an_unwritable_folder_is_named(tmp_path):
     blocker.write_text("not a folder")
     with pytest.raises(OSError, match="--out"):
         reproduce.save_json(blocker / "run.json", {})
+
+
+def test_a_full_disk_keeps_the_old_results(tmp_path, monkeypatch):
+    path = tmp_path / "run.json"
+    reproduce.save_json(path, {"a": 1})
+
+    def full(descriptor):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(reproduce.os, "fsync", full)
+    with pytest.raises(OSError, match="cannot write .*run.json: No space left.*--out"):
+        reproduce.save_json(path, {"a": 2})
+    assert json.loads(path.read_text()) == {"a": 1}
 
 
 @pytest.fixture(scope="module")
