@@ -6,7 +6,6 @@ run changes only what really changed. One thread, as the tests use.
 
 import base64
 import io
-import json
 import os
 import pathlib
 import sys
@@ -61,7 +60,7 @@ def execute(path, timeout=600):
             if output.get("name") == "stderr":
                 print(f"{path.name}, cell {cell.execution_count}: warnings are stored, and the tests refuse them: {output['text'][:200]}")
     nbformat.validate(notebook)
-    path.write_text(json.dumps(notebook, indent=1, ensure_ascii=False) + "\n")
+    nbformat.write(notebook, path)
     print(f"{path.name}: {time.time() - began:.0f} s, {path.stat().st_size / 1e6:.1f} MB")
 
 
