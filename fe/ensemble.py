@@ -72,6 +72,10 @@ class Ensemble:
     ----------
     members : list of (encoder, decoder, classifier), any modules of one architecture. Not changed: the ensemble copies.
 
+    Raises
+    ------
+    ValueError : no members, or members of different architectures
+
     `ensemble[i]` gives member i back as ordinary modules, in evaluation mode; `ensemble.copies(i, M)` M equal copies of
     member i; `state()` and `load(state)` a dict of tensors for a checkpoint.
     """
@@ -102,12 +106,15 @@ class Ensemble:
         return network.encoder, network.decoder, network.classifier
 
     def copies(self, i, M):
+        """An ensemble of M equal copies of member i."""
         return Ensemble([self[i]] * M)
 
     def state(self):
+        """A copy of all parameters and buffers, name -> (M, …)."""
         return {k: v.detach().clone() for k, v in (self.parameters | self.buffers).items()}
 
     def load(self, state):
+        """Parameters and buffers from a `state`, in place."""
         with torch.no_grad():
             for k, v in (self.parameters | self.buffers).items():
                 v.copy_(state[k])
@@ -123,9 +130,11 @@ class Ensemble:
         return torch.func.vmap(call, randomness="same")(self.parameters, self.buffers)  # dropout: common random numbers too
 
     def adam(self):
+        """A new Adam over the parameters of all members; `train_ensemble` sets its learning rate."""
         return torch.optim.Adam(self.leaves, lr=1e-3, fused=True)
 
     def mode(self, training):
+        """Training mode (batch statistics, dropout) or evaluation mode, as `nn.Module.train`."""
         self._skeleton.train(training)
 
 

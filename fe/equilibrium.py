@@ -157,6 +157,10 @@ def schedule(t, T, peak=1.5e-3):
     Parameters
     ----------
     t : mini-batches since the last change of (λ, γ), 0 ≤ t ≤ T;  T : their number
+
+    Raises
+    ------
+    ValueError : t outside [0, T], or T not positive
     """
     if not T > 0 or not 0 <= t <= T:
         raise ValueError(f"need 0 ≤ t ≤ T and T > 0, got t = {t}, T = {T}")

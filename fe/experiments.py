@@ -67,6 +67,10 @@ def load(settings):
 
     data : "digits" (1,500 and 297 images), "mnist" or "cifar10" under `root`, a `.npz` file, or a folder with `train` and `test`
     inside. With settings["pool"] = q colour images are averaged over squares of q×q pixels.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError : as the loaders of `fe.data`; training and test set of other classes or of another size of image
     """
     name, device = settings["data"], settings["device"]
     if name == "digits":
@@ -79,13 +83,21 @@ def load(settings):
         sets = tuple(npz(name, split=split, device=device) for split in ("train", "test"))
     else:
         sets = tuple(image_folder(Path(name) / split, device=device) for split in ("train", "test"))
+        here, there = ({p.name for p in (Path(name) / split).iterdir() if p.is_dir()} for split in ("train", "test"))
+        if here != there:  # a label is the number of a sub-folder: with other sub-folders it would mean something else
+            raise ValueError(f"{name}: train and test must have the same classes, but {sorted(here ^ there)} are in one of them only")
     if settings.get("pool"):
         sets = tuple((_pooled(x, settings["pool"]), y) for x, y in sets)
     first = settings.get("images_used")  # the first so many of the training images
     sets = tuple(v[:first] for v in sets[0]), sets[1]
+    if sets[0][0].shape[1] != sets[1][0].shape[1]:
+        raise ValueError(f"{name}: training images have {sets[0][0].shape[1]} numbers each, test images {sets[1][0].shape[1]}; they must be of one size")
     classes = int(sets[0][1].max()) + 1
-    for x, y in sets:
-        check_data(x, y, classes)
+    for split, (x, y) in zip(("training", "test"), sets):
+        try:
+            check_data(x, y, classes)
+        except (ValueError, TypeError) as e:
+            raise type(e)(f"{name}, {split} set: {e}") from None
     return sets
 
 
@@ -151,7 +163,8 @@ def path_job(settings, gam, seed, checkpoint=None, variant=None):
     options = settings["options"] | (settings["coarse"] if seed or variant else {}) | (variant or {})
     if [gam, seed] in [list(c) for c in settings["compare"]] and not variant:
         def on_station(d):
-            found, matrices = run.linear_response(d.lam, d.gam, settings["images"], settings["batches"], settings["damping"])
+            images = min(settings["images"], len(run.x) // settings["batches"])  # of a small set of one's own, all
+            found, matrices = run.linear_response(d.lam, d.gam, images, settings["batches"], settings["damping"])
             responses.append(found._asdict() | dict(matrices=matrices))
 
         options = options | dict(repeats=settings["repeats"], on_station=on_station)
@@ -221,6 +234,10 @@ def task_of(settings, kind):
 
     kind : "mixture", labels as they are, one output for each; "paired", a mixture with target classes named after source classes in
     the order of the settings; "aligned", named by `align_labels`; "transport", displacement along a plan that joins equal labels
+
+    Raises
+    ------
+    ValueError : a class of source or target is not in the data; other than for "mixture", numbers of classes that differ
     """
     train, test = load(settings)
     first, second = settings["source"], settings["target"]

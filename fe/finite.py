@@ -53,7 +53,7 @@ def entropy(p):
 def rate(p_x, encoder, marginal):
     """R = Σ_x p(x) Σ_z e(z|x) log(e(z|x)/m(z)) (eq. 1); infinite where m(z) = 0 < e(z|x).
 
-    Shapes: p_x (X,), encoder (X, Z) with rows that sum to 1, marginal (Z,).
+    Shapes: p_x (X,), encoder (X, Z) with rows that sum to 1, marginal (Z,). Raises `ValueError` for what is no distribution.
     """
     p_x, e, m = _distribution("p_x", p_x), _distribution("encoder", encoder, 2), _distribution("marginal", marginal)
     _same_x(p_x, "encoder", e)

@@ -123,7 +123,7 @@ def uniform_grid(n, dim, half_width=6.0, *, dtype=torch.float64, device=None):
     """n equidistant nodes a side on [−half_width, half_width]^dim, weighted by N(0, I) and normalised.
 
     The trapezoidal rule: for a smooth integrand that vanishes at the ends its error falls like exp(−2π²s²/h²), s the
-    width of the posterior and h the spacing (Trefethen and Weideman, SIAM Review 56, 2014).
+    width of the posterior and h the spacing (Trefethen and Weideman, SIAM Review 56, 2014). Raises `ValueError` for n < 2.
     """
     if n < 2 or not 0 < half_width < math.inf:
         raise ValueError(f"need n ≥ 2 and a finite half_width > 0, got n={n}, half_width={half_width}")

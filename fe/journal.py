@@ -65,7 +65,7 @@ class Journal:
         return torch.load(io.BytesIO(data[32:]), weights_only=True)
 
     def save(self, tensors=None):
-        """Write beside the target and rename, twice: at any moment one whole checkpoint is on disk."""
+        """Write beside the target and rename, twice: at any moment one whole checkpoint is on disk. Raises `OSError` if that fails."""
         if tensors is not None:
             self.tensors = tensors
         if self.path is None:
@@ -87,6 +87,7 @@ class Journal:
                           "space or choose another folder, and run the same command again") from e
 
     def delete(self):
+        """Remove what is on disk: the run is over."""
         if self.path:
             for p in (self.path, self._previous, self.path.with_suffix(".part")):
                 p.unlink(missing_ok=True)

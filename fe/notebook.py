@@ -29,6 +29,7 @@ def start(seed=0, scale="small", device="auto", keep="", time=None):
         _keep(keep)
     torch.manual_seed(seed)
     torch.set_default_dtype(torch.float64)
+    torch.set_num_threads(1)  # small models: more threads wait for each other, and sums would depend on how many there are
     plot.style()
     print(f"device {device} · scale {scale} · torch {torch.__version__}" + (f"\n{time}" if time else ""))
     return device, scale

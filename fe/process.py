@@ -75,9 +75,11 @@ class QuasiStatic:
         self._velocity = velocity
 
     def value(self, J, theta, p):
+        """Nothing is conserved."""
         return None
 
     def velocity(self, p, total):
+        """ṗ (n,), as given."""
         return self._velocity(p) if callable(self._velocity) else self._velocity
 
 
@@ -101,6 +103,7 @@ class Conserve:
         self.quantity, self.along, self.adjust = quantity, along, adjust
 
     def value(self, J, theta, p):
+        """g(θ, p), what the corrector brings back."""
         return self.quantity(J, theta, p)
 
     def vectors(self, p):
@@ -151,6 +154,7 @@ class Geodesic(Conserve):
         return torch.stack([f.classification, f.distortion - self.k * f.rate])
 
     def velocity(self, p, total):
+        """ṗ of eq. (30); raises `ValueError` near 1 + kλ = 0."""
         if abs(1 + self.k * float(p[0])) < 0.02:
             raise ValueError(f"the geodesic with k = {self.k:.4g} is singular at λ = −1/k: 1 + kλ = {1 + self.k * float(p[0]):.3f} at "
                              f"λ = {float(p[0]):.4g}, t = {float(p[2]):.4g}. Choose another slope, or start at another λ")

@@ -5,6 +5,7 @@ that was killed goes on where it was when the same command is given again, to th
 """
 
 import argparse
+import functools
 import json
 import math
 import multiprocessing
@@ -36,7 +37,7 @@ def provenance(seconds, **arguments):
 
 
 def save_json(path, record):
-    """Write beside the target and rename: a reader never sees half a file, and a full disk leaves the old one."""
+    """Write beside the target and rename: a reader never sees half a file, and a full disk leaves the old one (and raises `OSError`)."""
     path = File(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -151,7 +152,7 @@ def fig2(settings, executor, folder, progress=True):
     jobs = {name(g, s): (experiments.path_job, (settings, g, s)) for s in settings["seeds"] for g in settings["gammas"]}
     g, s = settings["gammas"][0], settings["seeds"][0]
     variants = {"uncorrected": dict(corrector=False), "validation": dict(hold="validation")} if settings.get("variants", True) else {}
-    named = {f"{name(g, s)}_{v}": (_variant_job, (settings, g, s, options)) for v, options in variants.items()}
+    named = {f"{name(g, s)}_{v}": (functools.partial(experiments.path_job, variant=options), (settings, g, s)) for v, options in variants.items()}
     found = run_jobs(jobs | named, executor, folder, progress, "curves")
     ends = [(r["rows"][-1]["lam"], r["rows"][-1]["gam"], r["gam"]) for n, r in found.items()
             if n in jobs and r["seed"] == s and r["gam"] in settings["scratch"] and not r["stopped"]]
@@ -159,31 +160,24 @@ def fig2(settings, executor, folder, progress=True):
         f"scratch_g{g:g}_s{k}": (experiments.scratch_job, (settings, lam, gam, 100 + k)) for lam, gam, g in ends for k in range(3)
     }
     ended = run_jobs(scratch, executor, folder, progress, "from scratch")
+    held = {"train": "training", "validation": "validation"}[settings["options"].get("hold", "train")]
     return {
-        "what": "iso-classification of networks by retraining; amortised encoder; C held on the training set; nats per example",
+        "what": f"iso-classification of networks by retraining; amortised encoder; C held on the {held} set; nats per example",
         "seconds": sum(r["seconds"] for r in (found | ended).values()),
         "runs": [_columns(found[n]) for n in jobs], "variants": {v: _columns(found[f"{name(g, s)}_{v}"]) for v in variants},
         "scratch": [_rounded(r) for r in ended.values()],
     }
 
 
-def _variant_job(settings, gam, seed, variant, checkpoint=None):
-    return experiments.path_job(settings, gam, seed, checkpoint, variant)
-
-
 def fig4a(settings, executor, folder, progress=True):
     """F during equilibration from (0.5, 1) to (0.51, 1.04), beside a copy that stays at (0.5, 1)."""
     epochs = 100 if settings["data"] == "mnist" else 30
-    jobs = {f"relaxation_s{s}": (_relaxation_job, (settings, s, epochs)) for s in settings["seeds"]}
+    jobs = {f"relaxation_s{s}": (functools.partial(experiments.relaxation_job, epochs=epochs), (settings, s)) for s in settings["seeds"]}
     found = run_jobs(jobs, executor, folder, progress, "relaxation")
     return {
         "what": "R, D, C at every epoch of an equilibration, first 20,000 training images; amortised encoder; nats per example",
         "seconds": sum(r["seconds"] for r in found.values()), "runs": [_rounded(r) for r in found.values()],
     }
-
-
-def _relaxation_job(settings, seed, epochs, checkpoint=None):
-    return experiments.relaxation_job(settings, seed, checkpoint, epochs=epochs)
 
 
 def fig4b(settings, executor, folder, progress=True):
@@ -198,7 +192,7 @@ def fig3(settings, executor, folder, progress=True):
 
 def fig5(settings, executor, folder, progress=True):
     """Transfer from source to target classes with C held, by every kind of task in the settings, and its controls."""
-    jobs = {f"{kind}_s{s}": (_transfer_job, (settings, kind, s)) for kind in settings["kinds"] for s in settings["seeds"]}
+    jobs = {f"{kind}_s{s}": (experiments.transfer_job, (settings, kind, s)) for kind in settings["kinds"] for s in settings["seeds"]}
     found = run_jobs(jobs, executor, folder, progress, "transfer")
     for result in found.values():
         for run in result["runs"].values():
@@ -209,10 +203,6 @@ def fig5(settings, executor, folder, progress=True):
                 "source_… and target_… on test images; nats per example; spent: epochs of `size` images, copies counted",
         "seconds": sum(r["seconds"] for r in found.values()), "runs": [_rounded(r) for r in found.values()],
     }
-
-
-def _transfer_job(settings, kind, seed, checkpoint=None):
-    return experiments.transfer_job(settings, kind, seed, checkpoint)
 
 
 def _rounded(value):
@@ -248,6 +238,7 @@ def main(arguments=None):
     parser.add_argument("--data", help='"digits", "mnist", "cifar10", a .npz file, or a folder with train/ and test/ (default: by figure and scale)')
     parser.add_argument("--root", default="data", help="where MNIST or CIFAR-10 is, or is to go (default: data)")
     parser.add_argument("--download", action="store_true", help="let torchvision download into --root")
+    parser.add_argument("--hold", choices=("train", "validation"), default="train", help="the set on which fig2, fig3 and fig4b hold C (default: train)")
     parser.add_argument("--workers", type=int, default=None, help="processes (default: one a core; 1 on a GPU)")
     parser.add_argument("--device", default="cpu")
     chosen = parser.parse_args(arguments)
@@ -264,6 +255,10 @@ def main(arguments=None):
     settings |= dict(root=chosen.root, download=chosen.download, device=chosen.device)
     settings |= dict(data=chosen.data) if chosen.data else {}
     settings |= dict(seeds=chosen.seed) if chosen.seed else {}
+    if chosen.hold != "train":
+        if chosen.run not in ("fig2", "fig3", "fig4b"):
+            parser.error(f"--hold {chosen.hold}: {chosen.run} has no held-out set to hold C on")
+        settings |= dict(options=settings["options"] | dict(hold=chosen.hold))
     experiments.load(settings)  # missing data shows now, and a download happens once
     workers = chosen.workers or (os.cpu_count() if chosen.device == "cpu" else 1)
     with pool(workers) as executor:

@@ -76,11 +76,13 @@ class Retraining:
             self.kept[name] = self.network.state()
 
     def back(self, name=""):
+        """The network as it was at the last `keep` of this name."""
         if not self.replaying:
             self.network.load(self.kept[name])
 
     @property
     def replaying(self):
+        """Whether the next stage is one that the journal holds already: it is read there and nothing is trained."""
         return self.done < len(self.journal.entries)
 
     def _resume(self):
@@ -93,7 +95,8 @@ class Retraining:
 
         Minibatches and noise are those of stage `number` (default: the one that this is).
         Returns a dict of lists: rate, distortion, classification, accuracy; if M = 1 the same on the validation set (`val_rate`, …)
-        and on every other probe; epochs trained, times M; seconds of training; with trace=True also `trace`, for every epoch from 0 and every member its (R, D, C).
+        and on every other probe; epochs trained, times M; seconds of training; with trace=True also `trace`, for every epoch from 0
+        and every member its (R, D, C).
         """
         if self.replaying:
             entry = self.journal.entries[self.done]
@@ -170,7 +173,11 @@ class Retraining:
     def linear_response(self, lam, gam, images=10_000, batches=3, damping=0.1):
         """`Derivatives` by Lemma 5 (`network_response`) on `batches` disjoint sets of `images`; their spread is the error.
 
-        Returns Derivatives and the matrices used.
+        Returns Derivatives and the matrices used ("Hessian" or "Gauss-Newton").
+
+        Raises
+        ------
+        ValueError : fewer than batches · images images
         """
         tables, states, matrices = [], [], []
         for k in range(batches):

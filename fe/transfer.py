@@ -30,7 +30,11 @@ class Slopes(NamedTuple):
 
 
 class Fixed:
-    """λ and γ stay as they are: the control experiment, and fine-tuning if the task jumps to the target at once."""
+    """λ and γ stay as they are: the control experiment, and fine-tuning if the task jumps to the target at once.
+
+    What every law has: `prices`, the (λ, γ) predicted for t + dt from the `Slopes`, F_t and what is missing of ln C; `correct`, the
+    (λ, γ) after a stage that has left `state` = {R, D, C} off the target; `singular`, why the law has no answer at this λ, or None.
+    """
 
     def prices(self, slopes, lam, gam, dt, F_t, miss, anchor):
         return lam, gam

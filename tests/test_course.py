@@ -75,6 +75,11 @@ def checked(chapter):
     return [e for e in chapter.exercises if e.checked]
 
 
+def expected(chapter):
+    """{grade_id: points} of every graded cell."""
+    return {f"{e.label}-{kind}": worth for e in chapter.exercises for kind, worth in course.points(e).items()}
+
+
 def ids(notebook):
     return {cell.metadata.nbgrader.grade_id: cell for cell in notebook.cells if "nbgrader" in cell.metadata}
 
@@ -83,7 +88,7 @@ def test_the_command_makes_every_sheet(tmp_path):
     """As documented: a sheet for each chapter, in plain Markdown, with the points that the table tells, and no solution in the release."""
     done = subprocess.run([sys.executable, ROOT / "tools" / "course.py", tmp_path], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    table = {int(row[0]): int(row[1]) for row in re.findall(r"^ +(\d+) .* (\d+) \(\d+\)$", done.stdout, re.MULTILINE)}
+    table = {int(row[0]): int(row[1]) for row in re.findall(r"^ +(\d+) .* (\d+): [\d +]+$", done.stdout, re.MULTILINE)}
     assert len(table) == len(CHAPTERS) == 10
     with Gradebook(f"sqlite:///{tmp_path / 'gradebook.db'}", "free-energy") as book:
         stored = {a.name: {cell.name: cell.max_score for cell in a.notebooks[0].grade_cells} for a in book.assignments}
@@ -91,7 +96,7 @@ def test_the_command_makes_every_sheet(tmp_path):
         name = course.assignment(chapter)
         source, release = (nbformat.read(tmp_path / step / name / chapter.path.name, 4) for step in ("source", "release"))
         text, cells = "\n".join(cell.source for cell in release.cells), ids(release)
-        assert stored[name] == {e.label + ("-test" if e.checked else ""): course.points(e) for e in chapter.exercises}
+        assert stored[name] == expected(chapter)
         assert table[chapter.number] == sum(stored[name].values())
 
         for mark in ("SOLUTION", "HIDDEN TESTS", "reload", "~~~", ":label:", "{exercise}", "{solution", "{eq}", "{numref}", "{prf:ref}", "{cite}"):
@@ -99,13 +104,16 @@ def test_the_command_makes_every_sheet(tmp_path):
         assert len(checked(chapter)) >= 3
         for number, e in enumerate(chapter.exercises, 1):
             assert cells[f"{e.label}-statement"].source.startswith(f"## Exercise {chapter.number}.{number}: ")
-            if e.checked:
-                assert cells[e.label].source.strip() == e.stub.strip(), "a student starts from the stub"
-                secret = [line.strip() for line in e.reference.splitlines() if len(line.strip()) > 20 and line.strip() not in e.stub]
-            else:
-                assert cells[e.label].source == "*Your answer.*"
-                secret = [line for line in ids(source)[e.label].source.splitlines() if len(line) > 20]
-                assert secret, f"{e.label}: nothing for the teacher"
+            secret = []
+            for kind in course.points(e):
+                if kind == "checked":
+                    assert cells[e.label].source.strip() == e.stub.strip(), "a student starts from the stub"
+                    secret += [line.strip() for line in e.reference.splitlines() if len(line.strip()) > 20 and line.strip() not in e.stub]
+                else:
+                    assert cells[f"{e.label}-{kind}"].source == "*Your answer.*"
+                    for_teachers = ids(source)[f"{e.label}-{kind}"].source
+                    assert for_teachers, f"{e.label}: nothing for the teacher"
+                    secret += [line for line in for_teachers.splitlines() if len(line) > 20]
             assert not [line for line in secret if line in text], f"{e.label}: lines of the solution are in the release"
 
 
@@ -126,7 +134,8 @@ def test_the_guide_says_what_runs():
 def test_right_answers_score_in_full_and_wrong_ones_nothing(chapter, tmp_path):
     """The reference, the untouched release, and three students who give the k-th wrong answer to every exercise."""
     made, wrong = Course(tmp_path, chapter), wrong_answers(chapter.number)
-    written = {e.label: "See my notes." for e in chapter.exercises if not e.checked}
+    full = expected(chapter)
+    written = dict.fromkeys([name for name in full if not name.endswith("-checked")], "See my notes.")
     made.hand_in("reference", written | {e.label: e.reference for e in checked(chapter)})
     made.hand_in("untouched")
     for k in range(3):
@@ -136,11 +145,10 @@ def test_right_answers_score_in_full_and_wrong_ones_nothing(chapter, tmp_path):
     errors = [(cell.source, out.get("evalue", out.get("text"))) for cell in made.notebook("autograded", "reference").cells for out in cell.get("outputs", ())
               if out.output_type == "error" or out.get("name") == "stderr"]
     assert not errors
-    full = {f"{e.label}-test": course.points(e) for e in checked(chapter)}
     assert made.scores("reference") == full | dict.fromkeys(written), "a written answer waits for a person"
-    assert made.scores("untouched") == dict.fromkeys(full | written, 0)
+    assert made.scores("untouched") == dict.fromkeys(full, 0)
     for k in range(3):
-        assert made.scores(f"wrong-{k + 1}") == dict.fromkeys(full | written, 0), f"wrong answers number {k + 1}"
+        assert made.scores(f"wrong-{k + 1}") == dict.fromkeys(full, 0), f"wrong answers number {k + 1}"
 
 
 def test_a_sheet_that_was_tampered_with_scores_nothing(tmp_path):
@@ -153,9 +161,9 @@ def test_a_sheet_that_was_tampered_with_scores_nothing(tmp_path):
     answers["preparation-2"] = "chapter5 = None"
 
     def tamper(cells):
-        kept = [cell for cell in cells if cell.metadata.get("nbgrader", {}).get("grade_id") != f"{deleted.label}-test"]
+        kept = [cell for cell in cells if cell.metadata.get("nbgrader", {}).get("grade_id") != f"{deleted.label}-checked"]
         for cell in kept:
-            if cell.metadata.get("nbgrader", {}).get("grade_id") == f"{altered.label}-test":
+            if cell.metadata.get("nbgrader", {}).get("grade_id") == f"{altered.label}-checked":
                 cell.source = "print('right')"
         return kept
 
@@ -169,7 +177,7 @@ def test_a_sheet_that_was_tampered_with_scores_nothing(tmp_path):
     made.hand_in("raiser", {altered.label: altered.reference}, raise_points)
     made.grade()
     assert not any(made.scores("tamperer").values()), made.scores("tamperer")
-    assert made.scores("tamperer")[f"{deleted.label}-test"] is None, "a missing cell calls for a person"
+    assert made.scores("tamperer")[f"{deleted.label}-checked"] is None, "a missing cell calls for a person"
     restored = ids(made.notebook("autograded", "tamperer"))
-    assert altered.check in restored[f"{altered.label}-test"].source and "import" in restored["preparation-2"].source
-    assert sum(filter(None, made.scores("raiser").values())) == course.points(altered)
+    assert altered.check in restored[f"{altered.label}-checked"].source and "import" in restored["preparation-2"].source
+    assert sum(filter(None, made.scores("raiser").values())) == course.points(altered)["checked"]

@@ -144,6 +144,10 @@ def test_symbols_that_differ_stay_apart(one, other):
     assert reading.tidy(one) != reading.tidy(other)
 
 
+def test_symbols_are_spoken():
+    assert reading.spoken(r"F_{\lambda\gamma}") == "F lambda gamma, symbol" and reading.spoken("C_0") == "C 0, symbol"
+
+
 def test_chapters_of_a_row():
     assert reading.numbers("1–3, 5") == {1, 2, 3, 5} and reading.numbers("9") == {9} and reading.numbers("–") == set()
 
@@ -180,7 +184,7 @@ def test_first_uses_lead_to_their_entry(name):
         assert reading.tidy(link.get_text()[2:-2]) in spellings
         assert int(name[:2]) in reading.numbers(row[2].get_text())
         text = article.find(id=link["aria-describedby"])
-        assert text["role"] == "tooltip" and text.get_text().strip() == row[3].get_text().strip()
+        assert link["aria-label"] and text["role"] == "tooltip" and text.get_text().strip() == row[3].get_text().strip()
         assert not link.find_parent(["h1", "h2", "h3", "table", "figcaption"]) and not link.find_parent("details")
         assert not any(tidy_of(m) in spellings for m in maths_before(article, link)), f"{link.get_text()} is not its first use"
 

@@ -1,6 +1,8 @@
 """The long runs: the small setting end to end, the stored result against a fresh computation, and unwritable folders."""
 
+import errno
 import json
+import os
 import pathlib
 import subprocess
 import sys
@@ -11,6 +13,7 @@ import numpy as np
 import psutil
 import pytest
 import torch
+from PIL import Image
 
 import fe
 from fe import experiments, reproduce
@@ -38,6 +41,19 @@ def test_an_unwritable_folder_is_named(tmp_path):
     blocker.write_text("not a folder")
     with pytest.raises(OSError, match="--out"):
         reproduce.save_json(blocker / "run.json", {})
+
+
+def test_a_full_disk_keeps_the_old_results(tmp_path, monkeypatch):
+    path = tmp_path / "run.json"
+    reproduce.save_json(path, {"a": 1})
+
+    def full(descriptor):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(reproduce.os, "fsync", full)
+    with pytest.raises(OSError, match="cannot write .*run.json: No space left.*--out"):
+        reproduce.save_json(path, {"a": 2})
+    assert json.loads(path.read_text()) == {"a": 1}
 
 
 @pytest.fixture(scope="module")
@@ -106,13 +122,6 @@ def without_provenance(record):
     for run in [*text.get("runs", []), *text.get("variants", {}).values(), *text.get("scratch", [])]:
         run.pop("seconds")
     return text
-
-
-@pytest.fixture
-def single():
-    torch.set_default_dtype(torch.float32)
-    yield
-    torch.set_default_dtype(torch.float64)
 
 
 @pytest.mark.parametrize("run", ["fig2", "fig4a", "fig4b"])
@@ -217,6 +226,44 @@ def test_missing_data_is_said_before_anything_runs(tmp_path):
     with pytest.raises(FileNotFoundError, match="download=True"):
         reproduce.main(["fig2", "--scale", "paper", "--root", str(tmp_path / "none"), "--out", str(tmp_path)])
     assert list(tmp_path.iterdir()) == []
+
+
+def a_folder(root, splits, side=6):
+    """Sub-folders of grey images: splits is a dict train/test -> classes. Brightness tells the classes apart."""
+    random = np.random.default_rng(0)
+    for split, classes in splits.items():
+        for k, name in enumerate(classes):
+            (root / split / name).mkdir(parents=True)
+            for i in range(40):
+                pixels = (50 + 60 * k + random.integers(0, 40, (side, side))).astype(np.uint8)
+                Image.fromarray(pixels).save(root / split / name / f"{i}.png")
+    return str(root)
+
+
+def test_a_readers_own_folder_of_images(tmp_path, single):
+    """fig2 on a folder with train/ and test/, smaller than the batches that linear response would like, C held on the test images."""
+    data = a_folder(tmp_path / "own", {"train": ["cat", "dog", "emu"], "test": ["cat", "dog", "emu"]})
+    settings = TINY | dict(data=data, batch_size=20, gammas=[4.0], scratch=[], images=5_000, start_epochs=15, lam=0.25, lam_end=0.26, variants=False)
+    record = reproduce.save(tmp_path / "a.json", "fig2", settings | dict(options=TINY["options"] | dict(hold="validation")), Here(), progress=False)
+    assert record["runs"][0]["responses"] and "validation set" in record["what"]
+
+
+def test_a_folder_whose_halves_do_not_match(tmp_path):
+    """A label is a sub-folder's number: were test/ without dogs, its emus would count as dogs."""
+    with pytest.raises(ValueError, match=r"same classes, but \['dog'\]"):
+        experiments.load(TINY | dict(data=a_folder(tmp_path / "a", {"train": ["cat", "dog", "emu"], "test": ["cat", "emu"]})))
+    a_folder(tmp_path / "b", {"train": ["cat"]})
+    with pytest.raises(ValueError, match="36 numbers each, test images 25"):
+        experiments.load(TINY | dict(data=a_folder(tmp_path / "b", {"test": ["cat"]}, side=5)))
+    np.savez(tmp_path / "c.npz", x_train=np.zeros((4, 3)), y_train=np.array([0, 1, 0, 1]), x_test=np.zeros((2, 3)), y_test=np.array([0, 2]))
+    with pytest.raises(ValueError, match="test set: labels run from 0 to 2"):
+        experiments.load(TINY | dict(data=str(tmp_path / "c.npz")))
+
+
+def test_what_cannot_be_held_is_refused(capsys, tmp_path):
+    with pytest.raises(SystemExit):
+        reproduce.main(["fig5", "--hold", "validation", "--out", str(tmp_path)])
+    assert "no held-out set" in capsys.readouterr().err
 
 
 @pytest.fixture(scope="module")

@@ -16,17 +16,11 @@ from fe.ensemble import Ensemble
 from fe.journal import Journal
 from fe.retraining import ConstraintLost, Retraining, iso_classification
 
+pytestmark = pytest.mark.usefixtures("single")
 TINY = experiments.SMALL | dict(
     start_epochs=6, epochs=2, hidden=16, codes=3, lam=0.25, lam_end=0.4, gammas=[4.0], compare=[[4.0, 0]], repeats=2, images=100,
     options=dict(step=0.05, max_step=0.08, tolerance=0.05, band=0.5, settle=(10.0, 1.0)),
 )
-
-
-@pytest.fixture(autouse=True)
-def single():
-    torch.set_default_dtype(torch.float32)
-    yield
-    torch.set_default_dtype(torch.float64)
 
 
 @pytest.fixture(scope="module")
@@ -115,6 +109,17 @@ def test_a_band_that_cannot_be_met_stops_the_run_with_what_it_has(curve):
     settings = curve[0] | dict(start_epochs=40, epochs=4, options=dict(band=1e-4, tolerance=5e-5, corrections=1, settle=(10.0, 1.0)))
     found = experiments.path_job(settings, 10.0, 0)
     assert "left its band" in found["stopped"] and len(found["rows"]) >= 1
+
+
+@pytest.mark.parametrize("hold", ["train", "validation"])
+def test_C_is_held_on_the_set_that_was_chosen(hold):
+    """In its band of 10 % on that set, and not on the other, where a small network that goes on learning drifts further."""
+    settings = experiments.SMALL | dict(compare=[], options=experiments.SMALL["options"] | dict(hold=hold), lam_end=5.0)
+    found = experiments.path_job(settings, 10.0, 0)
+    assert found["stopped"] is None
+    off = {k: max(abs(math.log(row[k] / found["rows"][0][k])) for row in found["rows"]) for k in ("classification", "val_classification")}
+    mine, other = ("classification", "val_classification")[:: 1 if hold == "train" else -1]
+    assert off[mine] <= 0.1 < off[other], off
 
 
 def strip(found):

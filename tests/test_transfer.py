@@ -11,14 +11,8 @@ from fe.journal import Journal
 from fe.retraining import ConstraintLost, Retraining
 from fe.transfer import Fixed, GeodesicLaw, Heuristic, Slopes, free_energy_rate, measure_slopes, transfer
 
+pytestmark = pytest.mark.usefixtures("single")
 TINY = experiments.SMALL5 | dict(hidden=24, codes=4, size=400, start_epochs=150, epochs=10, steps=4, options=dict(tolerance=0.05, band=0.5, corrections=2, station=2))
-
-
-@pytest.fixture(autouse=True)
-def single():
-    torch.set_default_dtype(torch.float32)
-    yield
-    torch.set_default_dtype(torch.float64)
 
 
 @pytest.fixture(scope="module")
@@ -54,8 +48,8 @@ def test_a_transfer_and_its_controls(found):
         assert {row["t"] for row in runs[name]["rows"]} == {1.0}
 
 
-def test_the_geodesic_keeps_to_its_line(found):
-    """D − kR after each correction against its value at the start: the line is left by less than C and D are known after four epochs."""
+def test_the_geodesic_run_ends_for_a_reason(found):
+    """F = R + λD + γC in every row, and a run that stops says that it was singular or left its band. (The law itself: `test_laws_by_hand`.)"""
     run = found["runs"]["geodesic"]
     for row in run["rows"]:
         assert row["F"] == pytest.approx(row["rate"] + row["lam"] * row["distortion"] + row["gam"] * row["classification"])
@@ -101,6 +95,11 @@ def test_laws_by_hand():
     # Ḋ = k F_t/(1 + kλ): with k = 0.5, F_t = 1, dt = 0.1 D must rise by 0.025
     lam, _ = GeodesicLaw(0.5).prices(slopes, 2.0, 3.0, 0.1, 1.0, 0.0, 0.0)
     assert -0.5 * math.log(lam / 2) == pytest.approx(0.5 / 2 * 0.1, rel=1e-5)
+    # the corrector: D − kR stands 0.02 below its line and C at 0.36 instead of 0.3. With dR = −λ dD, D must rise by 0.02/(1 + kλ)
+    lam, gam = GeodesicLaw(0.5).correct(slopes, 2.0, 3.0, state, 0.3, state["D"] - 0.5 * state["R"] + 0.02)
+    rise = -0.5 * math.log(lam / 2)
+    assert rise == pytest.approx(0.01, rel=1e-5) and rise - 0.5 * (-2 * rise) == pytest.approx(0.02, rel=1e-5)
+    assert gam == pytest.approx(3 * 0.36 / 0.3, rel=1e-5)
     assert "1 + kλ = 0.000" in GeodesicLaw(-0.5).singular(2.0) and GeodesicLaw(0.5).singular(2.0) is None
     with pytest.raises(ValueError, match="too fast"):
         Heuristic(-30.0).prices(slopes, 2.0, 3.0, 0.1, 1.0, 0.0, 0.0)

@@ -13,6 +13,8 @@ CHANGES = [
     (re.compile(r'<div id="pst-primary-sidebar" class='), '<div id="pst-primary-sidebar" role="complementary" aria-label="The book" class='),
     # a list whose entries have a role that is no list item's, and that ARIA has given up
     (re.compile(r'(<div class="citation" id="[^"]*") role="doc-biblioentry"'), r'\1 role="listitem"'),
+    # every theorem, exercise and solution of a page has the same id inside
+    (re.compile(r' id="(?:proof|exercise|solution)-content"'), ""),
 ]
 
 

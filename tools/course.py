@@ -5,8 +5,8 @@
 writes `source/` (for teachers, with solutions), `release/` (for students, without), `gradebook.db` and `nbgrader_config.py`.
 Run it again after a change to a chapter: submissions and grades in the folder stay.
 
-A sheet has the chapter's set-up cell, imports and cells tagged `for-exercises`, then the exercises. A checked exercise is a stub to fill
-in and a locked test cell; a text exercise or a project is one cell that a person grades.
+A sheet has the chapter's set-up cell, imports and cells tagged `for-exercises`, then the exercises. What a machine grades is a stub to
+fill in and a locked test cell; what a person grades, a derivation, an answer in words or a project, is one cell of text.
 """
 
 import pathlib
@@ -23,8 +23,8 @@ import exercises
 import myst
 from colab import Addresses
 
-POINTS = {"checked": 4, "text": 3, "project": 10}
-EXCEPTIONS = {"ex-1-split": 6}  # an hour
+POINTS = {"checked": 4, "written": 3, "project": 10}
+EXCEPTIONS = {"ex-1-split": {"checked": 4, "written": 6}}  # an hour
 
 HOW = """\
 Run the first cells as they are, then write your answers into the cells below each exercise. The cell behind a function tests it and
@@ -42,14 +42,14 @@ c.Execute.timeout = 300  # seconds a cell
 '''
 
 
-def kind(exercise):
-    if exercise.checked:
-        return "checked"
-    return "project" if re.search(r"\ban afternoon\b", f"{exercise.title} {exercise.statement[:40]}", re.IGNORECASE) else "text"
-
-
 def points(exercise):
-    return EXCEPTIONS.get(exercise.label, POINTS[kind(exercise)])
+    """{kind: points} of the parts of an exercise: "checked" by a machine; "written" or "project", graded by a person."""
+    kinds = ["checked"] if exercise.checked else []
+    if re.search(r"\ban afternoon\b", f"{exercise.title} {exercise.statement[:40]}", re.IGNORECASE):
+        kinds.append("project")
+    elif not kinds or re.search(r"\b(show|prove|derive|conclude|verify|why)\b|\?", exercise.statement, re.IGNORECASE):
+        kinds.append("written")  # a function to write, and words that are asked for
+    return EXCEPTIONS.get(exercise.label, {kind: POINTS[kind] for kind in kinds})
 
 
 def converter(numbers):
@@ -64,10 +64,9 @@ def cell(grade_id, source, cell_type="code", grade=False, solution=False, worth=
     return new(source.strip(), id=grade_id, metadata={"nbgrader": marks | ({"points": worth} if grade else {})})
 
 
-def answer(exercise, plain):
-    """The answer cell of a checked exercise: the stub, then the solution with its explanation as comments, which nbgrader cuts out."""
-    words = [plain(text) for cell_type, text in exercise.solution if cell_type == "markdown"]
-    comment = "".join(f"# {line}".rstrip() + "\n" for text in words for line in text.splitlines())
+def answer(exercise, words):
+    """The answer cell: the stub, then the solution with these words as comments, which nbgrader cuts out."""
+    comment = "".join(f"# {line}".rstrip() + "\n" for line in words.splitlines())
     return f"{exercise.stub.rstrip()}\n### BEGIN SOLUTION\n{comment}{exercise.reference}### END SOLUTION"
 
 
@@ -78,32 +77,38 @@ def test(exercise):
     return f"### BEGIN HIDDEN TESTS\n{hidden}### END HIDDEN TESTS\nprint({exercise.check})"
 
 
-def written(exercise, plain):
-    """The folded solution as Markdown, code fenced."""
+def solution(exercise, plain):
+    """The folded solution as Markdown; its code is fenced, but that of a checked exercise stands in the answer cell."""
     unmarked = lambda source: re.sub(r"^### (BEGIN|END) SOLUTION\n?", "", source, flags=re.MULTILINE).strip()
-    pieces = [plain(text) if cell_type == "markdown" else f"```python\n{unmarked(text)}\n```" for cell_type, text in exercise.solution]
+    pieces = [plain(text) if cell_type == "markdown" else f"```python\n{unmarked(text)}\n```"
+              for cell_type, text in exercise.solution if cell_type == "markdown" or not exercise.checked]
     return "\n\n".join(pieces)
+
+
+def exercise_cells(e, number, plain):
+    """Statement, then cells for what is written, then the function and its test."""
+    worth = points(e)
+    told = " · ".join(f"{n} points {'by the test' if kind == 'checked' else 'for what you write'}" for kind, n in sorted(worth.items(), reverse=True))
+    yield cell(f"{e.label}-statement", f"## Exercise {number}: {plain(e.title)}\n\n*{told}*\n\n{plain(e.statement)}", "markdown")
+    for kind in worth.keys() - {"checked"}:
+        yield cell(f"{e.label}-{kind}", solution(e, plain), "markdown", grade=True, solution=True, worth=worth[kind])
+    if "checked" in worth:
+        yield cell(e.label, answer(e, solution(e, plain) if len(worth) == 1 else ""), solution=True)
+        yield cell(f"{e.label}-checked", test(e), grade=True, worth=worth["checked"])
+    elif "project" in worth or any(cell_type == "code" for cell_type, _ in e.solution):
+        yield nbformat.v4.new_code_cell("# Room for code.", id=f"{e.label}-code")
 
 
 def sheet(chapter, convert):
     """The instructor's notebook of a chapter."""
     plain = lambda text: convert(text, chapter.path.name)
-    title = f"# Exercises to chapter {chapter.number}\n\n[]({chapter.path.name}) · {sum(map(points, chapter.exercises))} points\n\n{HOW}"
-    cells = [cell("title", plain(title), "markdown")]
+    total = sum(sum(points(e).values()) for e in chapter.exercises)
+    cells = [cell("title", plain(f"# Exercises to chapter {chapter.number}\n\n[]({chapter.path.name}) · {total} points\n\n{HOW}"), "markdown")]
     setup, *others = chapter.preparation
     preparation = [re.sub(r', time="[^"]*"', "", setup), *others]  # the chapter's running time is not the sheet's
     cells += [cell(f"preparation-{i}", source) for i, source in enumerate(preparation, 1)]
     for number, e in enumerate(chapter.exercises, 1):
-        worth = points(e)
-        heading = f"## Exercise {chapter.number}.{number}: {plain(e.title)}\n\n*{worth} points*"
-        cells.append(cell(f"{e.label}-statement", f"{heading}\n\n{plain(e.statement)}", "markdown"))
-        if e.checked:
-            cells.append(cell(e.label, answer(e, plain), solution=True))
-            cells.append(cell(f"{e.label}-test", test(e), grade=True, worth=worth))
-        else:
-            cells.append(cell(e.label, written(e, plain), "markdown", grade=True, solution=True, worth=worth))
-            if any(cell_type == "code" for cell_type, _ in e.solution) or kind(e) == "project":
-                cells.append(nbformat.v4.new_code_cell("# Room for code.", id=f"{e.label}-code"))
+        cells += exercise_cells(e, f"{chapter.number}.{number}", plain)
     kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
     return nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": kernel, "language_info": {"name": "python"}})
 
@@ -134,10 +139,10 @@ def make(folder, chapters, convert):
 def main(folder=ROOT / "_build" / "course"):
     chapters = [exercises.chapter(path) for path in exercises.chapters()]
     make(pathlib.Path(folder).resolve(), chapters, converter(book_numbers.read(ROOT)))
-    print("chapter   checked   text   projects   points (by machine)")
+    print("chapter   exercises   points: " + " + ".join(POINTS))
     for chapter in chapters:
-        by_kind = [[points(e) for e in chapter.exercises if kind(e) == k] for k in POINTS]
-        print(f"{chapter.number:7d}   {len(by_kind[0]):7d}   {len(by_kind[1]):4d}   {len(by_kind[2]):8d}   {sum(map(sum, by_kind)):6d} ({sum(by_kind[0])})")
+        sums = [sum(points(e).get(kind, 0) for e in chapter.exercises) for kind in POINTS]
+        print(f"{chapter.number:7d}   {len(chapter.exercises):9d}   {sum(sums):6d}: {' + '.join(map(str, sums))}")
     print(f"\nFor students: {folder}/release. For teachers: {folder}/source, and book/teaching.md.")
 
 

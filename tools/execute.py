@@ -6,7 +6,6 @@ run changes only what really changed. One thread, as the tests use.
 
 import base64
 import io
-import json
 import os
 import pathlib
 import sys
@@ -18,23 +17,22 @@ for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
 import nbformat
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
-from PIL import Image, ImageChops
+from PIL import Image
+
+from fe import plot
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
-VISIBLE = 16  # of 255, the most that a channel of any one pixel may change
 
 
 def smaller(png):
-    """A stored PNG (base64) in 256 colours where nobody sees the difference, else without its opaque alpha channel."""
+    """A stored PNG (base64) with at most 256 shades, no channel off by more than 16 of 255; a photograph as it is."""
     picture = Image.open(io.BytesIO(base64.b64decode(png)))
-    dpi = picture.info.get("dpi")
     if picture.mode == "RGBA" and picture.getextrema()[3][0] < 255:
         return png  # really transparent
-    plain = picture.convert("RGB")
-    reduced = plain.quantize(256, kmeans=1)
-    error = max(high for _, high in ImageChops.difference(plain, reduced.convert("RGB")).getextrema())
-    buffer = io.BytesIO()
-    (reduced if error <= VISIBLE else plain).save(buffer, format="png", optimize=True, **({"dpi": dpi} if dpi else {}))
+    plain, buffer = picture.convert("RGB"), io.BytesIO()
+    few = next((f for step in (8, 16, 32) if (f := plot.levels(plain, step)).getcolors(256)), None)
+    dpi = {"dpi": picture.info["dpi"]} if "dpi" in picture.info else {}  # the figure's size on the page follows from it
+    (few.quantize(256) if few else plain).save(buffer, format="png", optimize=True, **dpi)
     return base64.b64encode(buffer.getvalue()).decode()
 
 
@@ -62,7 +60,7 @@ def execute(path, timeout=600):
             if output.get("name") == "stderr":
                 print(f"{path.name}, cell {cell.execution_count}: warnings are stored, and the tests refuse them: {output['text'][:200]}")
     nbformat.validate(notebook)
-    path.write_text(json.dumps(notebook, indent=1, ensure_ascii=False) + "\n")
+    nbformat.write(notebook, path)
     print(f"{path.name}: {time.time() - began:.0f} s, {path.stat().st_size / 1e6:.1f} MB")
 
 

@@ -84,7 +84,7 @@ def plain(title):
     def letter(match):
         size = "CAPITAL" if match[1][0].isupper() else "SMALL"
         try:
-            return unicodedata.lookup(f"GREEK {size} LETTER {match[1]}")
+            return unicodedata.lookup(f"GREEK {size} LETTER {match[1].upper().replace('LAMBDA', 'LAMDA')}")  # Unicode's spelling
         except KeyError:
             return match[1]
 
@@ -223,7 +223,7 @@ def outline(writer, parts, titles, places):
                     writer.add_outline_item(title=plain(text), page_number=number, parent=chapter, fit=pypdf.generic.Fit.xyz(top=top))
 
 
-def save_chapter(reader, page, names, places, titles, address, authors):
+def save_chapter(folder, reader, page, places, titles, address, authors):
     """One chapter alone; links to other chapters lead to the files beside it, at the right page."""
     first = places[page, ""][0]
     local = {key: (number - first, top) for key, (number, top) in places.items() if key[0] == page}
@@ -233,10 +233,10 @@ def save_chapter(reader, page, names, places, titles, address, authors):
     writer.append(reader, import_outline=False)
     resolve(writer, address, local, beside)
     outline(writer, [(None, [page])], titles, local)
-    save(writer, OUT / f"{pathlib.Path(page).name}.pdf", titles[page][0][2], authors)
+    save(writer, folder / f"{pathlib.Path(page).name}.pdf", titles[page][0][2], authors)
 
 
-def main():
+def make(folder):
     began = time.time()
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
     authors = ", ".join(person.get("name") or f"{person['given-names']} {person['family-names']}" for person in citation["authors"])
@@ -246,7 +246,7 @@ def main():
     if missing:
         raise SystemExit(f"not built: {missing[:3]}; run `python3 run.py book` first")
     wanted = anchors(names)
-    OUT.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     with served(HTML) as address, sync_playwright() as p:
         printer = Printer(p.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS), address)
         titles = {page: headings(page) for page in names}
@@ -264,13 +264,13 @@ def main():
             book.append(reader, import_outline=False)
         resolve(book, address, places)
         outline(book, parts, titles, places)
-        save(book, OUT / "book.pdf", citation["title"], authors)
+        save(book, folder / "book.pdf", citation["title"], authors)
         for page in names:
             if CHAPTER.match(page):
-                save_chapter(readers[page], page, names, places, titles, address, authors)
-    size = (OUT / "book.pdf").stat().st_size / 1e6
-    print(f"{OUT / 'book.pdf'}: {len(book.pages)} pages, {size:.1f} MB, {time.time() - began:.0f} s; one file a chapter beside it")
+                save_chapter(folder, readers[page], page, places, titles, address, authors)
+    size = (folder / "book.pdf").stat().st_size / 1e6
+    print(f"{folder / 'book.pdf'}: {len(book.pages)} pages, {size:.1f} MB, {time.time() - began:.0f} s; one file a chapter beside it")
 
 
 if __name__ == "__main__":
-    main()
+    make(OUT)

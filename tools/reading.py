@@ -49,9 +49,14 @@ def is_running_text(math):
     return any(isinstance(n, nodes.paragraph) for n in around) and not any(isinstance(n, barred) or "tip" in n["classes"] or folds(n) for n in around)
 
 
+def spoken(tex):
+    r"""A formula for a screen reader, which hears nothing inside the link: `F_{\lambda\gamma}` is "F lambda gamma, symbol"."""
+    return " ".join(re.findall(r"[A-Za-z]+|\d+", tex)) + ", symbol"
+
+
 def link(math, address, meaning, name):
     """The formula as a link, with what it means in a text that appears on hover and focus (reading.css)."""
-    start = f'<span class="symbol"><a class="symbol-link" href="{address}" aria-describedby="{name}">'
+    start = f'<span class="symbol"><a class="symbol-link" href="{address}" aria-label="{spoken(math.astext())}" aria-describedby="{name}">'
     text = [child.deepcopy() for child in meaning]
     return [
         nodes.raw("", start, format="html"), math.deepcopy(),

@@ -1,4 +1,4 @@
-"""Every page of the built book in a real browser, light, dark and on a phone."""
+"""Every page of the built book in a real browser, light and dark, on a desk and on a phone. One load of a page does all its checks."""
 
 import os
 import pathlib
@@ -16,50 +16,152 @@ if not pages():
 if not pathlib.Path(CHROMIUM).exists() and not REQUIRED:
     pytest.skip(f"no browser at {CHROMIUM}: apt-get install chromium", allow_module_level=True)
 
+RAW = re.compile(r"\{(eq|ref|numref|doc|cite|prf:ref)\}|:::|\$\$|^```|\(\?\?\)|^:(?:raises|param|return)|:math:", re.MULTILINE)
 
-RAW = re.compile(r"\{(eq|ref|numref|doc|cite|prf:ref)\}|:::|\$\$|^```", re.MULTILINE)
+# What the page says of itself, in one call. Each entry is empty on a good page.
+LOOK = """() => {
+  const all = s => [...document.querySelectorAll(s)], ids = all('[id]').map(e => e.id);
+  const text = document.querySelector('article, .bd-article, main').cloneNode(true);
+  text.querySelectorAll('pre, code, script, style, mjx-container').forEach(e => e.remove());
+  return {
+    text: text.textContent,
+    images: all('article img, .bd-article img').map(i => [i.alt, i.getAttribute('width'), i.getAttribute('height'), (i.getAttribute('src') || '').slice(0, 80)]),
+    overflow: document.documentElement.scrollWidth - document.documentElement.clientWidth,
+    untypeset: all('.math').filter(e => !e.querySelector('mjx-container') && !e.matches('mjx-container .math')).map(e => e.textContent.slice(0, 60)),
+    wrong_formulas: all('mjx-merror, [data-mjx-error]').map(e => e.textContent.slice(0, 60)),
+    dead_anchors: all('article a[href^="#"], .bd-article a[href^="#"]').map(a => a.getAttribute('href')).filter(h => h.length > 1 && !document.getElementById(decodeURIComponent(h.slice(1)))),
+    double_ids: [...new Set(ids.filter((id, i) => ids.indexOf(id) !== i))],
+    open_at_load: all('details.sd-dropdown, details.toggle-details, details.hide, .solution.dropdown').filter(d => d.matches('details') ? d.open : !d.matches('.toggle-hidden')).map(d => d.id || d.className),
+    dead_widgets: all('script[src*="require"], script[type*="jupyter.widget"], .jupyter-widgets').map(e => e.outerHTML.slice(0, 80)),
+  };
+}"""
+
+# axe takes 20 s on a long chapter, nearly all of it on thousands of coloured words of code and on the insides of equations. So each
+# kind of word (its class, its colour, the card behind it) is left once on a page, and equations keep their boxes alone.
+# `test_axe_on_a_page_as_it_is` runs on one page of each sort as it is.
+THIN = """() => {
+  const sizes = [...document.querySelectorAll('mjx-container')].map(m => [m, m.getBoundingClientRect()]);
+  for (const [m, r] of sizes) { m.replaceChildren(); m.style.cssText = `display:inline-block;width:${r.width}px;height:${r.height}px`; }
+  const seen = new Set();
+  for (const pre of document.querySelectorAll('pre')) {
+    const card = getComputedStyle(pre).backgroundColor;
+    for (const s of [...pre.querySelectorAll('span')]) {
+      const kind = card + s.className + getComputedStyle(s).color;
+      if (seen.has(kind)) s.replaceWith(...s.childNodes); else seen.add(kind);
+    }
+    pre.normalize();
+  }
+}"""
+
+# What a printer would cut off: wide content in a box that scrolls or hides on paper
+CLIPPED = """() => [...document.querySelectorAll('article *')].filter(e => {
+    const style = getComputedStyle(e);
+    return e.clientWidth > 1 && e.scrollWidth > e.clientWidth + 2 && /auto|scroll|hidden|clip/.test(style.overflowX) && style.display !== 'inline'
+      && !e.closest('span.math, mjx-container, svg, [style*="clip-path"]');  // equations below; spoken words that no eye sees
+  }).concat([...document.querySelectorAll('mjx-container')].filter(e => e.getBoundingClientRect().right > innerWidth)).map(e => `${e.tagName}.${e.className} ${e.scrollWidth} > ${e.clientWidth}: ${e.textContent.trim().slice(0, 40)}`)"""
+
+
+def open_folds(page):
+    """Every solution, proof and hidden cell, opened with the Enter key; those that do not open."""
+    stuck = []
+    for handle in page.query_selector_all("article summary, article .solution.dropdown button.toggle-button"):
+        is_open = "e => e.matches('summary') ? e.parentElement.open : !e.closest('.dropdown').matches('.toggle-hidden')"
+        if not handle.evaluate(is_open):
+            handle.focus()
+            page.keyboard.press("Enter")
+            if not handle.evaluate(is_open):
+                stuck.append(handle.evaluate("e => e.parentElement.outerHTML.slice(0, 120)"))
+    return stuck
+
+
+def move_sliders(page):
+    """Every live figure by its keys: its value, its picture and what it tells a screen reader; what does not follow."""
+    wrong = []
+    for slider in page.query_selector_all(".fe-live input[type=range]"):
+        state = """e => { const box = e.closest('.fe-live'), shown = [...box.querySelectorAll('img')].filter(i => i.offsetParent !== null);
+            return {value: box.querySelector('output').textContent, spoken: e.getAttribute('aria-valuetext'), shown: shown.map(i => i.alt),
+                    height: e.getBoundingClientRect().height, said: (box.querySelector('[aria-live=polite]') || {}).textContent,
+                    top: box.nextElementSibling ? box.nextElementSibling.getBoundingClientRect().top : 0, tall: box.getBoundingClientRect().height}; }"""
+        slider.focus()
+        before = slider.evaluate(state)
+        page.keyboard.press("ArrowRight" if slider.input_value() != slider.get_attribute("max") else "ArrowLeft")
+        page.wait_for_timeout(600)  # a screen reader is told once the slider rests
+        after = slider.evaluate(state)
+        name = slider.get_attribute("id")
+        if after["value"] == before["value"] or after["spoken"] != after["value"]:
+            wrong.append(f"{name} does not react to the keyboard: {before} → {after}")
+        if len(before["shown"]) != 1 or len(after["shown"]) != 1 or after["said"] != after["shown"][0]:
+            wrong.append(f"{name}: one frame should show, and its words be said: {after}")
+        if before["height"] < 44:
+            wrong.append(f"{name} is {before['height']} px high: a finger needs 44")
+        if after["tall"] != before["tall"]:
+            wrong.append(f"{name} makes the page jump by {after['tall'] - before['tall']} px")
+    return wrong
+
+
+def axe(page):
+    """Serious and critical violations, a line each. `preload` would fetch the style sheets again, from wrong addresses."""
+    from axe_playwright_python.sync_playwright import Axe
+
+    found = Axe().run(page, options={"resultTypes": ["violations"], "preload": False}).response["violations"]
+    return [f"axe {v['id']} ({v['impact']}): {n['target']} {(n['any'] + n['all'] + n['none'])[0]['message'][:160]} {n['html'][:120]}"
+            for v in found if v["impact"] in ("serious", "critical") for n in v["nodes"]]
 
 
 @pytest.mark.parametrize("view", VIEWS)
 @pytest.mark.parametrize("name", pages())
 def test_page(browser, address, name, view):
-    errors, outside = [], []
+    wrong, outside = [], []
 
     def watch(page):
-        page.on("console", lambda m: errors.append(m.text) if m.type == "error" else None)
-        page.on("pageerror", lambda e: errors.append(str(e)))
+        page.on("console", lambda m: wrong.append(f"console: {m.text} {m.location.get('url', '')}") if m.type == "error" else None)
+        page.on("pageerror", lambda e: wrong.append(f"script: {e}"))
         page.on("request", lambda r: outside.append(r.url) if urlparse(r.url).hostname not in (None, "127.0.0.1", "") else None)
         page.route(lambda url: urlparse(url).hostname not in (None, "127.0.0.1", ""), lambda route: route.abort())
 
     page, context = open_page(browser, f"{address}/{name}", view, watch)
     try:
-        assert not [e for e in errors if "THEBE_JS_URL" not in e]
-        assert not outside, "requests that leave the book"
-        overflow = page.evaluate("() => document.documentElement.scrollWidth - document.documentElement.clientWidth")
-        assert overflow <= 0, f"the page is {overflow} px wider than the window"
-        text = page.evaluate("""() => { const a = document.querySelector('article, .bd-article, main').cloneNode(true);
-            a.querySelectorAll('pre, code, script, style, mjx-container').forEach(e => e.remove()); return a.textContent }""")
-        assert not RAW.search(text), f"raw markup: {RAW.search(text)}"
-        assert page.evaluate("() => document.querySelectorAll('mjx-merror, [data-mjx-error]').length") == 0
-        assert page.evaluate("""() => document.querySelectorAll('.math').length === 0
-            || document.querySelectorAll('mjx-container').length > 0""")
-        for alt, src in page.evaluate("() => [...document.querySelectorAll('article img, .bd-article img')].map(i => [i.alt, i.src.slice(0, 80)])"):
-            assert alt and len(alt) > 10 and not re.search(r"\.(png|svg|jpe?g)$|_images/", alt), f"alt text {alt!r} of {src}"
-        assert page.evaluate("() => [...document.querySelectorAll('article a[href^=\"#\"], .bd-article a[href^=\"#\"]')]"
-                             ".filter(a => a.hash.length > 1 && !document.getElementById(decodeURIComponent(a.hash.slice(1)))).map(a => a.href)") == []
-        assert page.evaluate("() => [...document.querySelectorAll('details.sd-dropdown, details.toggle-details')].filter(d => d.open).length") == 0
-        for solution in page.query_selector_all(".solution.dropdown"):
-            assert "toggle-hidden" in solution.get_attribute("class"), "a solution is open when the page loads"
-        for slider in page.query_selector_all(".fe-live input[type=range]"):
-            shown = "() => document.activeElement.closest('.fe-live').querySelector('output').textContent"
-            slider.focus()
-            before = page.evaluate(shown)
-            page.keyboard.press("ArrowRight" if slider.input_value() != slider.get_attribute("max") else "ArrowLeft")
-            assert page.evaluate(shown) != before, "a live figure does not react to the keyboard"
-            visible = "e => [...e.closest('.fe-live').querySelectorAll('img')].filter(i => i.style.display !== 'none').length"
-            assert slider.evaluate(visible) == 1
+        seen = page.evaluate(LOOK)
+        if raw := RAW.search(seen.pop("text")):
+            wrong.append(f"raw markup: {raw}")
+        if (overflow := seen.pop("overflow")) > 0:
+            wrong.append(f"the page is {overflow} px wider than the window")
+        for alt, width, height, src in seen.pop("images"):
+            if not alt or len(alt) <= 10 or re.search(r"\.(png|svg|jpe?g|webp)$|_images/", alt):
+                wrong.append(f"alt text {alt!r} of {src}")
+            if not (width and height):
+                wrong.append(f"{src} has no size: the page jumps when it arrives")
+        wrong += [f"{what}: {items}" for what, items in seen.items() if items]
+        wrong += [f"does not open by keyboard: {fold}" for fold in open_folds(page)]
+        wrong += move_sliders(page)
+        page.wait_for_timeout(300)  # access.js marks what scrolls now that all is open
+        if page.evaluate("() => document.documentElement.scrollWidth - document.documentElement.clientWidth") > 0:
+            wrong.append("with everything open the page is wider than the window")
+        if view == "light":
+            page.set_viewport_size({"width": 718, "height": 1000})  # A4 less its margins, at 96 pixels an inch
+            page.emulate_media(media="print", reduced_motion="reduce")
+            page.wait_for_timeout(300)
+            wrong += [f"cut off in print: {what}" for what in page.evaluate(CLIPPED)]
+            page.emulate_media(media="screen")
+            moving = page.evaluate("""() => [...document.querySelectorAll('*')].filter(e => { const s = getComputedStyle(e);
+                return parseFloat(s.transitionDuration) > 0 || s.animationName !== 'none' || s.scrollBehavior === 'smooth' }).length""")
+            if moving:
+                wrong.append(f"{moving} elements move though the reader asked for no motion")
+            page.set_viewport_size({"width": 1440, "height": 900})
+        page.evaluate(THIN)
+        wrong += axe(page)
+        wrong += [f"asked for {url}, outside of the book" for url in outside]
     finally:
         context.close()
+    assert not wrong, "\n".join([f"{len(wrong)} faults"] + wrong[:30])
+
+
+@pytest.mark.parametrize("name", ["book/02-equilibrium-surface.html", "book/api/plot.html"])
+def test_axe_on_a_page_as_it_is(browser, address, name):
+    page, context = open_page(browser, f"{address}/{name}", "dark")
+    found = axe(page)
+    context.close()
+    assert not found, "\n".join(found)
 
 
 def test_the_root_leads_to_the_book(browser, address):
@@ -69,41 +171,21 @@ def test_the_root_leads_to_the_book(browser, address):
     page.close()
 
 
-def test_internal_links():
-    """Every relative link of every page leads to a file of the build, and to an anchor that exists."""
-    from html.parser import HTMLParser
+def test_search_finds_the_ledger(browser, address):
+    page = browser.new_page()
+    page.goto(f"{address}/search.html?q=ledger", wait_until="load")
+    page.wait_for_selector("#search-results li a", timeout=20_000)
+    assert any("ledger" in (link.get_attribute("href") or "") for link in page.query_selector_all("#search-results li a"))
+    page.close()
 
-    class Links(HTMLParser):
-        def __init__(self):
-            super().__init__()
-            self.links, self.ids = [], set()
 
-        def handle_starttag(self, tag, attributes):
-            attributes = dict(attributes)
-            if tag == "a" and attributes.get("href"):
-                self.links.append(attributes["href"])
-            for key in ("id", "name"):
-                if attributes.get(key):
-                    self.ids.add(attributes[key])
-
-    parsed = {}
-
-    def parse(path):
-        if path not in parsed:
-            parsed[path] = Links()
-            parsed[path].feed(path.read_text())
-        return parsed[path]
-
-    broken = []
-    for name in pages():
-        here = HTML / name
-        for link in parse(here).links:
-            if re.match(r"[a-z]+:", link) or link.startswith("//"):
-                continue
-            target, _, anchor = link.partition("#")
-            path = (here.parent / target).resolve() if target else here
-            if not path.exists():
-                broken.append((name, link))
-            elif anchor and path.suffix == ".html" and anchor not in parse(path).ids:
-                broken.append((name, link))
-    assert not broken
+def test_the_search_field_of_a_chapter_leads_to_the_results(browser, address):
+    """The index is loaded by the search page alone, so the field of any other page must lead there."""
+    page = browser.new_page(viewport={"width": 1440, "height": 900})
+    page.goto(f"{address}/book/index.html", wait_until="load")
+    page.keyboard.press("Control+k")
+    page.keyboard.type("geodesic")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#search-results li a", timeout=20_000)
+    assert "search.html?q=geodesic" in page.url
+    page.close()

@@ -1,0 +1,88 @@
+"""Where links lead: inside the book to a page and an anchor that exist, outside of it to an address in good form, and from each
+reference of the bibliography to the work. Needs the built book and no browser; nothing is asked of the network."""
+
+import json
+import re
+from html.parser import HTMLParser
+from urllib.parse import unquote, urlparse
+
+import pytest
+from pybtex.database import parse_file
+
+from serving import HTML, ROOT, pages
+
+if not pages():
+    pytest.skip(f"no built book in {HTML}: run `python3 run.py book`", allow_module_level=True)
+
+REFERENCES = parse_file(str(ROOT / "book" / "references.bib"), bib_format="bibtex").entries
+
+
+class Links(HTMLParser):
+    def __init__(self, text):
+        super().__init__()
+        self.links, self.ids = [], set()
+        self.feed(text)
+
+    def handle_starttag(self, tag, attributes):
+        attributes = dict(attributes)
+        if tag == "a" and attributes.get("href"):
+            self.links.append(attributes["href"])
+        self.ids |= {attributes[key] for key in ("id", "name") if attributes.get(key)}
+
+
+PARSED = {(HTML / name).resolve(): Links((HTML / name).read_text()) for name in pages()}
+
+
+@pytest.mark.parametrize("name", pages())
+def test_links_inside_the_book(name):
+    here, broken = (HTML / name).resolve(), []
+    for link in PARSED[here].links:
+        if re.match(r"[a-z]+:", link) or link.startswith("//"):
+            continue
+        target, _, anchor = link.partition("#")
+        path = (here.parent / unquote(target.partition("?")[0])).resolve() if target else here
+        if not path.exists() or (anchor and path in PARSED and unquote(anchor) not in PARSED[path].ids):
+            broken.append(link)
+    assert not broken
+
+
+@pytest.mark.parametrize("name", pages())
+def test_links_that_leave_the_book_are_in_good_form(name):
+    wrong = []
+    for link in PARSED[(HTML / name).resolve()].links:
+        if re.match(r"[a-z]+:|//", link) and not link.startswith("mailto:"):
+            address = urlparse(link)
+            good_host = re.fullmatch(r"([a-z0-9-]+\.)+[a-z]{2,}", address.hostname or "")
+            if address.scheme != "https" or not good_host or re.search(r"[\s<>\"{}|\\^`]", link):
+                wrong.append(link)
+    assert not wrong, "a link out of the book is https and has a host with a dot"
+
+
+def good_isbn(text):
+    digits = [int(d) for d in re.sub(r"\D", "", text)]
+    return len(digits) == 13 and sum(d * (3 if i % 2 else 1) for i, d in enumerate(digits)) % 10 == 0
+
+
+@pytest.mark.parametrize("key", REFERENCES)
+def test_every_reference_can_be_found(key):
+    """By its DOI, its arXiv number, an address, or for an old book its ISBN, in good form."""
+    field = REFERENCES[key].fields
+    arxiv = field.get("eprint") or (re.match(r"arXiv:(.+)", field.get("journal", "")) or [None, ""])[1]
+    found = [
+        re.fullmatch(r"10\.\d{4,9}/\S+", field.get("doi", "")), re.fullmatch(r"\d{4}\.\d{4,5}|[a-z-]+/\d{7}", arxiv),
+        re.fullmatch(r"https://([a-z0-9-]+\.)+[a-z]{2,}/\S+", field.get("url", "")), good_isbn(field.get("isbn", "")),
+    ]
+    given = [name for name in ("doi", "eprint", "url", "isbn") if name in field]
+    assert any(found), f"{key} has {given or 'no identifier'}: none in good form"
+
+
+def test_citations_are_in_the_bibliography():
+    text = ""
+    for path in (ROOT / "book").rglob("*"):
+        if path.suffix == ".md":
+            text += path.read_text()
+        if path.suffix == ".ipynb":
+            text += "\n".join("".join(c["source"]) for c in json.loads(path.read_text())["cells"] if c["cell_type"] == "markdown")
+    cited = {key.strip() for keys in re.findall(r"\{cite(?::\w+)?\}`([^`]+)`", text) for key in keys.split(",")}
+    assert len(cited) > 20
+    assert cited <= set(REFERENCES), f"not in references.bib: {sorted(cited - set(REFERENCES))}"
