@@ -86,6 +86,12 @@ def test_drift_is_found(built, tmp_path):
 
 
 @pytest.mark.parametrize("name", CHAPTERS)
+def test_stored_results_come_through_the_library(name):
+    """`notebook.results(NAME)` works wherever the notebook lies; a path into the repository does not."""
+    assert not [source for _, source in cells("book", name, "code") if re.search(r"results/|\bPath\(", source)]
+
+
+@pytest.mark.parametrize("name", CHAPTERS)
 def test_a_notebook_is_valid_small_and_without_outputs(name):
     path = ROOT / "colab" / f"{name}.ipynb"
     stored = nbformat.read(path, 4)
