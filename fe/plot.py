@@ -21,7 +21,7 @@ STYLE = {
     "figure.figsize": (6.4, 3.8), "figure.dpi": 110, "savefig.dpi": 160, "figure.facecolor": "white",
     "savefig.facecolor": "white", "axes.facecolor": "white", "axes.grid": True, "grid.color": "#DDDDDD",
     "grid.linewidth": 0.6, "axes.spines.top": False, "axes.spines.right": False, "axes.axisbelow": True,
-    "axes.prop_cycle": cycler(linestyle=["-", "--"]) * cycler(color=LINES), "axes.labelsize": 11, "axes.titlesize": 11, "font.size": 10.5,
+    "axes.prop_cycle": cycler(color=LINES), "axes.labelsize": 11, "axes.titlesize": 11, "font.size": 10.5,
     "legend.frameon": False, "legend.fontsize": 9.5, "lines.linewidth": 1.8, "lines.markersize": 4.5,
     "image.cmap": "cividis", "figure.constrained_layout.use": True,
 }
