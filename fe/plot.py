@@ -21,7 +21,7 @@ STYLE = {
     "figure.figsize": (6.4, 3.8), "figure.dpi": 110, "savefig.dpi": 160, "figure.facecolor": "white",
     "savefig.facecolor": "white", "axes.facecolor": "white", "axes.grid": True, "grid.color": "#DDDDDD",
     "grid.linewidth": 0.6, "axes.spines.top": False, "axes.spines.right": False, "axes.axisbelow": True,
-    "axes.prop_cycle": cycler(linestyle=["-", "--"]) * cycler(color=LINES), "axes.labelsize": 11, "axes.titlesize": 11, "font.size": 10.5,
+    "axes.prop_cycle": cycler(color=LINES), "axes.labelsize": 11, "axes.titlesize": 11, "font.size": 10.5,
     "legend.frameon": False, "legend.fontsize": 9.5, "lines.linewidth": 1.8, "lines.markersize": 4.5,
     "image.cmap": "cividis", "figure.constrained_layout.use": True,
 }
@@ -86,7 +86,8 @@ def data_uri(figure, dpi=STYLE["figure.dpi"]):
 
 LIVE = """\
 <div class="fe-live" id="{name}">
-<label for="{name}-range">{label}</label>: <output for="{name}-range" id="{name}-value" aria-live="off" style="font-weight:600">{text}</output>
+<label for="{name}-range">{label}</label>: <output for="{name}-range" id="{name}-value" aria-live="off" \
+style="display:inline-block;min-width:{wide}ch;font-weight:600">{text}</output>
 <input type="range" id="{name}-range" min="0" max="{last}" step="1" value="{start}" aria-valuetext="{text}" \
 style="display:block;box-sizing:border-box;width:min(100%,32em);height:44px;margin:0;accent-color:#0072B2">
 <div>{pictures}</div>
@@ -161,6 +162,7 @@ def live(draw, values, label, alt, *, name, format="{:.3g}", start=0, dpi=STYLE[
     )
     return HTML(LIVE.format(
         name=name, label=html.escape(label), text=html.escape(texts[start]), last=len(values) - 1, start=start, pictures=pictures,
+        wide=max(map(len, texts)),  # a longer value must not break the line, or the picture jumps
         texts=json.dumps(texts).replace("<", "\\u003c"),  # inside a script no HTML entity is read
     ))
 

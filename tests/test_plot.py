@@ -262,9 +262,8 @@ def test_lines_stand_out_from_the_card():
     assert all(contrast[c] >= 3 for c in plot.LINES)
     assert {c for c in plot.COLOURS if contrast[c] < 3} == set(plot.COLOURS) - set(plot.LINES), "the comment says which are light"
     plot.style()
-    cycle = list(plt.rcParams["axes.prop_cycle"])
-    assert {c["color"] for c in cycle} == set(plot.LINES)
-    assert len({(c["color"], c["linestyle"]) for c in cycle}) == len(cycle) == 2 * len(plot.LINES), "no two lines of one figure look alike"
+    # colours alone: a line style in the cycle would also change lines that name their colour
+    assert list(plt.rcParams["axes.prop_cycle"]) == [{"color": c} for c in plot.LINES]
 
 
 def test_start_prints_one_line_and_seeds(capsys, monkeypatch):

@@ -76,7 +76,6 @@ def rewrite_page(app, pagename, templatename, context, doctree):
             return base64.b64decode(found[2])
         name = os.path.basename(src)
         if "_images/" in src and name in sources and re.search(r"\.(png|jpe?g|webp)$", name):
-            app.replaced_pictures.add(name)
             return sources[name].read_bytes()
 
     def store(data, kind):
@@ -88,18 +87,18 @@ def rewrite_page(app, pagename, templatename, context, doctree):
     context["body"] = rewrite(context["body"], read, store)
 
 
-def begin(app):
-    app.replaced_pictures = set()
-
-
 def clean(app, error):
-    """Sphinx has copied the pictures under their old names too: nobody refers to them."""
-    for name in getattr(app, "replaced_pictures", ()):
-        (Path(app.outdir) / "_images" / name).unlink(missing_ok=True)
+    """Sphinx has copied the pictures under their old names too, and an earlier build may have left some: those that no page shows go."""
+    if error or app.builder.name != "html":
+        return
+    pages = (path.read_text() for path in Path(app.outdir).rglob("*.html") if "_static" not in path.parts)
+    shown = {name for text in pages for name in re.findall(r'_images/([^"]+)"', text)}
+    for path in (Path(app.outdir) / "_images").glob("*"):
+        if path.name not in shown:
+            path.unlink()
 
 
 def setup(app):
-    app.connect("builder-inited", begin)
     app.connect("html-page-context", rewrite_page)
     app.connect("build-finished", clean)
     return {"parallel_read_safe": True, "parallel_write_safe": False}

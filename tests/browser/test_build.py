@@ -1,5 +1,6 @@
 """The built book as files: complete, self-contained, and with links to Colab that lead to the notebooks. Needs no browser."""
 
+import gzip
 import json
 import re
 from html.parser import HTMLParser
@@ -44,6 +45,28 @@ def test_nothing_is_loaded_from_elsewhere(path):
 def test_no_style_sheet_loads_from_elsewhere():
     for path in HTML.rglob("*.css"):
         assert not re.search(r"(@import\s+['\"]|url\(\s*['\"]?)(https?:)?//", path.read_text(errors="replace")), path.name
+
+
+@pytest.mark.parametrize("path", sorted((HTML / "book").glob("[0-9]*.html")), ids=lambda path: path.stem)
+def test_a_chapter_is_light(path):
+    """At most 1.5 MB over the line, text compressed as hosts do, all frames of its live figures included and MathJax aside."""
+    tags = Tags(path.read_text()).tags
+    files = {a["src"] for t, a in tags if t in ("script", "img") and a.get("src")} | {a["href"] for t, a in tags if t == "link" and a.get("rel") in ("stylesheet", "preload")}
+    files = {(path.parent / name.partition("?")[0]).resolve() for name in files if "/mathjax/" not in name and not name.startswith("data:")}
+    weight = lambda file: file.stat().st_size if file.suffix in (".webp", ".png") else len(gzip.compress(file.read_bytes()))
+    total = sum(map(weight, files | {path}))
+    assert total < 1.5e6, f"{total / 1e6:.2f} MB; the heaviest: {sorted(((weight(f), f.name) for f in files), reverse=True)[:4]}"
+
+
+def test_pictures_say_their_size_and_are_small():
+    """Every picture of a page with room kept for it, none as a data URI, and none left behind that no page shows."""
+    shown = set()
+    for path in built():
+        for tag, a in Tags(path.read_text()).tags:
+            if tag == "img" and "/_static/" not in a["src"]:
+                assert int(a["width"]) > 0 and int(a["height"]) > 0 and a["src"].startswith(("../_images/", "_images/", "../../_images/")), f"{path.name}: {a['src'][:60]}"
+                shown.add(a["src"].rpartition("/")[2])
+    assert shown and {path.name for path in (HTML / "_images").iterdir()} == shown
 
 
 def test_colab_opens_the_notebook_itself():
