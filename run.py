@@ -50,7 +50,7 @@ def install():
     stamp.write_text(want)
 
 
-def build(fresh=False):
+def build(fresh=False, **environment):
     command = ["jupyter-book", "build", ".", "-W", "--keep-going", "--all"]
     if fresh:
         config = ROOT / "_build" / "fresh_config.yml"
@@ -59,7 +59,7 @@ def build(fresh=False):
         config.write_text((ROOT / "_config.yml").read_text().replace('  execute_notebooks: "off"', settings))
         command += ["--config", str(config)]
     # a configuration below _build does not find the extensions in tools/ by itself
-    return run(*command, PYTHONPATH=str(ROOT / "tools"))
+    return run(*command, PYTHONPATH=str(ROOT / "tools"), **environment)
 
 
 def book(fresh=False):
@@ -74,8 +74,8 @@ def tool(name):
 
 
 def pdf():
-    """Print the pages of the built book; build it once more, since its pages offer the PDFs that exist."""
-    return build() or tool("pdf") or build()
+    """Build pages that offer their PDFs, and print those."""
+    return build(FE_PDF="1") or tool("pdf")
 
 
 def test():

@@ -9,6 +9,7 @@ import html
 import io
 import pathlib
 import re
+import shutil
 import sys
 import time
 import unicodedata
@@ -274,3 +275,4 @@ def make(folder):
 
 if __name__ == "__main__":
     make(OUT)
+    shutil.copytree(OUT, HTML / "downloads" / "pdf", dirs_exist_ok=True)  # where the pages offer them

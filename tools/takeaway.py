@@ -1,5 +1,6 @@
 """Sphinx extension of this book: what a reader takes away from a chapter: a citation, the notebook, the PDF, and a place to answer."""
 
+import os
 import posixpath
 import shutil
 from pathlib import Path
@@ -40,15 +41,18 @@ def citations(citation, number, title, url):
 
 
 def files(app, docname):
-    """What can be downloaded of a chapter and exists: [(words, icon, file, address in the built book), …]."""
+    """What can be downloaded of a chapter: [(words, icon, file, address in the built book), …]. PDFs are offered where they follow.
+
+    `tools/pdf.py` prints them from the pages, so they come last: whoever runs it next says so by `FE_PDF=1`.
+    """
     root, name = Path(app.srcdir), posixpath.basename(docname)
-    chapter, colab, pdf = root / f"{docname}.ipynb", root / "colab" / f"{name}.ipynb", root / "_build" / "pdf" / f"{name}.pdf"
+    chapter, colab = root / f"{docname}.ipynb", root / "colab" / f"{name}.ipynb"
     found = [("Notebook", "fas fa-code", chapter, f"_sources/{docname}.ipynb")]
     if colab.exists():
         found.append(("Notebook for Colab", "fab fa-google", colab, f"{DOWNLOADS}/colab/{name}.ipynb"))
-    if pdf.exists() and pdf.stat().st_mtime > chapter.stat().st_mtime:  # one that is older than its chapter is not offered
-        found.append(("PDF of this chapter", "fas fa-file-pdf", pdf, f"{DOWNLOADS}/pdf/{name}.pdf"))
-        found.append(("PDF of the book", "fas fa-book", pdf.with_name("book.pdf"), f"{DOWNLOADS}/pdf/book.pdf"))
+    if os.environ.get("FE_PDF") == "1":
+        found.append(("PDF of this chapter", "fas fa-file-pdf", None, f"{DOWNLOADS}/pdf/{name}.pdf"))
+        found.append(("PDF of the book", "fas fa-book", None, f"{DOWNLOADS}/pdf/book.pdf"))
     return found
 
 
@@ -99,7 +103,7 @@ def copy_files(app, exception):
         return
     for docname in filter(CHAPTER.match, app.env.found_docs):
         for _, _, file, target in files(app, docname):
-            if target.startswith(DOWNLOADS):
+            if file and target.startswith(DOWNLOADS):
                 destination = Path(app.outdir) / target
                 destination.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy2(file, destination)

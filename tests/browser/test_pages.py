@@ -148,6 +148,7 @@ def test_page(browser, address, name, view):
             if moving:
                 wrong.append(f"{moving} elements move though the reader asked for no motion")
             page.set_viewport_size({"width": 1440, "height": 900})
+            page.wait_for_timeout(1000)  # the theme marks anew what scrolls, a while after each change of the window
         page.evaluate(THIN)
         wrong += axe(page)
         wrong += [f"asked for {url}, outside of the book" for url in outside]
