@@ -8,7 +8,7 @@ from pathlib import Path
 
 CHANGES = [
     # the arrows that open a part of the contents have no name
-    (re.compile(r'(<a class="reference internal" href="[^"]*">)([^<]*)(</a><details[^>]*><summary)(>)'), r'\1\2\3 aria-label="Pages of: \2"\4'),
+    (re.compile(r'(<a class="[^"]*reference internal" href="[^"]*">)([^<]*)(</a><details[^>]*><summary)(>)'), r'\1\2\3 aria-label="Pages of: \2"\4'),
     # the sidebar lies outside of every landmark
     (re.compile(r'<div id="pst-primary-sidebar" class='), '<div id="pst-primary-sidebar" role="complementary" aria-label="The book" class='),
     # a list whose entries have a role that is no list item's, and that ARIA has given up

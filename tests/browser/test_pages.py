@@ -16,7 +16,7 @@ if not pages():
 if not pathlib.Path(CHROMIUM).exists() and not REQUIRED:
     pytest.skip(f"no browser at {CHROMIUM}: apt-get install chromium", allow_module_level=True)
 
-RAW = re.compile(r"\{(eq|ref|numref|doc|cite|prf:ref)\}|:::|\$\$|^```|\(\?\?\)|^:(?:raises|param|return)|:math:", re.MULTILINE)
+RAW = re.compile(r"\{(eq|ref|numref|doc|cite|prf:ref)\}|:::|\$\$|^```|\(\?\?\)|:(?:raises|param|return|math)\b|``", re.MULTILINE)
 
 # What the page says of itself, in one call. Each entry is empty on a good page.
 LOOK = """() => {
