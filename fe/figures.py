@@ -4,7 +4,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
-from .plot import COLOURS, MARKERS
+from .plot import LINES, MARKERS
 
 
 def _curves(record):
@@ -29,7 +29,7 @@ def fig2(record):
     figure, axes = plt.subplots(2, 2, figsize=(8.4, 6.6))
     seen = set()
     for i, run, c in _curves(record):
-        style = dict(color=COLOURS[i], marker=MARKERS[i], markersize=3, linewidth=1)
+        style = dict(color=LINES[i % len(LINES)], marker=MARKERS[i % len(MARKERS)], markersize=3, linewidth=1)
         style["label"] = None if i in seen else f"$\\gamma_0 = {run['gam']:g}$"
         seen.add(i)
         axes[0, 0].plot(c["distortion"], c["rate"], **style)
@@ -53,7 +53,7 @@ def fig4a(record):
     for k, run in enumerate(record["runs"]):
         for i, (name, (lam, gam)) in enumerate((("moves", run["after"]), ("stays", run["before"]))):
             R, D, C = np.array(run[name]).T
-            ax.plot(R + lam * D + gam * C, color=COLOURS[i], alpha=0.9, linewidth=1.3, linestyle="-" if i == 0 else "--",
+            ax.plot(R + lam * D + gam * C, color=LINES[i], alpha=0.9, linewidth=1.3, linestyle="-" if i == 0 else "--",
                     label=f"({lam:g}, {gam:g})" if k == 0 else None)
     ax.set(xlabel="epoch since the change", ylabel="F = R + λD + γC (nats)")
     ax.legend(title="trained at (λ, γ) =")
@@ -66,7 +66,7 @@ def fig4b(record):
     for i, run, c in _curves(record):
         if i == 0:
             seed = run["seed"]
-            ax.plot(c["F"], color=COLOURS[seed % 7], marker=MARKERS[seed % 7], label=f"seed {seed}")
+            ax.plot(c["F"], color=LINES[seed % len(LINES)], marker=MARKERS[seed % len(MARKERS)], label=f"seed {seed}")
     ax.set(xlabel="recorded step", ylabel="F = R + λD + γC (nats)")
     ax.legend()
     return figure
@@ -90,7 +90,8 @@ def transfer_figure(record, kind=None):
     figure, axes = plt.subplots(2, 2, figsize=(8.4, 6.8))
     for i, (name, label) in enumerate(NAMES.items()):
         for number, c in enumerate(seeds_of(record, kind, name)):
-            style = dict(color=COLOURS[i], marker=MARKERS[i], markersize=3, linewidth=1, label=label if number == 0 else None)
+            colour = LINES[max(0, i - 1)]  # with and without a band it is one method
+            style = dict(color=colour, marker=MARKERS[i], markersize=3, linewidth=1, label=label if number == 0 else None)
             moves = len(set(c["t"])) > 1
             if moves:
                 axes[0, 0].plot(c["rate"], c["distortion"], **style)
