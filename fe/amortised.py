@@ -8,6 +8,7 @@ with equality only if the two agree. With z = μ + σε and the noise ε held fi
 function of θ, so that linear response and everything else in fe applies to it as to J.
 """
 
+import contextlib
 import copy
 import math
 from typing import NamedTuple
@@ -178,7 +179,8 @@ def train(encoder, decoder, classifier, x, y, p, epochs, batch_size, lr, seed, p
     sums = torch.zeros(epochs, 3, dtype=x.dtype, device=x.device)
     step = 0
     # Dropout draws from the global generator: seed it for the run, and give it back as it was
-    with torch.random.fork_rng([x.device] if x.is_cuda else []):
+    with torch.random.fork_rng([x.device] if x.is_cuda else []), contextlib.ExitStack() as end:
+        end.callback(modules.eval)  # after an interruption too
         torch.manual_seed(seed)
         for epoch in range(epochs):
             for index in torch.randperm(len(x), generator=order_generator).to(x.device).split(batch_size):
@@ -198,10 +200,8 @@ def train(encoder, decoder, classifier, x, y, p, epochs, batch_size, lr, seed, p
                 step += 1
             rate, distortion, classification = sums[epoch].tolist()
             if not math.isfinite(rate + distortion + classification):
-                modules.eval()
                 raise ValueError(f"the loss became NaN or infinite in epoch {epoch}: R = {rate}, D = {distortion}, "
                                  f"C = {classification}. The learning rate is likely too high")
             if progress:
                 print(f"epoch {epoch + 1}/{epochs}  R {rate:.3f}  D {distortion:.3f}  C {classification:.4f}", flush=True)
-    modules.eval()
     return History(*sums.cpu().unbind(1))

@@ -234,7 +234,8 @@ def main(arguments=None):
     parser.add_argument("--scale", choices=("small", "paper"), help="small: minutes on any CPU; paper: the paper's networks and data (hours; "
                         "fig3 and fig6 want a GPU). Default: paper for digits-path (six minutes), else small")
     parser.add_argument("--seed", type=int, action="append", help="seeds; may be given several times")
-    parser.add_argument("--out", default="results", help="folder of the JSON file; checkpoints go into checkpoints/ in it (default: results)")
+    parser.add_argument("--out", default=os.environ.get("FE_RESULTS", "results"),
+                        help="folder of the JSON file; checkpoints go into checkpoints/ in it (default: $FE_RESULTS, else results)")
     parser.add_argument("--data", help='"digits", "mnist", "cifar10", a .npz file, or a folder with train/ and test/ (default: by figure and scale)')
     parser.add_argument("--root", default="data", help="where MNIST or CIFAR-10 is, or is to go (default: data)")
     parser.add_argument("--download", action="store_true", help="let torchvision download into --root")

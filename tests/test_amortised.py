@@ -196,6 +196,22 @@ def test_training_is_deterministic_and_lowers_the_free_energy(dropout):
     assert math.isfinite(value(value.theta0, P.float()))
 
 
+def test_an_interrupted_training_leaves_networks_to_evaluate():
+    x, y = fe.digits(100, dtype=torch.float32)
+    encoder, decoder, classifier = [m.float() for m in networks_for(dropout=0.1)]
+    calls = []
+
+    def stop(module, inputs):
+        calls.append(module.training)
+        if len(calls) == 4:
+            raise KeyboardInterrupt
+
+    encoder.register_forward_pre_hook(stop)
+    with pytest.raises(KeyboardInterrupt):
+        amortised.train(encoder, decoder, classifier, x, y, (0.5, 5.0), 2, 20, 1e-3, 0)
+    assert calls[-1] and not any(m.training for module in (encoder, decoder, classifier) for m in module.modules())
+
+
 def test_bad_input(capsys):
     G = curved(nodes=3)
     e, d, c, x, y, noise = G.encoder, G.decoder, G.classifier, G.x, G.y, randn(2, 4, 2)

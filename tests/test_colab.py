@@ -324,7 +324,9 @@ def test_it_runs_alone_in_colabs_environment(name, tmp_path, wheel, monkeypatch)
     alone = nbformat.read(ROOT / "colab" / f"{name}.ipynb", 4)
     alone.cells.append(nbformat.v4.new_code_cell("import fe, ot, torch\nprint(fe.__file__, ot.__file__, torch.__file__)"))
     manager = AsyncKernelManager(kernel_name="bare", kernel_spec_manager=KernelSpecManager(kernel_dirs=[str(tmp_path / "kernels")]))
-    NotebookClient(alone, km=manager, timeout=600, iopub_timeout=60, raise_on_iopub_timeout=True, resources={"metadata": {"path": str(work)}}).execute()
+    client = NotebookClient(alone, km=manager, timeout=600, iopub_timeout=60, raise_on_iopub_timeout=True, resources={"metadata": {"path": str(work)}})
+    client.owns_km = True  # it ends the kernel when it is done; ten idle ones would fill the memory
+    client.execute()
 
     assert printed(alone.cells[-1].outputs).count(str(site)) == 3
     new = {path.name for path in site.iterdir()} - before
