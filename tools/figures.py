@@ -17,6 +17,7 @@ from PIL import Image
 
 IMG = re.compile(r"<img\b[^>]*>")
 ATTRIBUTE = re.compile(r'([\w-]+)="([^"]*)"')
+FULL_SIZE = re.compile(r'(<a class="[^"]*image-reference" href=")[^"]*("><img [^>]*?src=")([^"]*)"')  # a picture that leads to itself
 DATA = re.compile(r"data:image/(png|webp);base64,(.*)", re.DOTALL)
 INCH = 110  # pixels of the page; `figure.dpi` of fe.plot.STYLE
 
@@ -60,7 +61,7 @@ def rewrite(body, read, store):
         count += 1
         return "<img " + " ".join(f'{name}="{value}"' for name, value in attributes.items()) + ">"
 
-    return IMG.sub(replace, body)
+    return FULL_SIZE.sub(r'\1\3\2\3"', IMG.sub(replace, body))
 
 
 def rewrite_page(app, pagename, templatename, context, doctree):

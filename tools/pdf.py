@@ -108,6 +108,7 @@ class Printer:
         self.page.evaluate("() => window.MathJax && MathJax.startup ? MathJax.startup.promise.then(() => true) : true")
         self.page.wait_for_load_state("networkidle")
         self.page.evaluate("() => document.fonts.ready.then(() => true)")
+        self.page.evaluate("() => document.querySelectorAll('a.image-reference').forEach(a => a.replaceWith(...a.childNodes))")
         self.page.evaluate(SHRINK)
 
     def print(self, header, first, ids=()):
