@@ -44,6 +44,12 @@ def test_every_cell_was_run_in_order_without_error(path):
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=IDS)
+def test_no_dead_widget_is_stored(path):
+    kinds = {kind for c in cells(path, "code") for o in c["outputs"] for kind in o.get("data", {})}
+    assert not [kind for kind in kinds if "widget" in kind], "execute the notebook with tools/execute.py"
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=IDS)
 def test_every_figure_has_alt_text_and_a_caption(path):
     for c in cells(path, "code"):
         if any("image/png" in o.get("data", {}) for o in c["outputs"]):

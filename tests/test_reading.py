@@ -13,12 +13,14 @@ import pytest
 import yaml
 from bs4 import BeautifulSoup
 from docutils import nodes
+from docutils.utils import new_document
 from sphinx_design.dropdown import dropdown_main
 
 ROOT = Path(__file__).resolve().parents[1]
 HTML = ROOT / "_build" / "html"
 sys.path.insert(0, str(ROOT / "tools"))
 
+import access  # noqa: E402
 import reading  # noqa: E402
 import takeaway  # noqa: E402
 
@@ -291,3 +293,41 @@ def test_one_header_so_that_its_buttons_work():
     """A hidden second one would catch the script that opens the contents on a phone."""
     for name in [*CHAPTERS, "index", "glossary"]:
         assert len(page(name).select(".primary-toggle")) == 1 and len(page(name).select(".secondary-toggle")) <= 1
+
+
+# --- progress bars
+
+BARS = "equilibria:   0%|          | 0/72 [00:00<?, ?it/s]", "recorded steps: 0it [00:00, ?it/s]"
+NO_BARS = "done\n", "equilibria:   0%|   | 0/72 [00:00<?, ?it/s]\nλ = 2", "accuracy: 0% | 100%", "<Figure size 640x480>", ""
+
+
+def cell(*texts, image=None):
+    """A document with one code cell whose outputs are the texts, as myst-nb makes it; `image` stands beside the text of that number."""
+    doctree, outer, outputs = new_document("page"), nodes.container(nb_element="cell_code"), nodes.container(nb_element="cell_code_output")
+    for i, text in enumerate(texts):
+        bundle = nodes.container("", nodes.container("", nodes.literal_block(text, text), mime_type="text/plain"), nb_element="mime_bundle")
+        if i == image:
+            bundle += nodes.container("", nodes.image(uri="a.png"), mime_type="image/png")
+        outputs += bundle
+    doctree += outer
+    outer += [nodes.container("", nodes.literal_block("code", "code"), nb_element="cell_code_source"), outputs]
+    return doctree
+
+
+@pytest.mark.parametrize("bar", BARS)
+def test_a_bar_leaves_the_page_and_nothing_else_does(bar):
+    doctree = cell(bar, *NO_BARS, bar)
+    access.remove_bars(None, doctree)
+    assert doctree.astext() == cell(*NO_BARS).astext()
+    doctree = cell(bar)
+    access.remove_bars(None, doctree)
+    assert [n["nb_element"] for n in doctree[0]] == ["cell_code_source"]  # no empty box is left
+    doctree = cell(bar, image=0)
+    access.remove_bars(None, doctree)
+    assert list(doctree.findall(nodes.image))
+
+
+@built
+@pytest.mark.parametrize("name", CHAPTERS)
+def test_no_built_page_shows_a_bar(name):
+    assert not [pre for pre in page(name).find_all("pre") if access.BAR.fullmatch(pre.get_text())]

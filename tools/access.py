@@ -1,10 +1,15 @@
 """Sphinx extension of this book: what the theme leaves out for readers with a keyboard or a screen reader.
 
 The pages' HTML gets names for the unnamed and roles that fit; `book/_static/access.js` does what depends on the window.
+Progress bars, which say nothing on a page, are taken out.
 """
 
 import re
 from pathlib import Path
+
+from docutils import nodes
+
+BAR = re.compile(r"[^\n]*: +0(?:%\||it \[)[^\n]*\s*")  # the first line of a tqdm bar, with and without a known end
 
 CHANGES = [
     # the arrows that open a part of the contents have no name
@@ -34,6 +39,17 @@ def improve_all(app, error):
                 path.write_text(better)
 
 
+def remove_bars(app, doctree):
+    """Each output of a cell that is the first line of a progress bar goes, and the cell's box of outputs if nothing else is in it."""
+    for outputs in [n for n in doctree.findall(nodes.container) if n.get("nb_element") == "cell_code_output"]:
+        for output in list(outputs):
+            texts = [n for n in output.findall(nodes.literal_block)]
+            if texts and all(BAR.fullmatch(text.astext()) for text in texts) and not list(output.findall(nodes.image)):
+                outputs.remove(output)
+        if not outputs.children:
+            outputs.parent.remove(outputs)
+
+
 def leave_equations_out_of_the_tab_order(app, config):
     """Seven hundred equations a page, each a stop of the Tab key, would bar the way; their menu stays for the mouse."""
     settings = dict(config.mathjax3_config or {})
@@ -44,6 +60,7 @@ def leave_equations_out_of_the_tab_order(app, config):
 
 def setup(app):
     app.connect("config-inited", leave_equations_out_of_the_tab_order)
+    app.connect("doctree-read", remove_bars)
     app.connect("build-finished", improve_all)
     app.add_js_file("access.js", loading_method="defer")
     return {"parallel_read_safe": True, "parallel_write_safe": True}
