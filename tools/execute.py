@@ -56,7 +56,7 @@ def execute(path, timeout=600):
         for output in cell.get("outputs", []):
             if "metadata" in output:  # of a picture its size on the page stays, or Jupyter would show it twice as large
                 output["metadata"] = {kind: size for kind, size in output["metadata"].items() if kind == "image/png"}
-            # a progress bar without its kernel is dead: its first line, which nbval compares, stays, and access.py leaves it out of the pages
+            # a progress bar without its kernel is dead (and may not share a cell with a figure that has a name): its first line, which nbval compares, stays, and access.py leaves it out of the pages
             output.get("data", {}).pop("application/vnd.jupyter.widget-view+json", None)
             if "image/png" in output.get("data", {}):
                 output["data"]["image/png"] = smaller(output["data"]["image/png"])
