@@ -69,13 +69,15 @@ def test_pictures_say_their_size_and_are_small():
     assert shown and {path.name for path in (HTML / "_images").iterdir()} == shown
 
 
-def test_colab_opens_the_notebook_itself():
-    """With `path_to_book` set, the links would read book/book/…"""
+def test_colab_opens_the_chapters_colab_edition():
+    """With `path_to_book` set, the links would read book/book/…; the notebooks in book/ hold MyST, which Colab shows as it is."""
     repository = yaml.safe_load((ROOT / "_config.yml").read_text())["repository"]
     owner_and_name = repository["url"].split("github.com/")[-1]
     for notebook in (ROOT / "book").glob("*.ipynb"):
         page = (HTML / "book" / f"{notebook.stem}.html").read_text()
-        assert f"https://colab.research.google.com/github/{owner_and_name}/blob/{repository['branch']}/book/{notebook.name}" in page
+        links = re.findall(r'href="(https://colab\.research\.google\.com/[^"]*)"', page)
+        assert links == [f"https://colab.research.google.com/github/{owner_and_name}/blob/{repository['branch']}/colab/{notebook.name}"]
+        assert (ROOT / "colab" / notebook.name).exists()
 
 
 def test_pages_say_their_language_and_title():
