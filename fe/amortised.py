@@ -17,7 +17,7 @@ import torch
 
 from .errors import check_data, check_finite
 from .gibbs import check_modules, check_outputs, check_resolution, check_weights, log_c, log_d, log_partition
-from .objective import check_controls, flatten
+from .objective import Ridged, check_controls, flatten
 
 
 def kl_to_standard_normal(mu, log_sigma):
@@ -25,7 +25,7 @@ def kl_to_standard_normal(mu, log_sigma):
     return (0.5 * (mu.square() + torch.expm1(2 * log_sigma)) - log_sigma).sum(-1)
 
 
-class AmortisedObjective:
+class AmortisedObjective(Ridged):
     """G(θ, p) = R + λD + γC + ½ρ‖θ‖² of any encoder, decoder and classifier (eq. 8 with an amortised e_θ).
 
     Parameters
@@ -102,7 +102,7 @@ class AmortisedObjective:
 
     def __call__(self, theta, p):
         R, D, C = self.terms(theta)
-        return R + p[0] * D + p[1] * C + 0.5 * self.ridge * theta.dot(theta)
+        return R + p[0] * D + p[1] * C + self.penalty(theta)
 
 
 @torch.no_grad()

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import torch
 
 from .errors import NotConverged, check_finite
+from .objective import Ridged
 
 
 def _array(name, values, ndim):
@@ -205,7 +206,7 @@ def rate_distortion_curve(p_x, distortion, lams, *, tol=1e-12, max_iterations=10
 # -------------------------------------------------------------------------------------------------- the learned model
 
 
-class TabularModel:
+class TabularModel(Ridged):
     r"""J(θ, p) of eq. (14) on finite alphabets, exactly:
 
         J = −Σ_x p(x) log Σ_z m(z) d(x|z)^λ c(y_x|z)^γ + ½ρ‖θ‖².
@@ -269,7 +270,7 @@ class TabularModel:
 
     def __call__(self, theta, p):
         log_z = torch.logsumexp(self.log_joint(theta, p), 1)  # (X,)
-        return -(self.p_x @ log_z) + 0.5 * self.ridge * theta.dot(theta)
+        return -(self.p_x @ log_z) + self.penalty(theta)
 
     def initial(self, seed, scale=1.0):
         """θ drawn from N(0, scale²), the same for the same seed on every device."""

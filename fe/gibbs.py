@@ -21,7 +21,7 @@ import numpy as np
 import torch
 
 from .errors import check_data, check_finite
-from .objective import flatten
+from .objective import Ridged, flatten
 from .sampling import log_standard_normal
 
 
@@ -238,7 +238,7 @@ def check_outputs(decoder, classifier, z, x, y):
     check_data(x, y, logits.shape[1])
 
 
-class GibbsObjective:
+class GibbsObjective(Ridged):
     """J(θ, p) = −Σ_n w_n log Z_n + ½ρ‖θ‖² (eq. 14) of any decoder and classifier, with z on a grid.
 
     Parameters
@@ -290,7 +290,7 @@ class GibbsObjective:
 
     def __call__(self, theta, p):
         log_z = log_partition(self.grid.log_weights, *self.log_likelihoods(theta), p)
-        return 0.5 * self.ridge * theta.dot(theta) - self.weights.dot(log_z)
+        return self.penalty(theta) - self.weights.dot(log_z)
 
     def posterior(self, theta, p):
         """The Gibbs encoder on the nodes, (N, K)."""

@@ -26,9 +26,10 @@ import math
 import torch
 
 from .errors import check_finite, check_vector
+from .objective import Ridged
 
 
-class LinearGaussian:
+class LinearGaussian(Ridged):
     """J(θ, p) for θ = (W, V) flattened, p = (λ, γ), and its exact minimum.
 
     Parameters
@@ -98,7 +99,7 @@ class LinearGaussian:
         G = B.T @ self.cov @ B
         trace = lam * self.cov[: self.dim_x, : self.dim_x].trace() + gam * self.cov[self.dim_x :, self.dim_x :].trace()
         J = 0.5 * (torch.linalg.slogdet(K)[1] + trace - torch.linalg.solve(K, G).trace())
-        return J + 0.5 * self.ridge * theta.dot(theta)
+        return J + self.penalty(theta)
 
     def initial(self, seed, scale=0.1):
         """θ drawn from N(0, scale²), the same for the same seed on every device. (θ = 0 is stationary for every p.)"""

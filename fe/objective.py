@@ -4,9 +4,11 @@ Write p = (λ, γ, …) for the controls. An *objective* is any callable `J(thet
 twice: the Gibbs free energy −E log Z (paper, eq. 14), the amortised R + λD + γC, or a reader's own. By the envelope
 theorem the functionals are its derivatives at fixed θ,
 
-    D = ∂J/∂λ,    C = ∂J/∂γ,    R = J − λD − γC − ½ρ‖θ‖²,
+    D = ∂J/∂λ,    C = ∂J/∂γ,    R = J − λD − γC,
 
-exactly, for both objectives. An objective with a ridge ½ρ‖θ‖² inside carries the number ρ as its attribute `ridge`.
+exactly, for both objectives. *The rate carries the ridge*: where J holds a penalty ½ρ‖θ‖², the R of this library is
+R′ = R + ½ρ‖θ‖². For R′ the first law, Lemma 3
+(Hess R · Hess F = −I) and eq. (29), (30) hold to the last digit. A model that knows its ridge gives the bare R (`Ridged.bare_rate`).
 """
 
 import math
@@ -20,8 +22,8 @@ from .errors import check_vector
 class Functionals(NamedTuple):
     """R, D, C at (θ, p), each a scalar tensor in nats per example."""
 
-    objective: torch.Tensor  # J, the ridge included
-    rate: torch.Tensor  # R
+    objective: torch.Tensor  # J
+    rate: torch.Tensor  # J − λD − γC: R, and the ridge where J has one
     distortion: torch.Tensor  # D = ∂J/∂λ
     classification: torch.Tensor  # C = ∂J/∂γ
 
@@ -61,25 +63,38 @@ def _functionals(J, theta, p):
     D = dJ[0]
     C = dJ[1] if len(p) > 1 else torch.zeros_like(D)
     gamma_C = p[1] * C if len(p) > 1 else 0.0
-    R = value - p[0] * D - gamma_C - 0.5 * getattr(J, "ridge", 0.0) * theta.dot(theta)
+    R = value - p[0] * D - gamma_C
     return Functionals(value, R, D, C)
 
 
-class Ridge:
+class Ridged:
+    """What the models of `fe` that have a ridge ½ρ‖θ‖² inside J share; `ridge` is ρ ≥ 0."""
+
+    ridge = 0.0
+
+    def penalty(self, theta):
+        """½ρ‖θ‖², the part of J that is no average over images."""
+        return 0.5 * self.ridge * theta.dot(theta)
+
+    def bare_rate(self, theta, p):
+        """R without the ridge, a scalar in nats per example: KL(e‖m) averaged over images, for plots."""
+        return functionals(self, theta, p).rate - self.penalty(theta)
+
+
+class Ridge(Ridged):
     """J + ½ρ‖θ‖²: the ridge *inside* the objective, where it keeps the envelope theorem exact.
 
     A Gaussian prior on θ of variance 1/ρ. It makes A = ∇²J positive definite along the symmetry directions of J
-    (rotations of z, dead units), which a bare J leaves at zero curvature.
+    (rotations of z, dead units), which a bare J leaves at zero curvature. `bare_rate` takes off this ridge, none that J has itself.
     """
 
     def __init__(self, J, rho):
         if not (math.isfinite(rho) and rho >= 0):
             raise ValueError(f"rho must be a finite number ≥ 0, got {rho}")
-        self.J, self.ridge = J, getattr(J, "ridge", 0.0) + rho
-        self._rho = rho
+        self.J, self.ridge = J, float(rho)
 
     def __call__(self, theta, p):
-        return self.J(theta, p) + 0.5 * self._rho * theta.dot(theta)
+        return self.J(theta, p) + self.penalty(theta)
 
 
 def flatten(*modules):

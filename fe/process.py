@@ -31,7 +31,7 @@ class Point(NamedTuple):
     p: torch.Tensor  # (n,)
     theta: torch.Tensor  # (P,)
     value: float  # J = F
-    rate: float
+    rate: float  # J − λD − γC: with the ridge, where J has one
     distortion: float
     classification: float
     gradient: torch.Tensor  # (n,) F_p = (D, C, …)
@@ -162,7 +162,7 @@ class Geodesic(Conserve):
 
 
 def rate(J, theta, p):
-    """R(θ, p), to conserve or to plot."""
+    """R(θ, p) = J − λD − γC, with the ridge where J has one; to conserve or to plot."""
     return _functionals(J, theta, p).rate
 
 

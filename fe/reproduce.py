@@ -82,7 +82,7 @@ def digits_path(n=1000, lam=0.25, lam_end=3.5, gam=4.0, *, seed=0, grid=15, feat
     bar.close()
     arguments = dict(n=n, lam=lam, lam_end=lam_end, gam=gam, seed=seed, grid=grid, features=features, ridge=ridge)
     return {
-        "what": "iso-classification on scikit-learn's digits; Gibbs encoder (sees the label), training data; nats per example",
+        "what": "iso-classification on scikit-learn's digits; Gibbs encoder (sees the label), training data; nats per example; R = F − λD − γC carries the ridge",
         "provenance": provenance(time.perf_counter() - began, **arguments) | {"parameters": J.n_parameters},
         "points": [_row(point) for point in path.points],
         "jumps": [

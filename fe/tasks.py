@@ -153,7 +153,6 @@ class TaskObjective:
 
     def __init__(self, model, task):
         self.on, self.task = getattr(model, "on", model), task
-        self.ridge = getattr(model, "ridge", 0.0)
 
     def __call__(self, theta, p):
         if len(p) != 3:

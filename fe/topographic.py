@@ -15,10 +15,10 @@ import torch
 
 from . import gibbs
 from .errors import check_data
-from .objective import check_controls
+from .objective import Ridged, check_controls
 
 
-class TopographicMap:
+class TopographicMap(Ridged):
     """The objective J(θ, p) of eq. (14) for a map with K = grid² nodes and M = features² + 1 features.
 
     Parameters
@@ -97,7 +97,7 @@ class TopographicMap:
     def __call__(self, theta, p):
         """J(θ, p) = −Σ_n w_n log Z_n + ½ρ‖θ‖² (eq. 14), in nats per example."""
         log_z = torch.logsumexp(self.log_joint(theta, p), 1)  # (N,)
-        return 0.5 * self.ridge * theta.dot(theta) - self.weights.dot(log_z)
+        return self.penalty(theta) - self.weights.dot(log_z)
 
     def posterior(self, theta, p):
         """The Gibbs encoder e(z_k|x_n) (eq. 9), shape (N, K); it sees the label."""

@@ -1,6 +1,6 @@
-"""Each checked exercise of each chapter: the reference passes, the stub fails helpfully, plausible mistakes are named.
+"""Each checked exercise of each chapter: right answers pass, the stub fails helpfully, plausible mistakes are named, the statement's numbers are the solution's.
 
-References and stubs are read from the notebooks, wrong answers from `tests/answers/`. Each runs after the chapter's set-up cell, imports
+References and stubs are read from the notebooks, other answers from `tests/answers/`. Each runs after the chapter's set-up cell, imports
 and cells tagged `for-exercises` alone, as on an exercise sheet.
 """
 
@@ -11,6 +11,7 @@ import functools
 import inspect
 import pathlib
 import random
+import re
 import sys
 
 import matplotlib
@@ -23,7 +24,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tools"))
 
 import exercises  # noqa: E402
-from answers import wrong_answers  # noqa: E402
+from answers import right_answers, stated, wrong_answers  # noqa: E402
 
 matplotlib.use("agg")
 CHAPTERS = {chapter.number: chapter for chapter in map(exercises.chapter, exercises.chapters())}
@@ -119,10 +120,49 @@ def test_the_stub_is_documented_and_has_the_solutions_signature(label):
 
 
 @checked
-def test_there_are_three_wrong_answers(label):
+def test_there_are_four_wrong_answers_and_two_right_ones(label):
     number, exercise = CHECKED[label]
-    wrong = wrong_answers(number).get(label, [])
-    assert len({source for _, _, source in wrong}) >= 3, f"{label} has {len(wrong)} wrong answers in tests/answers/chapter{number}.py"
+    wrong, right = wrong_answers(number).get(label, []), right_answers(number).get(label, [])
+    assert len({source for _, _, source in wrong}) >= 4, f"{label} has {len(wrong)} wrong answers in tests/answers/chapter{number}.py"
+    assert len({source for _, source in right}) >= 2, f"{label} has {len(right)} right answers in tests/answers/chapter{number}.py"
+    ours = body(exercise.reference, exercise.name)
+    assert all(body(source, exercise.name) != ours for _, source in right), f"{label}: a right answer is the book's own solution"
+
+
+def right_cases():
+    for number in CHAPTERS:
+        for label, right in right_answers(number).items():
+            for what, source in right:
+                yield pytest.param(label, source, id=f"{label}-{what.replace(' ', '-')}")
+
+
+@pytest.mark.parametrize("label, source", list(right_cases()))
+def test_right_answers_pass(label, source):
+    number, exercise = CHECKED[label]
+    assert check(exercise, number, source).startswith("right")
+
+
+DECIMAL = re.compile(r"(?<![\w.])(\d+\.\d+)(?![\w.]*\.ipynb)")
+
+
+@checked
+def test_the_numbers_of_the_statement(label):
+    """Each decimal number of a statement is given in it, or is what the book's solution returns; other numbers as `STATED` names them."""
+    number, exercise = CHECKED[label]
+    entries, given = stated(number, label)
+    text = f"{exercise.statement}\n{exercise.stub}"
+    names = run(number, exercise.reference)
+    covered = set()
+    for written, expression, meant in entries:
+        assert written in text, f"{label}: {written!r} is not in the statement"
+        found = float(eval(expression, names))
+        want, digits = (float(eval(meant, names)), None) if meant else (float(written.replace("−", "-")), written.partition(".")[2])
+        slack = 1e-9 * max(1.0, abs(want)) if digits is None else 0.500001 * 10.0 ** -len(digits)
+        assert abs(found - want) <= slack, f"{label}: the statement says {written}, the solution gives {found:.8g}"
+        covered.update(DECIMAL.findall(written))
+    decimals = set(DECIMAL.findall(text))
+    assert given <= decimals, f"{label}: {given - decimals} of GIVEN are not in the statement"
+    assert decimals == covered | given, f"{label}: nothing computes {decimals - covered - given} of the statement (STATED or GIVEN in tests/answers)"
 
 
 @pytest.mark.parametrize("label, words, what, source", list(wrong_cases()))

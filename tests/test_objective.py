@@ -23,12 +23,26 @@ def test_functionals_are_the_parts():
     torch.testing.assert_close(f.rate + P[0] * f.distortion + P[1] * f.classification, f.objective, rtol=0, atol=1e-14)
 
 
-def test_ridge_is_left_out_of_the_rate():
+def test_the_rate_carries_the_ridge():
     plain, ridged = fe.functionals(amortised, THETA, P), fe.functionals(fe.Ridge(amortised, 0.4), THETA, P)
-    for name in ("rate", "distortion", "classification"):
+    for name in ("distortion", "classification"):
         torch.testing.assert_close(getattr(ridged, name), getattr(plain, name), rtol=0, atol=1e-14)
-    torch.testing.assert_close(ridged.objective - plain.objective, 0.2 * THETA.dot(THETA), rtol=0, atol=1e-14)
-    assert fe.Ridge(fe.Ridge(amortised, 0.4), 0.1).ridge == pytest.approx(0.5)
+    for name in ("objective", "rate"):
+        torch.testing.assert_close(getattr(ridged, name) - getattr(plain, name), 0.2 * THETA.dot(THETA), rtol=0, atol=1e-14)
+    torch.testing.assert_close(fe.Ridge(amortised, 0.4).bare_rate(THETA, P), plain.rate, rtol=0, atol=1e-14)
+
+
+def test_the_rate_needs_no_attribute_of_the_objective():
+    """A factory, or a reader's own J, that hides its ridge gets the same R as a model that knows it."""
+    x, y = torch.rand(6, 4), torch.tensor([0, 1, 0, 1, 1, 0])
+    task = fe.Mixture((x[:3], y[:3]), (x[3:], y[3:]))
+    model = fe.TopographicMap(x, y, 2, grid=5, features=2, ridge=0.1)
+    theta, p = model.initial(), torch.tensor([0.7, 2.0, 0.4])
+    known, factory = fe.TaskObjective(model, task), fe.TaskObjective(lambda *data: model.on(*data), task)
+    for J in (known, factory, lambda theta, p: known(theta, p)):
+        f = fe.functionals(J, theta, p)
+        torch.testing.assert_close(f.rate, f.objective - p[0] * f.distortion - p[1] * f.classification, rtol=0, atol=1e-14)
+        torch.testing.assert_close(f.rate, known.at(0.4).bare_rate(theta, p[:2]) + 0.05 * theta.dot(theta), rtol=0, atol=1e-12)
 
 
 def test_one_control_has_no_classifier():
