@@ -145,7 +145,7 @@ def _problems():
         bare = lambda th, p, A=A, B=B, G=G: (0.5 * th @ A @ th + 0.25 * th.pow(4).sum() - torch.sin(th) @ B @ torch.sqrt(1 + p.square())
                                              + 2 * torch.log(torch.cosh(B.T @ th)) @ p + torch.exp(-0.5 * p @ G @ p))
         push = torch.func.grad(bare)(theta, p)  # taken off, so that θ is stationary
-        if torch.linalg.eigvalsh(torch.func.hessian(bare)(theta, p))[0] > 0.1:
+        if torch.linalg.eigvalsh(torch.func.jacrev(torch.func.grad(bare))(theta, p))[0] > 0.1:
             yield "a J that is not quadratic", lambda th, p, bare=bare, push=push: bare(th, p) - push @ th, theta, p
 
 
@@ -153,7 +153,7 @@ def check_response(response):
     """`response(J, theta, p)` against the blocks of the Hessian of J in (θ, p) together, on quadratic and other problems."""
     for what, J, theta, p in _problems():
         P, n = len(theta), len(p)
-        whole = torch.func.jacfwd(torch.func.jacfwd(lambda q: J(q[:P], q[P:])))(torch.cat([theta, p]))  # (P + n, P + n)
+        whole = torch.func.jacrev(torch.func.jacrev(lambda q: J(q[:P], q[P:])))(torch.cat([theta, p]))  # (P + n, P + n)
         A, B, J_pp = whole[:P, :P], -whole[:P, P:], whole[P:, P:]
         want = torch.linalg.solve(A, B)
         hess = J_pp - B.T @ want
