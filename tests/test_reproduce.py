@@ -76,6 +76,24 @@ def test_stored_path_keeps_c_and_is_at_equilibrium(stored):
         assert abs(j["after"]["C"] / points[0]["C"] - 1) < 1e-8
 
 
+def test_stored_jumps_end_where_the_bordered_matrix_does(stored):
+    """`results/digits_jumps.json` against `digits_path.json` and the law of chapter 5 for motion with C held."""
+    jumps = json.loads((ROOT / "results" / "digits_jumps.json").read_text())["jumps"]
+    assert len(jumps) == len(stored["jumps"])
+    for h, j in zip(jumps, stored["jumps"]):
+        assert 0 < h["lam"] - j["before"]["lam"] < 1e-5 and h["lam_c"] - h["lam"] == pytest.approx(h["gap"], rel=1e-3)
+        assert h["mu_at_c"] == pytest.approx(-h["mu_c"], rel=0.1)  # to first order in the way along the branch
+        for q in h["rows"]:
+            assert q["nu"] >= q["mu"]  # holding is firmer than pricing
+            if q["mu"] < 0 < q["nu"]:
+                assert q["F_gg"] > 0  # a saddle at its prices, stable at its C: C rises with its price
+            elif abs(q["nu"]) > 0.01 * h["mu_c"]:
+                assert q["F_gg"] < 0
+            if q["nu"] > 0:
+                law = h["mu_c"] * (max(q["ahead"], 0) / h["gap"]) ** 0.5 - h["mu_c"]
+                assert abs(q["mu"] - law) < 0.06 * max(h["mu_c"], q["mu"])
+
+
 def test_stored_path_starts_where_a_fresh_run_does(stored):
     """The first stored points again, from the arguments in the file."""
     a = stored["provenance"]["arguments"]

@@ -1,4 +1,6 @@
-"""Plausible wrong answers to chapter 5's exercises."""
+"""Answers to chapter 5's exercises, right and wrong, and the numbers of their statements."""
+
+import torch
 
 WRONG = {
     "ex-5-1": [
@@ -22,6 +24,18 @@ def quadratic(a, b, lam):
 def quadratic(a, b, lam):
     return lam * b / a, b / a, -0.5 * lam**2 * b**2 / a, b**2 / a
 """),
+        ("hard-wired to the example", "for a = 3", """
+def quadratic(a, b, lam):
+    return 0.5 * lam, 0.5, -0.5 * lam**2, -1.0
+"""),
+        ("right for b > 0 only", r"θ\* is.*sign", """
+def quadratic(a, b, lam):
+    return lam * abs(b) / a, abs(b) / a, -0.5 * lam**2 * b**2 / a, -(b**2) / a
+"""),
+        ("three numbers", "4 in all", """
+def quadratic(a, b, lam):
+    return lam * b / a, b / a, -0.5 * lam**2 * b**2 / a
+"""),
     ],
     "ex-5-2": [
         ("θ for μ", "J″ = 2θ", """
@@ -44,9 +58,25 @@ def fold(eps):
 def fold(eps):
     return 2 * eps**0.5, eps**0.5, -(eps**-0.5)
 """),
+        ("hard-wired to ε = 1", "at ε = 0.3 μ is", """
+def fold(eps):
+    return 2.0, 1.0, -0.5
+"""),
+        ("the maximum instead of the minimum", "there is a maximum", """
+def fold(eps):
+    return -2 * eps**0.5, -(eps**0.5), 0.5 * eps**-0.5
+"""),
+        ("expanded about ε = 1", "at ε = 0.3", """
+def fold(eps):
+    return 2 + (eps - 1), 1 + (eps - 1) / 2, -0.5 + (eps - 1) / 4
+"""),
+        ("a coarse difference for D_λ", "D_λ is", """
+def fold(eps):
+    return 2 * eps**0.5, eps**0.5, -((eps + 0.01) ** 0.5 - eps**0.5) / 0.01
+"""),
     ],
     "ex-5-3": [
-        ("nothing returned", "return two tensors", """
+        ("nothing returned", "stub is not filled in", """
 def response(J, theta, p):
     A = torch.func.jacrev(torch.func.grad(J))(theta, p)
     B = -torch.func.jacrev(torch.func.grad(J, argnums=0), argnums=1)(theta, p)
@@ -97,13 +127,47 @@ def response(J, theta, p):
     theta_p = torch.linalg.solve(A, B)
     return theta_p, 0.5 * (J_pp - B.T @ theta_p)
 """),
+        ("J_pp hard-wired to −I", "J_pp is taken as −I", """
+def response(J, theta, p):
+    A = torch.func.jacrev(torch.func.grad(J))(theta, p)
+    B = -torch.func.jacrev(torch.func.grad(J, argnums=0), argnums=1)(theta, p)
+    theta_p = torch.linalg.solve(A, B)
+    return theta_p, -torch.eye(len(p)) - B.T @ theta_p
+"""),
+        ("hard-wired to the example", "shape|A⁻¹B", """
+def response(J, theta, p):
+    return torch.ones(1, 1), -torch.ones(1, 1)
+"""),
+        ("right for quadratic problems only, A at θ = 0", "not quadratic", """
+def response(J, theta, p):
+    zero = torch.zeros_like(theta)
+    A = torch.func.jacrev(torch.func.grad(J))(zero, p)
+    B = -torch.func.jacrev(torch.func.grad(J, argnums=0), argnums=1)(zero, p)
+    J_pp = torch.func.jacrev(torch.func.grad(J, argnums=1), argnums=1)(theta, p)
+    theta_p = torch.linalg.solve(A, B)
+    return theta_p, J_pp - B.T @ theta_p
+"""),
+        ("B taken at p = 0", "not quadratic|J linear", """
+def response(J, theta, p):
+    A = torch.func.jacrev(torch.func.grad(J))(theta, p)
+    B = -torch.func.jacrev(torch.func.grad(J, argnums=0), argnums=1)(theta, torch.zeros_like(p))
+    J_pp = torch.func.jacrev(torch.func.grad(J, argnums=1), argnums=1)(theta, p)
+    theta_p = torch.linalg.solve(A, B)
+    return theta_p, J_pp - B.T @ theta_p
+"""),
+        ("frozen parameters", "J_pp alone", """
+def response(J, theta, p):
+    A = torch.func.jacrev(torch.func.grad(J))(theta, p)
+    B = -torch.func.jacrev(torch.func.grad(J, argnums=0), argnums=1)(theta, p)
+    return torch.linalg.solve(A, B), torch.func.jacrev(torch.func.grad(J, argnums=1), argnums=1)(theta, p)
+"""),
     ],
     "ex-5-4": [
-        ("every jump is a fold", "this is a pitchfork and you say fold.*overlap", """
+        ("every jump is a fold", "this is a pitchfork and you say fold; the overlap", """
 def kind(path):
     return "fold"
 """),
-        ("every jump is a pitchfork", "this is a fold and you say pitchfork.*overlap", """
+        ("every jump is a pitchfork", "this is a fold and you say pitchfork; the overlap", """
 def kind(path):
     return "pitchfork"
 """),
@@ -115,6 +179,25 @@ def kind(path):
         ("the overlap itself", "return 'fold' or 'pitchfork'", """
 def kind(path):
     return path.jumps[0].overlap
+"""),
+        ("told by the place of the two examples", "this is a", """
+def kind(path):
+    return "pitchfork" if float(path.jumps[0].before.p[0]) > 0.45 else "fold"
+"""),
+        ("right in one dimension only", "this is a fold and you say pitchfork", """
+def kind(path):
+    return "pitchfork" if path.jumps[0].overlap < 0.5 else "fold"
+"""),
+        ("the exponents exchanged", "you say", """
+def kind(path):
+    at = path.jumps[0].s
+    near, far = [q for q in path.points if 1e-4 < at - q.s][-1], path.points[0]
+    power = math.log(far.curvature / near.curvature) / math.log((at - far.s) / (at - near.s))
+    return "fold" if power > 0.75 else "pitchfork"
+"""),
+        ("told by the side on which the path goes on", "you say", """
+def kind(path):
+    return "fold" if float(path.jumps[0].after.theta[0]) > 0.5 else "pitchfork"
 """),
     ],
     "ex-5-5": [
@@ -133,6 +216,22 @@ def energy_error(alphas, rho, k):
         ("one step too late", "j ≥ k", """
 def energy_error(alphas, rho, k):
     return float((alphas[k + 1 :] * rho[k + 1 :]).sum().sqrt())
+"""),
+        ("hard-wired to the example", "the error is", """
+def energy_error(alphas, rho, k):
+    return 0.407
+"""),
+        ("the terms of one step", "j ≥ k", """
+def energy_error(alphas, rho, k):
+    return float((alphas[k] * rho[k]).sqrt()) if k < len(rho) else 0.0
+"""),
+        ("right at the start only", "j ≥ k", """
+def energy_error(alphas, rho, k):
+    return float((alphas * rho).sum().sqrt())
+"""),
+        ("without the α", "j ≥ k", """
+def energy_error(alphas, rho, k):
+    return float(rho[k:].sum().sqrt())
 """),
     ],
     "ex-5-7": [
@@ -163,6 +262,22 @@ def gibbs_hessian(e, dH, ddH):
 def gibbs_hessian(e, dH, ddH):
     mean = dH.mean(1)
     return ddH.mean((0, 1)) - torch.einsum("nki,nkj->ij", dH, dH) / dH[..., 0].numel() + mean.T @ mean / len(e)
+"""),
+        ("hard-wired to the example", "must return A of shape|differs from", """
+def gibbs_hessian(e, dH, ddH):
+    return torch.eye(dH.shape[-1])
+"""),
+        ("right for one image only", "differs from|belongs to one image|images are summed", """
+def gibbs_hessian(e, dH, ddH):
+    e, dH, ddH = e[0], dH[0], ddH[0]
+    mean = e @ dH
+    return torch.einsum("k,kij->ij", e, ddH) - dH.T @ (e[:, None] * dH) + torch.outer(mean, mean)
+"""),
+        ("only the diagonal", "differs from", """
+def gibbs_hessian(e, dH, ddH):
+    mean = torch.einsum("nk,nki->ni", e, dH)
+    A = (torch.einsum("nk,nkij->ij", e, ddH) - torch.einsum("nk,nki,nkj->ij", e, dH, dH) + mean.T @ mean) / len(e)
+    return torch.diag(A.diagonal())
 """),
     ],
     "ex-5-8": [
@@ -228,5 +343,210 @@ def turns(T):
             columns.append((T @ omega).flatten())
     return torch.stack(columns, 1)
 """),
+        ("two codes only", "you give 1 directions", """
+def turns(T):
+    omega = torch.zeros(T.shape[1], T.shape[1])
+    omega[1, 0], omega[0, 1] = 1.0, -1.0
+    return (T @ omega).flatten()[:, None]
+"""),
+        ("hard-wired to the example", "rows", """
+def turns(T):
+    return torch.tensor([[0.0], [1.0], [-1.0], [0.0]])
+"""),
+        ("no motion at all", "turns nothing", """
+def turns(T):
+    k = T.shape[1]
+    return torch.zeros(T.numel(), k * (k - 1) // 2)
+"""),
+        ("flattened column by column", "J changes", """
+def turns(T):
+    k, columns = T.shape[1], []
+    for a in range(k):
+        for b in range(a):
+            omega = torch.zeros(k, k)
+            omega[a, b], omega[b, a] = 1.0, -1.0
+            columns.append((T @ omega).T.flatten())
+    return torch.stack(columns, 1)
+"""),
     ],
 }
+
+RIGHT = {
+    "ex-5-1": [
+        ("by Newton's method on the derivatives of J, as a list", """
+def quadratic(a, b, lam):
+    theta = 0.0
+    slope, curvature = a * theta - lam * b, a
+    theta = theta - slope / curvature
+    return [theta, b / a, a * theta * theta / 2 - lam * b * theta, -b * (b / a)]
+"""),
+        ("with numpy in single precision", """
+import numpy as np
+
+def quadratic(a, b, lam):
+    a, b, lam = np.float32(a), np.float32(b), np.float32(lam)
+    return np.array([lam * b / a, b / a, -lam * lam * b * b / (2 * a), -b * b / a], dtype=np.float32)
+"""),
+        ("as a tensor", """
+def quadratic(a, b, lam):
+    theta = torch.tensor(lam * b / a)
+    return torch.stack([theta, torch.tensor(b / a), 0.5 * a * theta**2 - lam * b * theta, torch.tensor(-(b**2) / a)])
+"""),
+    ],
+    "ex-5-2": [
+        ("through θ, as an array", """
+import numpy as np
+
+def fold(eps):
+    theta = np.sqrt(eps)
+    mu = 2 * theta
+    return np.array([mu, theta, 0.0 - (-1.0) ** 2 / mu])
+"""),
+        ("with autograd", """
+def fold(eps):
+    lam = torch.tensor(-eps, dtype=torch.float64)                    # λ* = 0
+    D = lambda lam: torch.sqrt(-lam)
+    return 2 * D(lam), D(lam), torch.func.grad(D)(lam)
+"""),
+    ],
+    "ex-5-3": [
+        ("the Hessian of both together, numpy", """
+import numpy as np
+
+def response(J, theta, p):
+    P = len(theta)
+    whole = torch.autograd.functional.hessian(lambda q: J(q[:P], q[P:]), torch.cat([theta, p])).numpy()
+    A, M, G = whole[:P, :P], whole[:P, P:], whole[P:, P:]
+    X = np.linalg.solve(A, -M)
+    return [X, G + M.T @ X]
+"""),
+        ("column by column, with a Cholesky factor", """
+def response(J, theta, p):
+    A = torch.stack([torch.func.jvp(lambda t: torch.func.grad(J)(t, p), (theta,), (unit,))[1] for unit in torch.eye(len(theta)).to(theta)])
+    slope = torch.func.grad(J, argnums=1)
+    M = torch.func.jacfwd(slope, argnums=0)(theta, p)                  # (n, P)
+    theta_p = -torch.cholesky_solve(M.T, torch.linalg.cholesky((A + A.T) / 2))
+    return theta_p, torch.func.jacfwd(slope, argnums=1)(theta, p) + M @ theta_p
+"""),
+        ("in single precision", """
+def response(J, theta, p):
+    A = torch.func.hessian(J)(theta, p).float()
+    B = -torch.func.jacrev(torch.func.grad(J), argnums=1)(theta, p).float()
+    J_pp = torch.func.hessian(J, argnums=1)(theta, p).float()
+    X = torch.linalg.inv(A) @ B
+    return X, J_pp - X.T @ B
+"""),
+    ],
+    "ex-5-4": [
+        ("by the power with which μ dies", """
+def kind(path):
+    at = path.jumps[0].s
+    before = [(math.log(at - q.s), math.log(q.curvature)) for q in path.points if q.s < at]
+    x, y = (sum(v) / len(before) for v in zip(*before))
+    power = sum((a - x) * (b - y) for a, b in before) / sum((a - x) ** 2 for a, _ in before)
+    return "fold" if power < 0.75 else "pitchfork"
+"""),
+        ("by how far the state goes", """
+def kind(path):
+    before, after = path.jumps[0].before, path.jumps[0].after
+    return "fold" if float((after.theta - before.theta).norm()) > 0.1 else "pitchfork"
+"""),
+        ("by the divergence of F_λλ", """
+def kind(path):
+    hess = [float(h[0, 0]) for h, s in zip(path["hess"], path["s"]) if s <= path.jumps[0].s]
+    return "fold" if hess[-1] < 3 * hess[0] - 1 else "pitchfork"
+"""),
+    ],
+    "ex-5-5": [
+        ("a loop over lists", """
+def energy_error(alphas, rho, k):
+    total = 0.0
+    for alpha, square in list(zip(alphas.tolist(), rho.tolist()))[k:]:
+        total += alpha * square
+    return total**0.5
+"""),
+        ("a reversed running sum, a numpy scalar", """
+import numpy as np
+
+def energy_error(alphas, rho, k):
+    terms = np.append(np.cumsum((alphas * rho).numpy()[::-1])[::-1], 0.0)
+    return np.sqrt(terms[k])
+"""),
+    ],
+    "ex-5-7": [
+        ("image by image, with covariances", """
+import numpy as np
+
+def gibbs_hessian(e, dH, ddH):
+    e, dH, ddH = e.numpy(), dH.numpy(), ddH.numpy()
+    A = 0
+    for weights, slopes, curvatures in zip(e, dH, ddH):
+        centred = slopes - weights @ slopes
+        A = A + np.tensordot(weights, curvatures, 1) - (centred * weights[:, None]).T @ centred
+    return A / len(e)
+"""),
+        ("in single precision", """
+def gibbs_hessian(e, dH, ddH):
+    e, dH, ddH = e.float(), dH.float(), ddH.float()
+    centred = dH - (e.unsqueeze(-1) * dH).sum(1, keepdim=True)
+    return ((e[..., None, None] * ddH).sum(1) - (e.sqrt()[..., None] * centred).mT @ (e.sqrt()[..., None] * centred)).mean(0)
+"""),
+    ],
+    "ex-5-8": [
+        ("the null space of the differential of TTᵀ", """
+def turns(T):
+    n, k = T.shape
+    change = torch.func.jacrev(lambda t: (t.view(n, k) @ t.view(n, k).T).flatten())(T.flatten())
+    return torch.linalg.svd(change)[2][n * k - k * (k - 1) // 2 :].T
+"""),
+        ("two columns at a time, numpy in single precision", """
+import numpy as np
+
+def turns(T):
+    T = T.numpy().astype(np.float32)
+    n, k = T.shape
+    found = []
+    for a in range(k):
+        for b in range(a + 1, k):
+            moved = np.zeros((n, k), dtype=np.float32)
+            moved[:, a], moved[:, b] = T[:, b], -T[:, a]
+            found.append(moved.ravel())
+    return np.column_stack(found)
+"""),
+        ("by a small turn, as lists", """
+def turns(T):
+    k, rows = T.shape[1], []
+    for a in range(k):
+        for b in range(a + 1, k):
+            omega = torch.zeros(k, k, dtype=T.dtype)
+            omega[a, b], omega[b, a] = 1.0, -1.0
+            rows.append(((T @ torch.linalg.matrix_exp(1e-4 * omega) - T @ torch.linalg.matrix_exp(-1e-4 * omega)) / 2e-4).flatten().tolist())
+    return [list(row) for row in zip(*rows)]
+"""),
+    ],
+}
+
+
+def three_unknowns(energy_error):
+    """The answer for the chapter's system of three unknowns after two steps of conjugate gradients."""
+    A = torch.tensor([[4.0, 1.0, 0.0], [1.0, 3.0, 1.0], [0.0, 1.0, 2.0]], dtype=torch.float64)
+    r = d = torch.tensor([1.0, 2.0, 3.0], dtype=torch.float64)
+    alphas, rho = [], []
+    for _ in range(3):
+        alphas.append(r @ r / (d @ A @ d)), rho.append(r @ r)
+        new = r - alphas[-1] * A @ d
+        d, r = new + (new @ new) / (r @ r) * d, new
+    return energy_error(torch.stack(alphas), torch.stack(rho), 2)
+
+
+STATED = {
+    "ex-5-1": [(r"F_{\lambda\lambda} = -1", "quadratic(4, 2, 0.7)[3]", "-1")],
+    "ex-5-2": [("$2$, $1$", "fold(1.0)[0]", "2"), ("$1$ and", "fold(1.0)[1]", "1"), (r"-\tfrac12", "fold(1.0)[2]", "-1 / 2")],
+    "ex-5-3": [("returns $1$", "response(lambda th, p: 0.5 * th @ th - (p * th).sum(), torch.ones(1), torch.ones(1))[0].item()", "1"),
+               ("and $-1$", "response(lambda th, p: 0.5 * th @ th - (p * th).sum(), torch.ones(1), torch.ones(1))[1].item()", "-1")],
+    "ex-5-5": [("0.407", "__import__('answers.chapter5', fromlist=['x']).three_unknowns(energy_error)")],
+    "ex-5-7": [("it is $1$", "gibbs_hessian(torch.full((1, 2), 0.5), torch.tensor([[[1.0], [-1.0]]]), torch.full((1, 2, 1, 1), 2.0)).item()", "1")],
+    "ex-5-8": [(r"\pm(0, 1, -1, 0)", "(lambda u: (u / u[1] - torch.tensor([0.0, 1.0, -1.0, 0.0])).abs().max())(turns(torch.eye(2))[:, 0])", "0"),
+               ("k(k-1)/2", "turns(torch.eye(4)).shape[1]", "4 * 3 / 2")],
+}
+GIVEN = {}
