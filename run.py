@@ -82,14 +82,21 @@ def test():
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 2
     workers = str(min(cores, 4))  # a kernel with torch takes up to 1 GB
     xdist = ["-n", workers, "-p", "no:cacheprovider", "-q", "-rs"]
-    codes = [
-        pdf() if shutil.which("chromium") else build(),
-        run("python", "-m", "pytest", "tests", "--ignore=tests/browser", "--doctest-modules", "fe", *xdist, "--dist", "worksteal", "--durations=15"),
-        run("python", "-m", "pytest", "book", "--nbval", "--nbval-current-env", "--nbval-cell-timeout=600", *xdist, "--dist", "loadscope"),
-        run("python", "-m", "pytest", "tests/browser", *xdist, "--dist", "load"),
-    ]
-    print("\nall stages passed" if not any(codes) else f"\nFAILED: exit codes of build, units and editions, notebooks, browser: {codes}")
-    return int(any(codes))
+    pytest = lambda *what: run("python", "-m", "pytest", *what, *xdist)
+    stages = {
+        "pages and PDF": pdf if shutil.which("chromium") else build,
+        "units and editions": lambda: pytest("tests", "--ignore=tests/browser", "--doctest-modules", "fe", "--dist", "worksteal", "--durations=15"),
+        "notebooks": lambda: pytest("book", "--nbval", "--nbval-current-env", "--nbval-cell-timeout=600", "--dist", "loadscope"),
+        "browser": lambda: pytest("tests/browser", "--dist", "load"),
+    }
+    failed, left = [], list(stages)
+    for name, stage in stages.items():
+        left.remove(name)
+        if code := stage():
+            failed.append(name)
+            print(f"\nFAILED: {name} (exit code {code}); the lines above say why. Still to run: {', '.join(left) or 'nothing'}.", flush=True)
+    print(f"\nFAILED: {', '.join(failed)}" if failed else "\nall stages passed")
+    return int(bool(failed))
 
 
 COMMANDS = {

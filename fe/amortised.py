@@ -15,9 +15,25 @@ from typing import NamedTuple
 
 import torch
 
-from .errors import check_data, check_finite
-from .gibbs import check_modules, check_outputs, check_resolution, check_weights, log_c, log_d, log_partition
+from .errors import check_data, check_finite, check_weights
+from .gibbs import check_modules, check_outputs, check_resolution, log_c, log_d, log_partition
 from .objective import Ridged, check_controls, flatten
+
+
+@contextlib.contextmanager
+def seeded(seed, device="cpu"):
+    """torch's global generator on this device seeded, and given back as it was: dropout and first weights draw from it.
+
+    It and no other: `torch.manual_seed` would seed those of all devices. (Threads share it: use processes.)
+    """
+    device = torch.device(device)
+    random = torch.cuda.default_generators[device.index or 0] if device.type == "cuda" else torch.default_generator
+    state = random.get_state()
+    random.manual_seed(seed)
+    try:
+        yield
+    finally:
+        random.set_state(state)
 
 
 def kl_to_standard_normal(mu, log_sigma):
@@ -47,26 +63,24 @@ class AmortisedObjective(Ridged):
 
     def __init__(self, encoder, decoder, classifier, x, y, noise, ridge=0.0, weights=None, noise_weights=None):
         check_data(x, y)
-        if not 0 <= ridge < math.inf:
-            raise ValueError(f"ridge must be ≥ 0 and finite, got {ridge}")
         check_modules(x, encoder=encoder, decoder=decoder, classifier=classifier)
         with torch.no_grad():
             output = encoder(x[:2])
         if not isinstance(output, tuple | list) or len(output) != 2 or output[0].shape != output[1].shape or output[0].ndim != 2:
             raise ValueError("encoder(x) must return (mu, log_sigma), two tensors of one shape (N, d)")
         shape = (len(x), output[0].shape[1])
-        if noise.ndim != 3 or noise.shape[1:] != shape or len(noise) == 0 or noise.dtype != x.dtype:
-            raise ValueError(f"noise must be {x.dtype} of shape (S, {shape[0]}, {shape[1]}) with S ≥ 1, got {noise.dtype} "
-                             f"{tuple(noise.shape)}")
+        if noise.ndim != 3 or noise.shape[1:] != shape or len(noise) == 0 or (noise.dtype, noise.device) != (x.dtype, x.device):
+            raise ValueError(f"noise must be {x.dtype} on {x.device}, of shape (S, {shape[0]}, {shape[1]}) with S ≥ 1, got {noise.dtype} "
+                             f"on {noise.device}, {tuple(noise.shape)}")
         check_finite("noise", noise)
         if noise_weights is None:
             noise_weights = torch.full_like(noise[:, 0, 0], 1 / len(noise))
-        if noise_weights.shape != noise.shape[:1] or abs(float(noise_weights.sum()) - 1) > 1e-6:
+        if noise_weights.shape != noise.shape[:1] or not abs(float(noise_weights.sum()) - 1) <= 1e-6:
             raise ValueError(f"noise_weights must be {len(noise)} numbers with sum 1, got shape {tuple(noise_weights.shape)}")
         check_outputs(decoder, classifier, output[0], x, y)
         self.encoder, self.decoder, self.classifier, self.x, self.y = encoder, decoder, classifier, x, y
-        self.noise, self.noise_weights = noise, noise_weights
-        self.ridge, self.weights = float(ridge), check_weights(weights, x)
+        self.noise, self.noise_weights = noise, noise_weights.to(noise)
+        self.ridge, self.weights = ridge, check_weights(weights, x)
         self.theta0, self.unflatten = flatten(encoder, decoder, classifier)
         self.n_parameters = self.theta0.numel()
 
@@ -97,7 +111,7 @@ class AmortisedObjective(Ridged):
         return kl_to_standard_normal(mu, log_sigma), D, -(self.noise_weights @ log_cls)
 
     def terms(self, theta):
-        """R, D, C in nats per example: they do not depend on p, so that D = ∂G/∂λ and C = ∂G/∂γ at once."""
+        """R without the ridge, D, C, nats per example: they do not depend on p, so that D = ∂G/∂λ and C = ∂G/∂γ at once."""
         return tuple(self.weights.dot(term) for term in self.per_example(theta))
 
     def __call__(self, theta, p):
@@ -145,7 +159,7 @@ class History(NamedTuple):
     classification: torch.Tensor
 
 
-def train(encoder, decoder, classifier, x, y, p, epochs, batch_size, lr, seed, progress=False):
+def train(encoder, decoder, classifier, x, y, p, epochs, batch_size, lr, seed):
     """Adam on minibatches of R + λD + γC, one sample of z for each image. Changes the modules; leaves them in eval mode.
 
     Parameters
@@ -162,26 +176,26 @@ def train(encoder, decoder, classifier, x, y, p, epochs, batch_size, lr, seed, p
 
     Raises
     ------
-    ValueError : the loss is NaN or infinite (learning rate too high); bad data, batch_size or epochs
+    ValueError : the loss is NaN or infinite (learning rate too high); bad data, λ, γ, batch_size or epochs
     """
     check_data(x, y)
     if epochs < 1 or batch_size < 1:
         raise ValueError(f"epochs and batch_size must be at least 1, got {epochs}, {batch_size}")
     lam, gam = float(p[0]), float(p[1])
+    if not (0 <= lam < math.inf and 0 <= gam < math.inf):
+        raise ValueError(f"λ and γ must be finite and ≥ 0, got {lam}, {gam}")
     modules = torch.nn.ModuleList([encoder, decoder, classifier]).eval()
     with torch.no_grad():
         check_outputs(decoder, classifier, encoder(x[:2])[0], x, y)
-    modules.train()
     order_generator = torch.Generator().manual_seed(seed)
     noise_generator = torch.Generator(x.device).manual_seed(seed)
     steps = epochs * math.ceil(len(x) / batch_size)
     optimiser = torch.optim.Adam(modules.parameters(), lr=1e-3 if callable(lr) else lr)
     sums = torch.zeros(epochs, 3, dtype=x.dtype, device=x.device)
     step = 0
-    # Dropout draws from the global generator: seed it for the run, and give it back as it was
-    with torch.random.fork_rng([x.device] if x.is_cuda else []), contextlib.ExitStack() as end:
+    with seeded(seed, x.device), contextlib.ExitStack() as end:
         end.callback(modules.eval)  # after an interruption too
-        torch.manual_seed(seed)
+        modules.train()
         for epoch in range(epochs):
             for index in torch.randperm(len(x), generator=order_generator).to(x.device).split(batch_size):
                 if callable(lr):
@@ -202,6 +216,4 @@ def train(encoder, decoder, classifier, x, y, p, epochs, batch_size, lr, seed, p
             if not math.isfinite(rate + distortion + classification):
                 raise ValueError(f"the loss became NaN or infinite in epoch {epoch}: R = {rate}, D = {distortion}, "
                                  f"C = {classification}. The learning rate is likely too high")
-            if progress:
-                print(f"epoch {epoch + 1}/{epochs}  R {rate:.3f}  D {distortion:.3f}  C {classification:.4f}", flush=True)
     return History(*sums.cpu().unbind(1))

@@ -1,7 +1,8 @@
 """Images and labels as two tensors: scikit-learn's digits by default (no download), MNIST, or a set of one's own.
 
 Every loader returns x (N, D) with pixels in [0, 1] and y (N,) int64, whole, on the device: a minibatch is then an index
-into a tensor, and no Python runs for a single image.
+into a tensor, and no Python runs for a single image. A set of one's own is shuffled, always in the same way: files are often
+sorted by class, and "the first 20,000" of them would be of a few classes.
 """
 
 from pathlib import Path
@@ -31,9 +32,9 @@ def digits(n=None, *, classes=None, seed=0, dtype=torch.float64, device=None):
     Source: E. Alpaydin and C. Kaynak, Optical Recognition of Handwritten Digits, UCI Machine Learning Repository (1998).
     """
     images, labels = load_digits(return_X_y=True)
-    x, y = torch.tensor(images / 16.0, dtype=dtype), torch.tensor(labels, dtype=torch.int64)
+    x, y = torch.as_tensor(images / 16.0, dtype=dtype, device="cpu"), torch.as_tensor(labels, dtype=torch.int64, device="cpu")
     if classes is not None:
-        wanted = torch.tensor(list(classes))
+        wanted = torch.tensor(list(classes), device="cpu")
         if wanted.numel() == 0 or wanted.min() < 0 or wanted.max() > 9:
             raise ValueError(f"classes must be some of 0 … 9, got {list(classes)}")
         keep = torch.isin(y, wanted)
@@ -42,7 +43,7 @@ def digits(n=None, *, classes=None, seed=0, dtype=torch.float64, device=None):
         n = len(x)
     if not 1 <= n <= len(x):
         raise ValueError(f"n must be between 1 and {len(x)}, got {n}")
-    order = torch.randperm(len(x), generator=torch.Generator().manual_seed(seed))[:n]
+    order = _order(len(x), seed)[:n]
     return x[order].to(device), y[order].to(device)
 
 
@@ -84,7 +85,7 @@ def cifar10(root="data", *, train=True, download=False, dtype=torch.float32, dev
     Parameters
     ----------
     root : folder that holds, or with download=True will hold, `cifar-10-batches-py`; or a folder with `train` and `test`
-        inside and one sub-folder a class, which is then read by `image_folder` and shuffled
+        inside and one sub-folder a class, which is then read by `image_folder`
 
     Raises
     ------
@@ -97,9 +98,7 @@ def cifar10(root="data", *, train=True, download=False, dtype=torch.float32, dev
 
     folder = Path(root) / ("train" if train else "test")
     if folder.is_dir():
-        x, y = image_folder(folder, gray=False, dtype=dtype, device=device)
-        order = torch.randperm(len(x), generator=torch.Generator().manual_seed(0)).to(x.device)  # not one class after another
-        return x[order], y[order]
+        return image_folder(folder, gray=False, dtype=dtype, device=device)
     try:
         data = CIFAR10(str(root), train=train, download=download)
     except RuntimeError as e:
@@ -110,7 +109,7 @@ def cifar10(root="data", *, train=True, download=False, dtype=torch.float32, dev
 
 
 def npz(path, *, split="train", dtype=torch.float32, device=None):
-    """A set of one's own from a `.npz` file with the arrays `x_train`, `y_train` (or `x`, `y`), and `x_test`, `y_test`.
+    """A set of one's own, shuffled, from a `.npz` file with the arrays `x_train`, `y_train` (or `x`, `y`), and `x_test`, `y_test`.
 
     x : (N, …) uint8 in 0 … 255, or floating in [0, 1], flattened to (N, D);  y : (N,) integers from 0
 
@@ -134,11 +133,11 @@ def npz(path, *, split="train", dtype=torch.float32, device=None):
         raise ValueError(f"{path} is not a .npz file of plain arrays: {e}") from e
     except Exception as e:  # zipfile and zlib raise their own kinds for a truncated file
         raise ValueError(f"{path} is damaged or no .npz file: {e}") from e
-    return _tensors(x, y, str(path), dtype, device)
+    return _tensors(x, y, str(path), dtype, device, shuffle=True)
 
 
 def image_folder(root, *, gray=True, dtype=torch.float32, device=None):
-    """A set of one's own from a folder with one sub-folder a class (torchvision's `ImageFolder`), all images of one size.
+    """A set of one's own, shuffled, from a folder with one sub-folder a class (torchvision's `ImageFolder`), all images of one size.
 
     x : (N, height·width), or (N, 3·height·width) with gray=False
 
@@ -161,14 +160,20 @@ def image_folder(root, *, gray=True, dtype=torch.float32, device=None):
             raise ValueError(f"cannot read the image {name}: {e}") from e
         if images[-1].shape != images[0].shape:
             raise ValueError(f"{name} has shape {images[-1].shape}, the first image {images[0].shape}: resize them to one size")
-    return _tensors(np.stack(images), np.array(data.targets), str(root), dtype, device)
+    return _tensors(np.stack(images), np.array(data.targets), str(root), dtype, device, shuffle=True)
 
 
-def _tensors(x, y, name, dtype, device):
+def _order(n, seed=0):
+    return torch.randperm(n, generator=torch.Generator("cpu").manual_seed(seed), device="cpu")
+
+
+def _tensors(x, y, name, dtype, device, shuffle=False):
     if x.ndim < 2 or len(x) == 0 or y.shape != x.shape[:1]:
         raise ValueError(f"{name}: need N ≥ 1 images (N, …) and N labels, got shapes {x.shape} and {y.shape}")
     if not np.issubdtype(y.dtype, np.integer) or y.min() < 0:
         raise ValueError(f"{name}: labels must be integers from 0, got {y.dtype} from {y.min()} to {y.max()}")
+    if shuffle:
+        x, y = (v[_order(len(v)).numpy()] for v in (x, y))
     scale = 255 if x.dtype == np.uint8 else 1
     x = torch.as_tensor(np.ascontiguousarray(x).reshape(len(x), -1)).to(device=device, dtype=dtype) / scale
     low, high = (float(v) for v in x.aminmax())

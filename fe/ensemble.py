@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from .amortised import kl_to_standard_normal
+from .amortised import kl_to_standard_normal, seeded
 from .errors import check_data
 from .gibbs import check_outputs
 
@@ -97,6 +97,9 @@ class Ensemble:
                 v.data = (self.parameters | self.buffers)[k].data[0]
             self.leaves = list(self._skeleton.parameters())
 
+    def __reduce__(self):  # for copy.deepcopy and for pickle: the copy's skeleton must share the memory of its own parameters
+        return Ensemble, ([self[i] for i in range(len(self))],)
+
     def __len__(self):
         return len(next(iter(self.parameters.values())))
 
@@ -114,9 +117,12 @@ class Ensemble:
         return {k: v.detach().clone() for k, v in (self.parameters | self.buffers).items()}
 
     def load(self, state):
-        """Parameters and buffers from a `state`, in place."""
+        """Parameters and buffers from a `state`, in place. Raises `ValueError` if it is that of another architecture or number of members."""
+        mine = self.parameters | self.buffers
+        if {k: v.shape for k, v in mine.items()} != {k: v.shape for k, v in state.items()}:
+            raise ValueError("the state is that of another ensemble: other names or shapes of parameters")
         with torch.no_grad():
-            for k, v in (self.parameters | self.buffers).items():
+            for k, v in mine.items():
                 v.copy_(state[k])
 
     def __call__(self, x, y, noise, method="forward"):
@@ -186,7 +192,7 @@ def train_ensemble(ensemble, x, y, lam, gam, epochs, lr, seed, *, batch_size=250
     with torch.no_grad():
         check_outputs(decoder, classifier, encoder(x[:2])[0], x, y.argmax(1) if y.is_floating_point() else y)
     M, d = len(ensemble), encoder(x[:1])[0].shape[1]
-    prices = torch.stack([torch.as_tensor(q, dtype=x.dtype, device=x.device).expand(M) for q in (torch.ones(()), lam, gam)], 1)
+    prices = torch.stack([torch.as_tensor(q, dtype=x.dtype, device=x.device).expand(M) for q in (1.0, lam, gam)], 1)
     if not (torch.isfinite(prices).all() and (prices >= 0).all()):
         raise ValueError(f"λ and γ must be finite and ≥ 0, got {lam}, {gam}")
     if optimiser is None:
@@ -194,42 +200,34 @@ def train_ensemble(ensemble, x, y, lam, gam, epochs, lr, seed, *, batch_size=250
     seeds = (seed,) if isinstance(seed, int) else tuple(seed)
     batches = len(x) // batch_size or 1  # the last, incomplete minibatch of an epoch is left out: all weigh the same
     batch_size = min(batch_size, len(x))
-    ensemble.mode(True)
-    for epoch in range(first, epochs):
-        random, total = generator(*seeds, epoch), torch.zeros((), dtype=x.dtype, device=x.device)
-        order = torch.randperm(len(x), generator=random).to(x.device)
-        if x.is_cuda:
-            random = generator(*seeds, epoch, device=x.device)
-        with _seeded(ensemble, int(order[0]), x.device):
-            for batch in range(batches):
-                rate = lr(epoch * batches + batch, epochs * batches) if callable(lr) else lr
-                for group in optimiser.param_groups:
-                    group["lr"] = rate
-                index = order[batch * batch_size : (batch + 1) * batch_size]
-                noise = torch.randn(len(index), d, generator=random, dtype=x.dtype, device=x.device)
-                loss = (ensemble(x.index_select(0, index), y.index_select(0, index), noise) * prices).sum()
-                optimiser.zero_grad()
-                loss.backward()
-                optimiser.step()
-                total += loss.detach()
-        if not math.isfinite(float(total)):
-            raise ValueError(f"the loss became NaN or infinite in epoch {epoch} at λ = {lam}, γ = {gam}: the learning rate is "
-                             "likely too high")
-        if on_epoch:
-            on_epoch(epoch + 1, optimiser)
-    ensemble.mode(False)
+    drops = any(isinstance(m, nn.modules.dropout._DropoutNd) for m in ensemble._skeleton.modules())
+    try:
+        for epoch in range(first, epochs):
+            ensemble.mode(True)
+            random, total = generator(*seeds, epoch), torch.zeros((), dtype=x.dtype, device=x.device)
+            order = torch.randperm(len(x), generator=random, device="cpu").to(x.device)
+            if x.is_cuda:
+                random = generator(*seeds, epoch, device=x.device)
+            with seeded(int(order[0]), x.device) if drops else contextlib.nullcontext():
+                for batch in range(batches):
+                    rate = lr(epoch * batches + batch, epochs * batches) if callable(lr) else lr
+                    for group in optimiser.param_groups:
+                        group["lr"] = rate
+                    index = order[batch * batch_size : (batch + 1) * batch_size]
+                    noise = torch.randn(len(index), d, generator=random, dtype=x.dtype, device=x.device)
+                    loss = (ensemble(x.index_select(0, index), y.index_select(0, index), noise) * prices).sum()
+                    optimiser.zero_grad()
+                    loss.backward()
+                    optimiser.step()
+                    total += loss.detach()
+            if not math.isfinite(float(total)):
+                raise ValueError(f"the loss became NaN or infinite in epoch {epoch} at λ = {lam}, γ = {gam}: the learning rate is "
+                                 "likely too high")
+            if on_epoch:
+                on_epoch(epoch + 1, optimiser)
+    finally:  # after an interruption too
+        ensemble.mode(False)
     return optimiser
-
-
-@contextlib.contextmanager
-def _seeded(ensemble, seed, device):
-    """Dropout draws from torch's global generator: seed it, and give it back as it was. (In threads: use processes then.)"""
-    if not any(isinstance(m, nn.modules.dropout._DropoutNd) for m in ensemble._skeleton.modules()):
-        yield
-        return
-    with torch.random.fork_rng([device] if device.type == "cuda" else []):
-        torch.manual_seed(seed)
-        yield
 
 
 @torch.no_grad()
@@ -244,16 +242,19 @@ def refresh_statistics(ensemble, x, y, *, seed=0, chunk=5000):
         return
     d = ensemble[0][0](x[:1])[0].shape[1]
     before, random = [m.momentum for m in norms], generator(seed, 1)
+    chunk += len(x) % chunk == 1  # one image has no variance
     ensemble.mode(False)
-    for m in norms:  # these alone: dropout stays off, as where the statistics will be used
-        m.train()
-    for k, (xc, yc) in enumerate(zip(x.split(chunk), y.split(chunk))):
-        for m in norms:
-            m.momentum = 1 / (k + 1)
-        ensemble(xc, yc, torch.randn(len(xc), d, generator=random, dtype=x.dtype).to(x.device))
-    for m, momentum in zip(norms, before):
-        m.momentum = momentum
-    ensemble.mode(False)
+    try:
+        for m in norms:  # these alone: dropout stays off, as where the statistics will be used
+            m.train()
+        for k, (xc, yc) in enumerate(zip(x.split(chunk), y.split(chunk))):
+            for m in norms:
+                m.momentum = 1 / (k + 1)
+            ensemble(xc, yc, torch.randn(len(xc), d, generator=random, dtype=x.dtype, device="cpu").to(x.device))
+    finally:
+        for m, momentum in zip(norms, before):
+            m.momentum = momentum
+        ensemble.mode(False)
 
 
 @torch.no_grad()
@@ -265,6 +266,6 @@ def evaluate(ensemble, x, y, *, seed=0, samples=8, chunk=5000):
     ensemble.mode(False)
     d, random, sums = ensemble[0][0](x[:1])[0].shape[1], generator(seed, 2), 0.0
     for xc, yc in zip(x.split(chunk), y.split(chunk)):
-        noise = torch.randn(samples, len(xc), d, generator=random, dtype=x.dtype).to(x.device)
+        noise = torch.randn(samples, len(xc), d, generator=random, dtype=x.dtype, device="cpu").to(x.device)
         sums = sums + ensemble(xc, yc, noise, method="measure").double() * (len(xc) / len(x))
     return State(*sums.T)

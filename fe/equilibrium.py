@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import torch
 
-from .errors import NegativeCurvature, NotConverged, SingularHessian, check_vector
+from .errors import NegativeCurvature, NotConverged, NotFinite, SingularHessian, check_vector
 from .objective import check_controls
 from .response import Local, check_deterministic, check_stability, conjugate_gradient
 
@@ -41,7 +41,7 @@ def minimise(J, theta, p, *, tol=1e-10, preconditioner=None, max_iterations=5000
 
     Raises
     ------
-    NotConverged : no descent is left but ‖∇J‖ > tol (float32, or J is not smooth), or the budget is used up
+    NotConverged : no descent is left but ‖∇J‖ > tol (float32, or J is not smooth), the budget is used up, or every way down ends at a saddle
     ValueError, TypeError : NaN, wrong shapes or dtypes, λ < 0, a J that changes from call to call
 
     Example
@@ -56,26 +56,26 @@ def minimise(J, theta, p, *, tol=1e-10, preconditioner=None, max_iterations=5000
     check_deterministic(J, theta, p)
     theta, p = theta.detach().clone(), p.detach().clone()
     make = preconditioner or (lambda theta, p: None)
-    noise = torch.randn(len(theta), 2, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    noise = torch.randn(len(theta), 2, generator=torch.Generator("cpu").manual_seed(seed), dtype=torch.float64, device="cpu")
     noise = noise[:, : len(theta)].to(theta)
     spent = 0
     for _ in range(10):
         theta, calls = _lbfgs(J, theta, p, max(1e-4, tol), max_iterations - spent)
         theta, local, steps = _newton(J, theta, p, tol, make)
         spent += calls + steps
+        size = float(local.gradient.norm())
         try:
             mu, u = check_stability(local, make(theta, p), start=noise)
         except NegativeCurvature as saddle:
-            theta = _leave(J, theta, p, saddle)
+            mu, theta = saddle.curvature, _leave(J, theta, p, saddle)
             continue
-        size = float(local.gradient.norm())
         if size <= tol:
             return Equilibrium(theta, p, float(local.value), size, mu, u, spent)
         if spent >= max_iterations:
             break
     raise NotConverged(
-        f"minimise stopped at ‖∇J‖ = {size:.2e} (wanted {tol:.0e}) with smallest curvature {mu:.1e} after {spent} "
-        f"evaluations at p = {p.tolist()}; dtype {theta.dtype}. float32 reaches about 1e-5, a J with ReLU kinks no limit"
+        f"minimise stopped at ‖∇J‖ = {size:.2e} (wanted {tol:.0e}) with smallest curvature {mu:.1e} (below zero: a saddle) "
+        f"after {spent} evaluations at p = {p.tolist()}; dtype {theta.dtype}. float32 reaches about 1e-5, a J with ReLU kinks no limit"
     )
 
 
@@ -118,7 +118,11 @@ def _newton(J, theta, p, tol, make, max_steps=60):
         slope, length = float(step @ local.gradient), 1.0
         rounding = 1e3 * torch.finfo(theta.dtype).eps * max(abs(float(local.value)), 1.0)
         while length > 1e-8:
-            new = Local(J, theta + length * step, p)
+            try:
+                new = Local(J, theta + length * step, p)
+            except NotFinite:
+                length /= 2
+                continue
             new_size = float(new.gradient.norm())
             # J decreases, or (where J no longer resolves the difference) the gradient does
             if new.value <= local.value + 1e-4 * length * slope and abs(length * slope) > rounding:

@@ -1,6 +1,6 @@
 """What can go wrong, each with a name, so that a caller can tell the cases apart.
 
-Bad input raises the usual `ValueError` or `TypeError`. The four classes below are for mathematics that does not hold at
+Bad input raises the usual `ValueError` or `TypeError`. The other classes below are for mathematics that does not hold at
 the point where it was asked for: an answer there would look plausible and be wrong, so none is returned.
 """
 
@@ -28,6 +28,10 @@ class SingularHessian(RuntimeError):
 
 class NotConverged(RuntimeError):
     """An iteration used up its budget. The message gives what it had reached."""
+
+
+class NotFinite(ValueError):
+    """J or ∇J is NaN or infinite at a point: bad data, or, in a search, a step that went too far."""
 
 
 def check_finite(name, tensor):
@@ -67,6 +71,8 @@ def check_data(x, y=None, n_classes=None, soft=False):
     check_finite("x", x)
     if y is None:
         return
+    if isinstance(y, torch.Tensor) and y.device != x.device:
+        raise TypeError(f"y is on {y.device}, but x is on {x.device}")
     if soft and isinstance(y, torch.Tensor) and y.is_floating_point():
         if y.ndim != 2 or len(y) != len(x) or not bool((y >= 0).all()) or not bool(((y.sum(1) - 1).abs() < 1e-5).all()):
             raise ValueError(f"soft labels must be {len(x)} rows of numbers ≥ 0 with sum 1, got shape {tuple(y.shape)}")
@@ -77,3 +83,12 @@ def check_data(x, y=None, n_classes=None, soft=False):
         raise ValueError(f"y must have shape ({len(x)},) to match x, got {tuple(y.shape)}")
     if n_classes is not None and (int(y.min()) < 0 or int(y.max()) >= n_classes):
         raise ValueError(f"labels run from {int(y.min())} to {int(y.max())}, but n_classes={n_classes} allows 0 … {n_classes - 1}")
+
+
+def check_weights(weights, x, name="weights"):
+    """The weights of the images x, 1/N each if None. Raises `ValueError` unless they are N numbers ≥ 0 with sum one."""
+    if weights is None:
+        return torch.full_like(x[:, 0], 1 / len(x))
+    if weights.shape != x.shape[:1] or not bool((weights >= 0).all()) or abs(float(weights.sum()) - 1) > 1e-6:
+        raise ValueError(f"{name} must be {len(x)} numbers ≥ 0 with sum 1, got shape {tuple(weights.shape)}, sum {float(weights.sum()):.6g}")
+    return weights.to(x)

@@ -5,11 +5,13 @@ and 5 "paper" is the paper's network on MNIST and "small" the same on scikit-lea
 "paper" is ResNet-18 on CIFAR-10, for a GPU, and "small" a quarter of its width on 16×16 pixels and a few thousand images.
 """
 
+import contextlib
 import threading
 from pathlib import Path
 
 import torch
 
+from .amortised import seeded
 from .data import cifar10, digits, image_folder, mnist, npz
 from .ensemble import Ensemble, step_decay
 from .errors import check_data
@@ -109,12 +111,14 @@ def _pooled(x, q):
 
 
 def networks(settings, x, y, seed, classes=None):
-    """An `Ensemble` of one with the paper's architecture for these images; its first weights are a function of the seed."""
+    """An `Ensemble` of one with the paper's architecture for these images; its first weights are a function of the seed.
+
+    They are drawn on the CPU in float32, whatever torch's default device and dtype are, and then moved to x's.
+    """
     classes = classes or int(y.max()) + 1
     D, d, norm, dropout = x.shape[1], settings["codes"], settings["norm"], settings.get("dropout", 0.0)
     head = settings.get("head", 12)  # the paper has a classifier with a hidden layer of 12 in one place, a single layer in another
-    with _lock, torch.random.fork_rng([]):  # torch's initialisation draws from the global generator
-        torch.manual_seed(seed)
+    with _lock, torch.device("cpu"), _setting("default_dtype", torch.float32), seeded(seed):  # from the global generator
         if settings.get("network") == "resnet":
             shape = 3, round((D / 3) ** 0.5), round((D / 3) ** 0.5)
             members = ResNetEncoder(d, shape, settings["width"]), ConvolutionalDecoder(d, shape, settings["width"]), Classifier((d, classes))
@@ -124,18 +128,30 @@ def networks(settings, x, y, seed, classes=None):
     return Ensemble([tuple(m.to(x) for m in members)])
 
 
+@contextlib.contextmanager
+def _setting(name, value):
+    """torch's global setting of this name for a while, and as it was afterwards."""
+    before = getattr(torch, f"get_{name}")()
+    getattr(torch, f"set_{name}")(value)
+    try:
+        yield
+    finally:
+        getattr(torch, f"set_{name}")(before)
+
+
+# Small matrices: more threads cost more than they bring (one process a curve instead), and sums depend on how many there are
+one_thread = _setting("num_threads", 1)
+
+
 class _Job:
     """Data, network, journal and progress file of one job. Progress is a number from 0 to 1 in a file beside the checkpoint."""
 
-    def __init__(self, settings, seed, checkpoint, **what):
-        if settings["device"] == "cpu":
-            torch.set_num_threads(1)  # small matrices: more threads cost more than they bring; one process a curve instead
-        (x, y), validation = load(settings)
+    def __init__(self, settings, seed, checkpoint, train, validation=None, probes=None, classes=None, **what):
         self.checkpoint = checkpoint and Path(checkpoint)
-        relevant = {k: v for k, v in settings.items() if k not in ("root", "download", "gammas", "seeds", "compare", "scratch", "device", "save_every")}
-        self.journal = Journal(self.checkpoint, relevant | dict(seed=seed) | what)
+        apart = ("root", "download", "gammas", "seeds", "compare", "scratch", "device", "save_every", "kinds")
+        self.journal = Journal(self.checkpoint, {k: v for k, v in settings.items() if k not in apart} | dict(seed=seed) | what)
         self.run = Retraining(
-            networks(settings, x, y, seed), x, y, validation, seed=seed, epochs=settings["epochs"],
+            networks(settings, *train, seed, classes), *train, validation, seed=seed, epochs=settings["epochs"], probes=probes,
             batch_size=settings["batch_size"], journal=self.journal, save_every=settings.get("save_every", 15.0),
         )
 
@@ -150,6 +166,7 @@ class _Job:
         return result | dict(seconds=round(sum(e.get("seconds", 0.0) for e in self.journal.entries), 1), stages=len(self.journal.entries))
 
 
+@one_thread
 def path_job(settings, gam, seed, checkpoint=None, variant=None):
     """One curve of fig. 2: train from scratch at (λ, γ₀), then iso-classification to λ_end.
 
@@ -158,10 +175,11 @@ def path_job(settings, gam, seed, checkpoint=None, variant=None):
     the first seed of the γ₀ in settings["scratch"] also `stays`, what the end of the curve becomes when it is trained on at
     its prices for as long as a model from scratch is.
     """
-    job = _Job(settings, seed, checkpoint, gam=gam, variant=variant or {})
+    compare = [gam, seed] in [list(c) for c in settings["compare"]] and not variant
+    job = _Job(settings, seed, checkpoint, *load(settings), gam=gam, variant=variant or {}, compare=compare)
     run, lam, end, responses = job.run, settings["lam"], settings["lam_end"], []
     options = settings["options"] | (settings["coarse"] if seed or variant else {}) | (variant or {})
-    if [gam, seed] in [list(c) for c in settings["compare"]] and not variant:
+    if compare:
         def on_station(d):
             images = min(settings["images"], len(run.x) // settings["batches"])  # of a small set of one's own, all
             found, matrices = run.linear_response(d.lam, d.gam, images, settings["batches"], settings["damping"])
@@ -180,7 +198,7 @@ def path_job(settings, gam, seed, checkpoint=None, variant=None):
         )
         stopped = None
     except ConstraintLost as e:
-        rows, derivatives, stopped = e.rows, [], str(e)
+        rows, derivatives, stopped = e.rows, e.measured, str(e)
     stays = None
     if gam in settings["scratch"] and seed == settings["seeds"][0] and not (variant or stopped):
         at = rows[-1]["lam"], rows[-1]["gam"]
@@ -195,20 +213,22 @@ def _state(lam, gam, entry):
     return state | dict(lam=lam, gam=gam, F=state["rate"] + lam * state["distortion"] + gam * state["classification"])
 
 
+@one_thread
 def scratch_job(settings, lam, gam, seed, checkpoint=None):
     """A model trained from scratch at (λ, γ), like the start of a curve and its first equilibration, for comparison."""
-    job = _Job(settings, seed, checkpoint, lam=lam, gam=gam)
+    job = _Job(settings, seed, checkpoint, *load(settings), lam=lam, gam=gam)
     job.run.on_progress = lambda M, epoch: job.progress(0.99 * epoch / settings["start_epochs"])
     job.run.stage(lam, gam, settings["start_epochs"], step_decay)
     return job.finish(seed=seed, **_state(lam, gam, job.run.stage(lam, gam)))
 
 
+@one_thread
 def relaxation_job(settings, seed, checkpoint=None, before=(0.5, 1.0), after=(0.51, 1.04), epochs=100):
     """Fig. 4a: F at every epoch while a model in equilibrium at `before` goes to `after`, beside a copy that stays.
 
     The copies share minibatches and noise, so that their difference is what the change of (λ, γ) did.
     """
-    job = _Job(settings, seed, checkpoint, before=list(before), after=list(after), relaxation=epochs)
+    job = _Job(settings, seed, checkpoint, *load(settings), before=list(before), after=list(after), relaxation=epochs)
     job.run.on_progress = lambda M, epoch: job.progress(0.5 * epoch / (settings["start_epochs"] if M == 1 else epochs) + 0.5 * (M > 1) - 1e-3)
     job.run.stage(*before, settings["start_epochs"], step_decay)
     prices = [[before[0], after[0]], [before[1], after[1]]]
@@ -243,30 +263,29 @@ def task_of(settings, kind):
     first, second = settings["source"], settings["target"]
     if len(first) != len(second) and kind != "mixture":
         raise ValueError(f"source has {len(first)} classes and target {len(second)}: they cannot be paired")
-    numbers = {c: k for k, c in enumerate(first)}
-    if kind == "mixture":
-        numbers |= {c: len(first) + k for k, c in enumerate(second)}
-    else:
-        numbers |= {c: k for k, c in enumerate(second)}
-    source, target = (_classes(train, c, numbers) for c in (first, second))
+    here, there = ({c: k for k, c in enumerate(classes)} for classes in (first, second))
+    if kind == "mixture":  # a class may be in both
+        there = here | {c: len(here) + k for k, c in enumerate(c for c in second if c not in here)}
+    source, target = _classes(train, first, here), _classes(train, second, there)
     names = {k: k for k in range(len(first))}
     if kind in ("aligned", "transport"):
         few = 300 * len(first)
         _, names, _ = align_labels(tuple(v[:few] for v in source), tuple(v[:few] for v in target))
         target = target[0], torch.tensor([names[k] for k in range(len(first))], device=target[1].device)[target[1]]
-    probe = _classes(test, second, numbers)
+    probe = _classes(test, second, there)
     if kind != "mixture":
         probe = probe[0], torch.tensor([names[k] for k in range(len(first))], device=probe[1].device)[probe[1]]
-    probes = {"source": _classes(test, first, numbers), "target": probe}
+    probes = {"source": _classes(test, first, here), "target": probe}
     if kind == "transport":
         n = settings["plan_images"] or len(source[0])
         source, target = (tuple(v[:n] for v in data) for data in (source, target))
         task = Displacement(source, target, plan_by_class(source, target), len(first))
     else:
         task = Mixture(source, target)
-    return task, probes, len(first) * (2 if kind == "mixture" else 1)
+    return task, probes, len(there)
 
 
+@one_thread
 def transfer_job(settings, kind, seed, checkpoint=None):
     """Transfer from source to target by eq. (38), by eq. (30) if settings["k"] is a number, and their controls at equal compute.
 
@@ -274,17 +293,9 @@ def transfer_job(settings, kind, seed, checkpoint=None):
     target at once from the trained network (fine-tuning), the target at once from new weights (scratch).
     """
     task, probes, classes = task_of(settings, kind)
-    if settings["device"] == "cpu":
-        torch.set_num_threads(1)
-    relevant = {k: v for k, v in settings.items() if k not in ("root", "download", "seeds", "device", "save_every", "kinds")}
-    path = checkpoint and Path(checkpoint)
-    job = _Job.__new__(_Job)
-    job.checkpoint, job.journal = path, Journal(path, relevant | dict(seed=seed, kind=kind))
     size, steps, lam, gam = settings["size"], settings["steps"], settings["lam"], settings["gam"]
-    x, y = task.sample(0.0, size, seed)
-    new = networks(settings, x, y, seed, classes)
-    run = job.run = Retraining(new, x, y, None, seed=seed, epochs=settings["epochs"], batch_size=settings["batch_size"],
-                               journal=job.journal, save_every=settings.get("save_every", 15.0), probes=probes)
+    job = _Job(settings, seed, checkpoint, task.sample(0.0, size, seed), probes=probes, classes=classes, kind=kind)
+    run = job.run
     run.on_progress = lambda M, epoch: job.progress(min(0.98, run.done / (16 * steps)))
     run.stage(lam, gam, settings["start_epochs"], step_decay)
     run.keep("start")
@@ -297,7 +308,7 @@ def transfer_job(settings, kind, seed, checkpoint=None):
             rows, slopes = transfer(run, task, lam, gam, times, law, size=size, **options)
             found[name] = dict(rows=rows, slopes=[s._asdict() for s in slopes], stopped=None)
         except ConstraintLost as e:
-            found[name] = dict(rows=e.rows, slopes=[s._asdict() for s in e.slopes], stopped=str(e))
+            found[name] = dict(rows=e.rows, slopes=[s._asdict() for s in e.measured], stopped=str(e))
 
     go("held", Heuristic(settings["speed"]), times, **settings["options"])
     spent = found["held"]["rows"][-1]["spent"] if found["held"]["rows"] else 0
@@ -310,7 +321,7 @@ def transfer_job(settings, kind, seed, checkpoint=None):
     go("fixed", Fixed(), times, epochs=epochs)
     go("finetuned", Fixed(), [1.0] * (steps + 1), epochs=epochs)
     if not run.replaying:
-        run.kept["start"] = networks(settings, x, y, 1000 + seed, classes).state()
+        run.kept["start"] = networks(settings, run.x, run.y, 1000 + seed, classes).state()
     go("scratch", Fixed(), [1.0] * (steps + 1), epochs=epochs)
     floor = [task.label_entropy(t) for t in times] if kind == "transport" else [0.0] * len(times)
     return job.finish(kind=kind, seed=seed, epochs_a_stage=epochs, label_entropy=floor, runs=found)

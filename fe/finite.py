@@ -9,7 +9,6 @@ Two solvers that share no code, so that each can check the other:
 Probabilities are tensors in float64, all information is in nats per example.
 """
 
-import math
 from dataclasses import dataclass
 
 import torch
@@ -40,9 +39,6 @@ def _distribution(name, p, ndim=1):
 def _same_x(p_x, name, table):
     if len(table) != len(p_x):
         raise ValueError(f"{name} has {len(table)} rows but p_x has {len(p_x)} entries; rows are values of x")
-
-
-# ---------------------------------------------------------------------------------------------- information (eq. 1, 2)
 
 
 def entropy(p):
@@ -87,9 +83,6 @@ def expected(p_x, encoder, energy):
     if e.shape != energy.shape:
         raise ValueError(f"encoder {tuple(e.shape)} and energy {tuple(energy.shape)} must have one shape (X, Z)")
     return (p_x[:, None] * e * energy).sum()
-
-
-# ------------------------------------------------------------------------------------------------ Blahut–Arimoto (eq. 8)
 
 
 @dataclass(frozen=True)
@@ -203,9 +196,6 @@ def rate_distortion_curve(p_x, distortion, lams, *, tol=1e-12, max_iterations=10
     return RateDistortionCurve(lams, torch.stack([q.rate for q in points]), D, torch.stack([q.value for q in points]))
 
 
-# -------------------------------------------------------------------------------------------------- the learned model
-
-
 class TabularModel(Ridged):
     r"""J(θ, p) of eq. (14) on finite alphabets, exactly:
 
@@ -237,12 +227,10 @@ class TabularModel(Ridged):
         low, high = int(self.y.min()), int(self.y.max())
         if low < 0 or high >= n_classes:
             raise ValueError(f"y runs from {low} to {high}, but n_classes = {n_classes} allows 0 … {n_classes - 1}")
-        if not (math.isfinite(ridge) and ridge >= 0):
-            raise ValueError(f"ridge must be a finite number ≥ 0, got {ridge}")
         self.distortion = None if distortion is None else _array("distortion", distortion, 2).to(self.p_x.device)
         if distortion is not None and self.distortion.shape != (len(self.p_x), n_codes):
             raise ValueError(f"distortion must be (X, Z) = {(len(self.p_x), n_codes)}, got {tuple(self.distortion.shape)}")
-        self.n_codes, self.n_classes, self.ridge = n_codes, n_classes, float(ridge)
+        self.n_codes, self.n_classes, self.ridge = n_codes, n_classes, ridge
         self.n_parameters = n_codes * (1 + n_classes + (len(self.p_x) if distortion is None else 0))
 
     def unpack(self, theta):

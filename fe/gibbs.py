@@ -20,16 +20,13 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from .errors import check_data, check_finite
+from .errors import check_data, check_finite, check_weights
 from .objective import Ridged, flatten
 from .sampling import log_standard_normal
 
 
 class GridTooCoarse(RuntimeError):
     """The posterior is too narrow for the spacing of the nodes, or reaches beyond them."""
-
-
-# --------------------------------------------------------------------------------------------- the Hamiltonian (eq. 11)
 
 
 def log_d(x, xhat):
@@ -81,9 +78,6 @@ def log_joint(decoder, classifier, x, y, p):
         return -hamiltonian(log_standard_normal(z), -(x - xhat).square().sum(-1), log_cls, p)
 
     return minus_hamiltonian
-
-
-# ---------------------------------------------------------------------------------------------------------- quadrature
 
 
 @dataclass(frozen=True)
@@ -193,9 +187,6 @@ def check_resolution(posterior, grid, *, nodes_per_dim=3.0, max_edge_mass=0.01, 
     return report
 
 
-# ------------------------------------------------------------------------------------------- the objective J (eq. 14)
-
-
 def check_modules(x, **modules):
     """Raise unless J is a fixed smooth function of the modules' parameters, of x's dtype, none of them shared."""
     owner = {}
@@ -212,16 +203,6 @@ def check_modules(x, **modules):
                                 f"{x.device}; write {name}.to(x)")
             if owner.setdefault(id(parameter), name) != name:
                 raise ValueError(f"{name} shares a parameter with {owner[id(parameter)]}: the flat θ would hold it twice, untied")
-
-
-def check_weights(weights, x):
-    """The weights of the images, 1/N each if None. Raises `ValueError` unless they are N numbers ≥ 0 with sum one."""
-    if weights is None:
-        return torch.full_like(x[:, 0], 1 / len(x))
-    if weights.shape != x.shape[:1] or not bool((weights >= 0).all()) or abs(float(weights.sum()) - 1) > 1e-6:
-        raise ValueError(f"weights must be {len(x)} numbers ≥ 0 with sum 1, got shape {tuple(weights.shape)}, "
-                         f"sum {float(weights.sum())}")
-    return weights.to(x)
 
 
 def check_outputs(decoder, classifier, z, x, y):
@@ -270,14 +251,12 @@ class GibbsObjective(Ridged):
 
     def __init__(self, decoder, classifier, x, y, grid, ridge=0.0, weights=None):
         check_data(x, y)
-        if not 0 <= ridge < math.inf:
-            raise ValueError(f"ridge must be ≥ 0 and finite, got {ridge}")
         if (grid.nodes.dtype, grid.nodes.device) != (x.dtype, x.device):
             raise TypeError(f"grid is {grid.nodes.dtype} on {grid.nodes.device}, but x is {x.dtype} on {x.device}")
         check_modules(x, decoder=decoder, classifier=classifier)
         check_outputs(decoder, classifier, grid.nodes[:2], x, y)
         self.decoder, self.classifier, self.x, self.y, self.grid = decoder, classifier, x, y, grid
-        self.ridge, self.weights = float(ridge), check_weights(weights, x)
+        self.ridge, self.weights = ridge, check_weights(weights, x)
         self.theta0, self.unflatten = flatten(decoder, classifier)
         self.n_parameters = self.theta0.numel()
 

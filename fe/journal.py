@@ -6,8 +6,10 @@ training anything, arrives where it was killed, finds the tensors there, and goe
 never interrupted, because each stage's randomness is a function of its number.
 """
 
+import copy
 import hashlib
 import io
+import json
 import os
 import warnings
 from pathlib import Path
@@ -20,22 +22,25 @@ class CorruptedCheckpoint(RuntimeError):
 
 
 class Journal:
-    """`entries`, the measured numbers so far, and `tensors`, a dict; both on disk in `path` after every `save`.
+    """`entries`, the measured numbers so far, and `tensors`, a dict, as they were after the last of them; on disk too, in `path`.
+
+    Both are copies and change in one step, with `save`: a run that is taken up from this object, interrupted wherever it was,
+    finds what it would find on disk.
 
     Parameters
     ----------
-    path : file (suffix .pt), or None to keep nothing on disk. If it exists the run resumes from it.
+    path : file (suffix .pt), or None to keep nothing on disk. If it exists the run resumes from it, on any device.
     arguments : dict of numbers, strings and lists that define the run; a checkpoint of another run is refused
 
     Raises
     ------
-    ValueError : the checkpoint belongs to a run with other arguments
+    TypeError : an argument is of another kind;  ValueError : the checkpoint belongs to a run with other arguments
     CorruptedCheckpoint : neither the checkpoint nor the one before it can be read
     """
 
     def __init__(self, path=None, arguments=None):
-        self.path, self.arguments = path and Path(path), arguments or {}
-        self.entries, self.tensors = [], {}
+        self.path, self.arguments = path and Path(path), json.loads(json.dumps(arguments or {}))
+        self.entries, self.tensors, self._whole = [], {}, False
         if self.path:
             found = [p for p in (self.path, self._previous) if p.exists()]
             for p in found:
@@ -47,7 +52,7 @@ class Journal:
                 if record["arguments"] != self.arguments:
                     differ = [k for k in {**self.arguments, **record["arguments"]} if self.arguments.get(k) != record["arguments"].get(k)]
                     raise ValueError(f"{p} belongs to another run (other {', '.join(sorted(differ))}); delete it or choose another folder")
-                self.entries, self.tensors = record["entries"], record["tensors"]
+                self.entries, self.tensors, self._whole = record["entries"], record["tensors"], p == self.path
                 break
             else:
                 if found:
@@ -62,16 +67,22 @@ class Journal:
         data = path.read_bytes()
         if len(data) < 32 or hashlib.sha256(data[32:]).digest() != data[:32]:
             raise CorruptedCheckpoint(f"{path} is damaged: its checksum does not match its contents")
-        return torch.load(io.BytesIO(data[32:]), weights_only=True)
+        return torch.load(io.BytesIO(data[32:]), map_location="cpu", weights_only=True)
 
-    def save(self, tensors=None):
-        """Write beside the target and rename, twice: at any moment one whole checkpoint is on disk. Raises `OSError` if that fails."""
-        if tensors is not None:
-            self.tensors = tensors
-        if self.path is None:
-            return
+    def save(self, tensors, *entries):
+        """Append `entries` and put `tensors` in place of the old ones: on disk, where at any moment one whole checkpoint lies, then here.
+
+        Raises `OSError` if it cannot be written; then nothing has changed.
+        """
+        record = copy.deepcopy(dict(arguments=self.arguments, entries=[*self.entries, *entries], tensors=tensors))
+        if self.path:
+            self._write(record)
+        vars(self).update(record)  # in one step: an interruption finds the old ones or the new ones
+
+    def _write(self, record):
+        """Beside the target, then renamed, twice. A damaged checkpoint never takes the place of the whole one before it."""
         buffer = io.BytesIO()
-        torch.save({"arguments": self.arguments, "entries": self.entries, "tensors": self.tensors}, buffer)
+        torch.save(record, buffer)
         data, part = buffer.getvalue(), self.path.with_suffix(".part")
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -79,15 +90,10 @@ class Journal:
                 f.write(hashlib.sha256(data).digest() + data)
                 f.flush()
                 os.fsync(f.fileno())
-            if self.path.exists():
+            if self._whole and self.path.exists():
                 os.replace(self.path, self._previous)
             os.replace(part, self.path)
+            self._whole = True
         except OSError as e:
             raise OSError(f"cannot write the checkpoint {self.path}: {e.strerror or e}. The last good one is kept; free some "
                           "space or choose another folder, and run the same command again") from e
-
-    def delete(self):
-        """Remove what is on disk: the run is over."""
-        if self.path:
-            for p in (self.path, self._previous, self.path.with_suffix(".part")):
-                p.unlink(missing_ok=True)

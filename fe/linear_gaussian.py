@@ -21,7 +21,6 @@ an e_i passes 1 a code collapses: the gradient of F stays continuous and its Hes
 few codes) the minimum passes from one branch to another: the gradient itself jumps.
 """
 
-import math
 
 import torch
 
@@ -65,8 +64,6 @@ class LinearGaussian(Ridged):
             raise ValueError(f"dim_x must lie in 1 … {len(cov) - 1} (x and y need a dimension each), got {dim_x}")
         if k < 1:
             raise ValueError(f"k must be at least 1, got {k}")
-        if not (math.isfinite(ridge) and ridge >= 0):
-            raise ValueError(f"ridge must be a finite number ≥ 0, got {ridge}")
         size = cov.abs().max().item()
         if (cov - cov.T).abs().max().item() > 1e-10 * size:
             raise ValueError(f"cov must be symmetric, it differs from its transpose by {(cov - cov.T).abs().max().item():.3g}")
@@ -74,13 +71,11 @@ class LinearGaussian(Ridged):
         eigenvalues, vectors = torch.linalg.eigh(cov)
         if eigenvalues[0].item() < -1e-10 * size:  # eigh's own error is about 1e-15 · size
             raise ValueError(f"cov must be positive semi-definite, its smallest eigenvalue is {eigenvalues[0].item():.3g}")
-        self.cov, self.dim_x, self.dim_y, self.k, self.ridge = cov, dim_x, len(cov) - dim_x, k, float(ridge)
+        self.cov, self.dim_x, self.dim_y, self.k, self.ridge = cov, dim_x, len(cov) - dim_x, k, ridge
         self.n_parameters = len(cov) * k
         self._root = vectors * eigenvalues.clamp(min=0).sqrt()  # L, Σ = LLᵀ
         Lx, Ly = self._root[:dim_x], self._root[dim_x:]
         self._slopes = torch.stack([2 * Lx.T @ Lx, 2 * Ly.T @ Ly])  # T_λ, T_γ: T = λ T_λ + γ T_γ
-
-    # ------------------------------------------------------------------------------------------------- the objective
 
     def unpack(self, theta):
         """W (dx, k) and V (dy, k)."""
@@ -105,8 +100,6 @@ class LinearGaussian(Ridged):
         """θ drawn from N(0, scale²), the same for the same seed on every device. (θ = 0 is stationary for every p.)"""
         draw = torch.randn(self.n_parameters, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
         return scale * draw.to(self.cov.device)
-
-    # ---------------------------------------------------------------------------------------------- the exact minimum
 
     def _spectrum(self, p):
         """Eigenvalues e (descending) and eigenvectors (columns) of T, and the mask of the active ones."""
@@ -199,8 +192,6 @@ class LinearGaussian(Ridged):
                 f"F has no {what} at p = {p.tolist()}: eigenvalue e_{int(at_one.nonzero()[0]) + 1} is 1, the threshold at "
                 "which that code collapses. The second derivatives differ on the two sides: move p to one of them."
             )
-
-    # ----------------------------------------------------------------------------------- where A = ∇²J loses its rank
 
     def thresholds(self, *, lam=None, gam=None):
         r"""Values of the one control at which a code enters use, ascending, with the other control held.

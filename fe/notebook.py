@@ -1,4 +1,4 @@
-"""The first lines of every notebook: seed, precision, figure style, device and scale; and the stored results of long runs."""
+"""The first lines of every notebook: seed, precision, figure style, device and scale; and the results of long runs."""
 
 import json
 import os
@@ -9,13 +9,16 @@ import torch
 
 from . import plot
 
+HERE = Path(__file__).resolve().parent
+STORED = HERE / "results" if (HERE / "results").is_dir() else HERE.parent / "results"  # installed; in the repository
+
 
 def start(seed=0, scale="small", device="auto", keep="", time=None):
     """Seed torch, switch to float64 and the book's figure style; print and return (device, scale).
 
     The theory's live cells run on the CPU in float64; `device` is for the training cells: "auto" is a GPU where there is one.
     `scale` is "small" (seconds a cell on any machine) or "paper"; the environment's `FE_SCALE` goes before it. `keep` is a folder
-    for the results of your own long runs, see `results`; on Colab a folder below /content/drive mounts the drive. `time` is printed.
+    for the results of your own long runs, see `own`; on Colab a folder below /content/drive mounts the drive. `time` is printed.
     """
     name, scale = ("FE_SCALE", os.environ["FE_SCALE"]) if "FE_SCALE" in os.environ else ("scale", scale)
     if scale not in ("small", "paper"):
@@ -25,31 +28,42 @@ def start(seed=0, scale="small", device="auto", keep="", time=None):
     device = torch.device(device)
     if device.type == "cuda" and not torch.cuda.is_available():
         raise ValueError(f"device is {str(device)!r}, and torch sees no GPU here; take 'auto' or 'cpu' (on Colab: Runtime, Change runtime type)")
+    if keep.startswith("/content/drive") and "google.colab" in sys.modules:
+        from google.colab import drive
+
+        drive.mount("/content/drive")
     if keep:
-        _keep(keep)
+        os.environ["FE_RESULTS"] = str(Path(keep).expanduser().absolute())
+        own().mkdir(parents=True, exist_ok=True)
     torch.manual_seed(seed)
     torch.set_default_dtype(torch.float64)
     torch.set_num_threads(1)  # small models: more threads wait for each other, and sums would depend on how many there are
     plot.style()
     print(f"device {device} · scale {scale} · torch {torch.__version__}" + (f"\n{time}" if time else ""))
+    if "google.colab" in sys.modules and not str(own().absolute()).startswith("/content/drive"):
+        print(f"What you compute ends with this Colab machine, a stopped run too ({own().absolute()}). To keep it, give `keep` a folder on your drive, "
+              "say /content/drive/MyDrive/fe, and run this cell again")
     return device, scale
 
 
-def _keep(folder):
-    if folder.startswith("/content/drive") and "google.colab" in sys.modules:
-        from google.colab import drive
-
-        drive.mount("/content/drive")
-    Path(folder).mkdir(parents=True, exist_ok=True)
-    os.environ["FE_RESULTS"] = folder
+def own():
+    """The folder of your own long runs: $FE_RESULTS, which `keep` sets; else results/own in the book's repository; else ./results."""
+    return Path(os.environ.get("FE_RESULTS") or (STORED / "own" if STORED.parent != HERE else "results"))
 
 
 def results(name):
-    """The stored record of a long run, say "fig2.json": your own from `$FE_RESULTS` if it is there, else the one that comes with the book."""
-    here = Path(__file__).resolve().parent
-    stored = here / "results" if (here / "results").is_dir() else here.parent / "results"  # installed; in the repository
-    own = Path(os.environ.get("FE_RESULTS") or stored) / name
-    path = own if own.exists() else stored / name
-    if not path.exists():
-        raise FileNotFoundError(f"no stored result {name!r}; there are {', '.join(sorted(p.name for p in stored.glob('*.json')))}")
-    return json.loads(path.read_text())
+    """The record of a long run, say "fig2.json": your own if there is one, and then a line says so; else the one that comes with the book."""
+    if (own() / name).exists():
+        print(f"shown: {own() / name}, your own run")
+        return read(own() / name)
+    if not (STORED / name).exists():
+        raise FileNotFoundError(f"no stored result {name!r}; there are {', '.join(sorted(p.name for p in STORED.glob('*.json')))}")
+    return read(STORED / name)
+
+
+def read(path):
+    """The record in a JSON file. Raises `ValueError` if it is damaged."""
+    try:
+        return json.loads(path.read_text())
+    except ValueError as e:
+        raise ValueError(f"{path} is no record of a run ({e}): move it away") from e

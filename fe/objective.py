@@ -68,9 +68,17 @@ def _functionals(J, theta, p):
 
 
 class Ridged:
-    """What the models of `fe` that have a ridge ½ρ‖θ‖² inside J share; `ridge` is ρ ≥ 0."""
+    """What the models of `fe` that have a ridge ½ρ‖θ‖² inside J share; `ridge` is ρ, finite and ≥ 0."""
 
-    ridge = 0.0
+    @property
+    def ridge(self):
+        return self._ridge
+
+    @ridge.setter
+    def ridge(self, rho):
+        if not 0 <= rho < math.inf:
+            raise ValueError(f"ridge must be a finite number rho ≥ 0, got {rho}")
+        self._ridge = float(rho)
 
     def penalty(self, theta):
         """½ρ‖θ‖², the part of J that is no average over images."""
@@ -89,9 +97,7 @@ class Ridge(Ridged):
     """
 
     def __init__(self, J, rho):
-        if not (math.isfinite(rho) and rho >= 0):
-            raise ValueError(f"rho must be a finite number ≥ 0, got {rho}")
-        self.J, self.ridge = J, float(rho)
+        self.J, self.ridge = J, rho
 
     def __call__(self, theta, p):
         return self.J(theta, p) + self.penalty(theta)

@@ -44,7 +44,7 @@ def style():
 
 def images(x, *, columns=10, shape=None, titles=None, ax=None, vmin=0.0, vmax=1.0):
     """Draw images x (n, D) in a grid with `columns` columns; returns the axes. Squares are assumed without `shape`."""
-    x = np.asarray(x, dtype=float)
+    x = np.asarray(x.detach().cpu() if hasattr(x, "detach") else x, dtype=float)
     side = round(x.shape[1] ** 0.5)
     h, w = shape or (side, side)
     rows = -(-len(x) // columns)

@@ -12,6 +12,7 @@ point; `follow` does the rest:
   direction, minimise onto the stable branch, restore the conserved value, record the jump, go on.
 """
 
+import contextlib
 import math
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -19,8 +20,8 @@ from typing import NamedTuple
 import torch
 
 from .equilibrium import minimise
-from .errors import NegativeCurvature, NotConverged, SingularHessian
-from .objective import _functionals, check_controls
+from .errors import NegativeCurvature, NotConverged, NotFinite, SingularHessian
+from .objective import _functionals
 from .response import Local, check_stability, conjugate_gradient, hessian_of_free_energy
 
 
@@ -201,7 +202,7 @@ def follow(J, theta, p, process, length, *, step=None, max_step=None, min_step=1
     Raises
     ------
     NotConverged : a bifurcation could not be crossed, or max_points was reached
-    ValueError : λ or γ would become negative, or the conserved quantity cannot be controlled
+    ValueError : λ or γ would become negative however short the step, or the conserved quantity cannot be controlled
     """
     if not length > 0:
         raise ValueError(f"length must be positive, got {length}; to walk backwards reverse the velocity")
@@ -220,10 +221,13 @@ def follow(J, theta, p, process, length, *, step=None, max_step=None, min_step=1
         h = min(step, length - point.s)
         try:
             new, effort = follower.advance(point, h)
-        except (_Lost, NegativeCurvature, SingularHessian):
+        except (_Lost, NegativeCurvature, SingularHessian, NotConverged, NotFinite):
             if h / 2 >= min_step:
                 step = h / 2
                 continue
+            ahead = point.p + 4 * min_step * point.velocity
+            if (ahead[:2] < 0).any():
+                raise ValueError(f"the process leads to negative multipliers: from p = {point.p.tolist()} at s = {point.s:.6g} to {ahead.tolist()}")
             jump = follower.cross(point, min_step, length - point.s)
             path.jumps.append(jump)
             new, effort, h = jump.after, 99, 0.0
@@ -244,6 +248,7 @@ class _Follower:
         self.tol, self.constraint_tol, self.rtol = tol, constraint_tol, rtol
         self.target = None
 
+    @torch.enable_grad()
     def conserved(self, theta, p):
         """g (m,), ∂g/∂θ (m, P), ∂g/∂p (m, n) at (θ, p); None if the process conserves nothing."""
         theta, p = theta.detach().requires_grad_(), p.detach().requires_grad_()
@@ -278,7 +283,7 @@ class _Follower:
         """One predictor–corrector step of length h; raises `_Lost` where it does not arrive."""
         p = point.p + h * point.velocity
         if (p[:2] < 0).any():
-            raise ValueError(f"the process leads to negative multipliers: p = {p.tolist()} after s = {point.s + h:.4g}")
+            raise _Lost
         theta = point.theta + h * point.theta_p @ point.velocity
         theta, p, effort = self.correct(theta, p)
         new = self.measure(point.s + h, theta, p)
@@ -336,14 +341,16 @@ class _Follower:
         for h in (8 * min_step * 5**k for k in range(6)):
             # near a fold the velocity along `adjust` diverges, and `restore` finds that component anyway
             p = point.p + min(h, room) * (point.velocity if self.target is None else self.process.vectors(point.p)[0])
-            starts = [point.theta + sign * kick * u for sign in (1, -1)]
-            found = [minimise(self.J, start, p, tol=self.tol, preconditioner=self.make) for start in starts]
+            found = []
+            for sign in (1, -1):
+                with contextlib.suppress(NotConverged):
+                    found.append(minimise(self.J, point.theta + sign * kick * u, p, tol=self.tol, preconditioner=self.make))
             for best in sorted(found, key=lambda e: e.value):
                 try:
                     theta, p = self.restore(best)
                     self.probe = torch.stack([best.direction, u], 1)
                     return Jump(point.s, point, self.measure(point.s + min(h, room), theta, p), u, overlap)
-                except (NotConverged, NegativeCurvature, SingularHessian):
+                except (NotConverged, NegativeCurvature, SingularHessian, ValueError):  # there C may not answer to `adjust`
                     continue
         raise NotConverged(
             f"A is singular at s = {point.s:.6g}, p = {point.p.tolist()}, and up to s = {point.s + min(h, room):.4g} no stable "
@@ -359,14 +366,16 @@ class _Follower:
         for _ in range(max_iterations):
             try:
                 return self.correct(theta, p)[:2]
-            except (_Lost, NegativeCurvature, SingularHessian):
+            except (_Lost, NegativeCurvature, SingularHessian, NotConverged, NotFinite):
                 pass
             here = self.measure(0.0, theta, p)
             g, g_theta, g_p = self.conserved(theta, p)
             lever = g_p @ adjust.T + g_theta @ (here.theta_p @ adjust.T)
-            sigma = torch.linalg.solve(lever, self.target - g)
+            sigma, info = torch.linalg.solve_ex(lever, self.target - g)
             limit = 0.1 * (adjust * p).norm(dim=1).clamp_min(1e-3)
             p = p + sigma.clamp(-limit, limit) @ adjust
+            if info or (p[:2] < 0).any():
+                break
             e = minimise(self.J, theta, p, tol=self.tol, preconditioner=self.make)
             theta = e.theta
         raise NotConverged(f"after a bifurcation the conserved quantity could not be brought back to {self.target.tolist()}")

@@ -1,10 +1,12 @@
 """The long runs behind the book's figures, from the command line: `python -m fe.reproduce fig2 --scale small`.
 
 Each writes one small JSON file with its provenance (arguments, seeds, versions, device, time), which chapters plot. A run
-that was killed goes on where it was when the same command is given again, to the same result.
+that was stopped or killed goes on where it was when the same command is given again, to the same result; one that is done is
+not done again.
 """
 
 import argparse
+import contextlib
 import functools
 import json
 import math
@@ -12,6 +14,8 @@ import multiprocessing
 import os
 import platform
 import shutil
+import signal
+import sys
 import threading
 import time
 from concurrent.futures import ProcessPoolExecutor, wait
@@ -23,6 +27,7 @@ from tqdm.auto import tqdm
 
 from . import experiments, figures
 from .data import digits
+from .notebook import own, read
 from .plot import STYLE
 from .process import Conserve, classification, follow
 from .topographic import TopographicMap
@@ -92,6 +97,20 @@ def digits_path(n=1000, lam=0.25, lam_end=3.5, gam=4.0, *, seed=0, grid=15, feat
     }
 
 
+def done(target, arguments):
+    """The record in `target` if these arguments made it, None if there is no file. Raises `ValueError` if it is damaged or of another run."""
+    arguments = json.loads(json.dumps(arguments, allow_nan=False))
+    if not target.exists():
+        return None
+    record = read(target)
+    made = record.get("provenance", {}).get("arguments", {})
+    differ = [k for k, v in arguments.items() if k not in ("root", "download", "device", "save_every", "progress") and made.get(k) != v]
+    if differ:
+        raise ValueError(f"{target} is of another run (other {', '.join(sorted(differ))}): move it away, or choose another folder with --out")
+    print(f"{target} is there already. To make it again, move it away")
+    return record
+
+
 class JobsFailed(RuntimeError):
     """Some jobs of a run failed; what the others did is kept in their checkpoints."""
 
@@ -114,6 +133,9 @@ def run_jobs(jobs, executor, folder, progress=True, label=""):
             bar.refresh()
             if not pending:
                 break
+    except KeyboardInterrupt:
+        print(f"stopped. What is done is kept in {folder}; the same command goes on from there")
+        raise
     finally:
         bar.close()
         for f in futures.values():
@@ -133,16 +155,28 @@ def _fraction(path):
         return 0.0
 
 
+@contextlib.contextmanager
 def pool(workers):
-    """A process pool whose workers die with their parent: after a kill -9 none goes on writing a resumed run's checkpoints."""
-    return ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"), initializer=_die_with_parent)
+    """A process pool whose workers end at once if their parent does, even by kill -9, or leaves the `with` block by an exception.
+
+    Their checkpoints are whole at any moment, and none goes on writing those of a run that has been taken up again.
+    """
+    context = multiprocessing.get_context("spawn")
+    here, there = context.Pipe(duplex=False)
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=_end_with, initargs=(here,)) as executor:
+        try:
+            yield executor
+        except BaseException:
+            there.close()
+            raise
 
 
-def _die_with_parent():
+def _end_with(pipe):
     def watch():
-        multiprocessing.parent_process().join()
+        pipe.poll(None)  # until its other end is closed, which the end of a process does too
         os._exit(1)
 
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal interrupts the workers too; what becomes of them is the parent's decision
     threading.Thread(target=watch, daemon=True).start()
 
 
@@ -194,14 +228,10 @@ def fig5(settings, executor, folder, progress=True):
     """Transfer from source to target classes with C held, by every kind of task in the settings, and its controls."""
     jobs = {f"{kind}_s{s}": (experiments.transfer_job, (settings, kind, s)) for kind in settings["kinds"] for s in settings["seeds"]}
     found = run_jobs(jobs, executor, folder, progress, "transfer")
-    for result in found.values():
-        for run in result["runs"].values():
-            names = sorted({k for row in run["rows"] for k in row})
-            run["rows"] = {k: [row.get(k) for row in run["rows"]] for k in names}
     return {
         "what": "transfer of networks with C held on the training set of the task at t, and controls at equal compute; amortised encoder; "
                 "source_… and target_… on test images; nats per example; spent: epochs of `size` images, copies counted",
-        "seconds": sum(r["seconds"] for r in found.values()), "runs": [_rounded(r) for r in found.values()],
+        "seconds": sum(r["seconds"] for r in found.values()), "runs": [_rounded(r | dict(runs={name: _columns(run) for name, run in r["runs"].items()})) for r in found.values()],
     }
 
 
@@ -215,7 +245,7 @@ def _rounded(value):
 
 
 def _columns(result):
-    """Rows of one curve as columns."""
+    """Rows of one run as columns."""
     names = sorted({k for row in result["rows"] for k in row})
     return _rounded(result | dict(rows={k: [row.get(k) for row in result["rows"]] for k in names}))
 
@@ -234,8 +264,8 @@ def main(arguments=None):
     parser.add_argument("--scale", choices=("small", "paper"), help="small: minutes on any CPU; paper: the paper's networks and data (hours; "
                         "fig3 and fig6 want a GPU). Default: paper for digits-path (six minutes), else small")
     parser.add_argument("--seed", type=int, action="append", help="seeds; may be given several times")
-    parser.add_argument("--out", default=os.environ.get("FE_RESULTS", "results"),
-                        help="folder of the JSON file; checkpoints go into checkpoints/ in it (default: $FE_RESULTS, else results)")
+    parser.add_argument("--out", default=own(), help="folder of the JSON file; checkpoints go into checkpoints/ in it (default: $FE_RESULTS, "
+                        "else results/own in the book's repository, else results)")
     parser.add_argument("--data", help='"digits", "mnist", "cifar10", a .npz file, or a folder with train/ and test/ (default: by figure and scale)')
     parser.add_argument("--root", default="data", help="where MNIST or CIFAR-10 is, or is to go (default: data)")
     parser.add_argument("--download", action="store_true", help="let torchvision download into --root")
@@ -245,21 +275,25 @@ def main(arguments=None):
     chosen = parser.parse_args(arguments)
     scale = chosen.scale or ("paper" if chosen.run == "digits-path" else "small")
     target = File(chosen.out) / f"{chosen.run.replace('-', '_')}{'' if scale == 'paper' else f'_{scale}'}.json"
-    save_json(target.with_suffix(".probe"), {})  # an unwritable folder or a full disk shows now, not after the run
-    target.with_suffix(".probe").unlink()
     if chosen.run == "digits-path":
-        record = digits_path(seed=(chosen.seed or [0])[0], **DIGITS[scale])
-        save_json(target, record)
-        print(f"wrote {target}: {len(record['points'])} points, {len(record['jumps'])} jumps, {record['provenance']['seconds']} s")
-        return
-    settings = dict(SETTINGS[chosen.run][scale == "paper"])
-    settings |= dict(root=chosen.root, download=chosen.download, device=chosen.device)
-    settings |= dict(data=chosen.data) if chosen.data else {}
-    settings |= dict(seeds=chosen.seed) if chosen.seed else {}
+        settings = dict(seed=(chosen.seed or [0])[0], **DIGITS[scale])
+    else:
+        settings = SETTINGS[chosen.run][scale == "paper"] | dict(root=chosen.root, download=chosen.download, device=chosen.device)
+        settings |= dict(data=chosen.data) if chosen.data else {}
+        settings |= dict(seeds=chosen.seed) if chosen.seed else {}
     if chosen.hold != "train":
         if chosen.run not in ("fig2", "fig3", "fig4b"):
             parser.error(f"--hold {chosen.hold}: {chosen.run} has no held-out set to hold C on")
         settings |= dict(options=settings["options"] | dict(hold=chosen.hold))
+    if done(target, settings):
+        return
+    save_json(target.with_suffix(".probe"), {})  # an unwritable folder or a full disk shows now, not after the run
+    target.with_suffix(".probe").unlink()
+    if chosen.run == "digits-path":
+        record = digits_path(**settings)
+        save_json(target, record)
+        print(f"wrote {target}: {len(record['points'])} points, {len(record['jumps'])} jumps, {record['provenance']['seconds']} s")
+        return
     experiments.load(settings)  # missing data shows now, and a download happens once
     workers = chosen.workers or (os.cpu_count() if chosen.device == "cpu" else 1)
     with pool(workers) as executor:
@@ -269,14 +303,17 @@ def main(arguments=None):
 def save(target, run, settings, executor, progress=True):
     """Run one of `RUNS` over any Executor, write `target` (JSON) and its figure; checkpoints beside it.
 
-    The checkpoints are deleted once the results are written.
+    The checkpoints are deleted once the results are written. If `target` is there already, it is returned, see `done`.
     """
     target = File(target)
+    record = done(target, settings)
+    if record:
+        return record
     folder = target.parent / "checkpoints" / target.stem
     folder.mkdir(parents=True, exist_ok=True)
     record = RUNS[run](settings, executor, folder, progress)
     seconds = record.pop("seconds")
-    record = {"what": record.pop("what"), "provenance": provenance(seconds, **settings), **record}
+    record = {"what": record.pop("what"), "provenance": provenance(seconds, **settings) | dict(threads=1), **record}
     save_json(target, record)
     with plt.rc_context(STYLE):
         figure = figures.FIGURES[run](record)
@@ -290,4 +327,7 @@ def save(target, run, settings, executor, progress=True):
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except KeyboardInterrupt:
+        sys.exit(130)

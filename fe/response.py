@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 import torch
 
-from .errors import NegativeCurvature, NotAtEquilibrium, NotConverged, SingularHessian, check_vector
+from .errors import NegativeCurvature, NotAtEquilibrium, NotConverged, NotFinite, SingularHessian, check_finite, check_vector
 from .objective import check_controls
 
 
@@ -36,13 +36,13 @@ class Local:
             if not isinstance(value, torch.Tensor) or value.shape != ():
                 raise ValueError(f"J must return a scalar tensor, got {getattr(value, 'shape', type(value).__name__)}")
             if not torch.isfinite(value):
-                raise ValueError(f"J(theta, p) is {float(value.detach())} at p = {p.tolist()}: an overflow, or NaN in the data or in θ")
+                raise NotFinite(f"J(theta, p) is {float(value.detach())} at p = {p.tolist()}: an overflow, or NaN in the data or in θ")
             self._gradient, self._dp = torch.autograd.grad(
                 value, (self.theta, self.p), create_graph=True, materialize_grads=True
             )
         self.value, self.gradient, self.dp = value.detach(), self._gradient.detach(), self._dp.detach()
         if not torch.isfinite(self.gradient).all():
-            raise ValueError(f"∇J has NaN or infinite entries at p = {p.tolist()} although J is finite: look for sqrt or log at 0")
+            raise NotFinite(f"∇J has NaN or infinite entries at p = {p.tolist()} although J is finite: look for sqrt or log at 0")
 
     def hvp(self, v):
         """A v for v (P,), or A V for V (P, m): one reverse pass through the gradient, batched over columns."""
@@ -96,7 +96,11 @@ def conjugate_gradient(matvec, B, *, preconditioner=None, rtol=1e-8, max_iterati
     NegativeCurvature : a direction with uᵀAu < 0 was met
     SingularHessian : a direction of zero curvature with work left to do: b is not in the range of A
     NotConverged : max_iterations used up
+    ValueError : B is no matrix or has NaN, the preconditioner is not positive definite;  NotFinite : a product A v has NaN
     """
+    if B.ndim != 2:
+        raise ValueError(f"B must have shape (P, m), got {tuple(B.shape)}")
+    check_finite("B", B)
     X, R = torch.zeros_like(B), B.clone()
     limit = 10 * len(B) if max_iterations is None else max_iterations
     M = preconditioner or (lambda v: v)
@@ -121,7 +125,7 @@ def conjugate_gradient(matvec, B, *, preconditioner=None, rtol=1e-8, max_iterati
         AD = matvec(D)
         dd, dad = (D * D).sum(0), (D * AD).sum(0)
         if not torch.isfinite(dad).all():
-            raise ValueError("a product A v has NaN or infinite entries: J overflows near θ or is not twice differentiable there")
+            raise NotFinite("a product A v has NaN or infinite entries: J overflows near θ or is not twice differentiable there")
         # a residual at rounding level has lost its direction: in a singular A it points into the null space by chance
         spent = active & (rz <= (1e-9) ** 2 * start) & (dad.abs() <= 1e-8 * high * dd)
         active = active & ~spent
@@ -157,7 +161,7 @@ def conjugate_gradient(matvec, B, *, preconditioner=None, rtol=1e-8, max_iterati
         D = torch.where(active, Z + (rz_new / rz.clamp_min(torch.finfo(B.dtype).tiny)) * D, torch.zeros_like(D))
         rz = torch.where(active, rz_new, rz)
     norms = B.norm(dim=0)
-    residual = ((B - matvec(X)).norm(dim=0) / norms.clamp_min(torch.finfo(B.dtype).tiny)).max() if k else torch.zeros(())
+    residual = ((B - matvec(X)).norm(dim=0) / norms.clamp_min(torch.finfo(B.dtype).tiny)).max() if k else 0.0
     return X, CGReport(k, float(estimate.max()) if k else 0.0, float(residual), (low if k else 0.0, high))
 
 
@@ -318,8 +322,8 @@ def check_stability(local, preconditioner=None, scale=0.0, start=None, **options
     order of ‖∇J‖/‖θ‖ with either sign: that much is tolerated, and 1e-10 of the scale of A for rounding.
     """
     if start is None:
-        noise = torch.Generator().manual_seed(0)
-        start = torch.randn(len(local.theta), 2, generator=noise, dtype=torch.float64)[:, : len(local.theta)]
+        noise = torch.Generator("cpu").manual_seed(0)
+        start = torch.randn(len(local.theta), 2, generator=noise, dtype=torch.float64, device="cpu")[:, : len(local.theta)]
         start = start.to(local.theta)
     scale = max(scale, float(local.hvp(start).norm() / start.norm()))  # of the order of ‖A‖
     slack = 1e-10 * scale + 10 * float(local.gradient.norm()) / max(float(local.theta.detach().norm()), 1.0)

@@ -10,6 +10,7 @@ such equilibrium: its C carries the noise of training, and equation (31) adds th
 * a step that does not arrive is taken back and halved; where C does not answer to γ at all, the run stops and says so.
 """
 
+import copy
 import math
 import time
 from typing import NamedTuple
@@ -24,11 +25,11 @@ from .journal import Journal
 
 
 class ConstraintLost(RuntimeError):
-    """C could not be held: it left its band, or it does not answer to γ. `rows` holds the states recorded until then."""
+    """C could not be held: it left its band, or it does not answer to γ. `rows` holds the states recorded until then, `measured` the slopes."""
 
-    def __init__(self, message, rows):
+    def __init__(self, message, rows, measured):
         super().__init__(message)
-        self.rows = rows
+        self.rows, self.measured = rows, measured
 
 
 class Derivatives(NamedTuple):
@@ -88,29 +89,55 @@ class Retraining:
     def _resume(self):
         if "network" in self.journal.tensors:
             self.network.load(self.journal.tensors["network"])
-            self.kept = self.journal.tensors["kept"]
+            self.kept = dict(self.journal.tensors["kept"])
+
+    def answer(self, request, measure):
+        """`measure()`, a dict of plain numbers, which the journal keeps with the request, a list that says what was asked for.
+
+        While replaying it is what the journal holds instead, and nothing is measured. Raises `ValueError` if that answers another request.
+        """
+        if not self.replaying:
+            before = self.network.state()
+            try:
+                entry = measure()
+                self.journal.save(dict(network=self.network.state(), kept=self.kept), entry | dict(request=request))
+            except BaseException:  # an interruption too: as if it had not been asked
+                self.network.load(before)
+                raise
+            self.done += 1
+            return entry
+        entry = copy.deepcopy(self.journal.entries[self.done])
+        self._check(entry.pop("request"), request)
+        self.done += 1
+        if not self.replaying:
+            self._resume()
+        return entry
+
+    def _check(self, found, request):
+        if found != request:
+            raise ValueError(f"stage {self.done} of the journal was {found}, and this run asks for {request}: it is the journal of another run")
 
     def stage(self, lam, gam, epochs=None, lr=schedule, trace=False, number=None):
         """Train at (λ, γ), numbers or lists of M (then M copies, of which the first stays); R, D, C, accuracy of each.
 
-        Minibatches and noise are those of stage `number` (default: the one that this is).
+        Minibatches and noise are those of stage `number` (default: the one that this is). Interrupted, it leaves the network as it was.
         Returns a dict of lists: rate, distortion, classification, accuracy; if M = 1 the same on the validation set (`val_rate`, …)
         and on every other probe; epochs trained, times M; seconds of training; with trace=True also `trace`, for every epoch from 0
         and every member its (R, D, C).
         """
-        if self.replaying:
-            entry = self.journal.entries[self.done]
-            self.done += 1
-            if not self.replaying:
-                self._resume()
-            return entry
-        epochs = epochs or self.epochs
+        lam, gam = ([float(v) for v in q] if isinstance(q, list) else float(q) for q in (lam, gam))
+        epochs, number = epochs or self.epochs, self.done if number is None else number
+        request = ["train", lam, gam, epochs, number, trace]
+        return self.answer(request, lambda: self._train(lam, gam, epochs, lr, trace, number, request))
+
+    def _train(self, lam, gam, epochs, lr, trace, number, request):
         M = len(lam) if isinstance(lam, list) else 1
         ensemble = self.network if M == 1 else self.network.copies(0, M)
-        partial, saved = self.journal.tensors.get("partial"), time.monotonic()
-        optimiser, first, began, spent = None, 0, time.monotonic(), 0.0
-        traced = [self._traced(ensemble)] if trace else None
+        optimiser, first, spent, saved = None, 0, 0.0, time.monotonic()
+        began, traced = saved, [self._traced(ensemble)] if trace else None
+        partial = copy.deepcopy(self.journal.tensors.get("partial"))
         if partial:
+            self._check(partial["request"], request)
             ensemble.load(partial["ensemble"])
             optimiser = ensemble.adam()
             optimiser.load_state_dict(partial["adam"])
@@ -120,19 +147,16 @@ class Retraining:
             nonlocal saved
             if trace:
                 traced.append(self._traced(ensemble))
-                ensemble.mode(True)
             if self.on_progress:
                 self.on_progress(M, epoch)
             if epoch < epochs and self.journal.path and time.monotonic() - saved > self.save_every:
                 saved = time.monotonic()
-                part = dict(ensemble=ensemble.state(), adam=optimiser.state_dict(), epoch=epoch, trace=traced,
+                part = dict(request=request, ensemble=ensemble.state(), adam=optimiser.state_dict(), epoch=epoch, trace=traced,
                             seconds=spent + time.monotonic() - began)
                 self.journal.save(self.journal.tensors | dict(partial=part))
 
-        train_ensemble(
-            ensemble, self.x, self.y, torch.tensor(lam), torch.tensor(gam), epochs, lr, (self.seed, self.done if number is None else number),
-            batch_size=self.batch_size, first=first, optimiser=optimiser, on_epoch=on_epoch,
-        )
+        train_ensemble(ensemble, self.x, self.y, lam, gam, epochs, lr, (self.seed, number), batch_size=self.batch_size, first=first,
+                       optimiser=optimiser, on_epoch=on_epoch)
         n = 20_000
         refresh_statistics(ensemble, self.x[:n], self.y[:n])
         measured = evaluate(ensemble, self.x, self.y) if M == 1 else evaluate(ensemble, self.x[:n], self.y[:n])
@@ -141,21 +165,15 @@ class Retraining:
         if M == 1:
             for name, (x, y) in self.probes.items():
                 entry |= {f"{name}_{k}": v.tolist() for k, v in evaluate(ensemble, x, y, seed=1)._asdict().items()}
-        entry |= dict(epochs=epochs * M) | (dict(trace=traced) if trace else {})
-        entry["seconds"] = round(spent, 2)
-        if M > 1:
+        else:
             self.network.load({k: v[:1] for k, v in ensemble.state().items()})
-        self.journal.entries.append(entry)
-        self.done += 1
-        self.journal.save(dict(network=self.network.state(), kept=self.kept))
-        return entry
+        return entry | dict(epochs=epochs * M, seconds=round(spent, 2)) | (dict(trace=traced) if trace else {})
 
     def _traced(self, ensemble):
-        """(R, D, C) of every member now, with refreshed statistics; then the state is put back, so that training goes on undisturbed."""
-        before, n = ensemble.state(), 20_000
+        """(R, D, C) of every member now, with refreshed statistics; training is not disturbed."""
+        ensemble, n = copy.deepcopy(ensemble), 20_000
         refresh_statistics(ensemble, self.x[:n], self.y[:n])
         R, D, C, _ = evaluate(ensemble, self.x[:n], self.y[:n])
-        ensemble.load(before)
         return torch.stack([R, D, C], 1).tolist()
 
     def finite_differences(self, lam, gam, delta=0.3, repeats=1, epochs=None):
@@ -164,9 +182,9 @@ class Retraining:
         for _ in range(repeats):
             up, down = math.exp(delta), math.exp(-delta)
             entry = self.stage([lam, lam * up, lam * down, lam, lam], [gam, gam, gam, gam * up, gam * down], epochs)
-            D, C = torch.tensor(entry["distortion"]), torch.tensor(entry["classification"]).log()
-            tables.append(torch.stack([torch.stack([v[1] - v[2], v[3] - v[4]]) for v in (D, C)]) / (2 * delta))
-        table = torch.stack(tables).double()
+            D, C = torch.tensor([entry["distortion"], entry["classification"]], dtype=torch.float64, device="cpu")
+            tables.append(torch.stack([torch.stack([v[1] - v[2], v[3] - v[4]]) for v in (D, C.log())]) / (2 * delta))
+        table = torch.stack(tables)
         error = table.std(0) / math.sqrt(repeats) if repeats > 1 else torch.full_like(table[0], math.nan)
         return Derivatives(lam, gam, entry["distortion"][0], entry["classification"][0], table.mean(0).tolist(), error.tolist())
 
@@ -179,34 +197,27 @@ class Retraining:
         ------
         ValueError : fewer than batches · images images
         """
+        def measure(x, y):
+            members = self.network[0]
+            d = members[0](x[:1])[0].shape[1]
+            noise = torch.randn(1, images, d, generator=generator(self.seed, self.done, 3), dtype=x.dtype, device="cpu").to(x.device)
+            J = AmortisedObjective(*members, x, y, noise)
+            found = network_response(J, J.theta0, torch.tensor([lam, gam]).to(x), damping=damping)
+            return dict(hess=found.hess.tolist(), matrix=found.matrix, D=found.D, C=found.C)
+
+        if batches * images > len(self.x):
+            raise ValueError(f"{batches} batches of {images} images need {batches * images}, there are {len(self.x)}")
         tables, states, matrices = [], [], []
         for k in range(batches):
-            if not self.replaying:
-                part = slice(k * images, (k + 1) * images)
-                x, y = self.x[part], self.y[part]
-                if len(x) < images:
-                    raise ValueError(f"{batches} batches of {images} images need {batches * images}, there are {len(self.x)}")
-                members = self.network[0]
-                d = members[0](x[:1])[0].shape[1]
-                noise = torch.randn(1, images, d, generator=generator(self.seed, self.done, 3), dtype=x.dtype).to(x.device)
-                J = AmortisedObjective(*members, x, y, noise)
-                found = network_response(J, J.theta0, torch.tensor([lam, gam]).to(x), damping=damping)
-                self.journal.entries.append(dict(hess=found.hess.tolist(), matrix=found.matrix, D=found.D, C=found.C))
-                self.done += 1
-                self.journal.save(dict(network=self.network.state(), kept=self.kept))
-                entry = self.journal.entries[-1]
-            else:
-                entry = self.journal.entries[self.done]
-                self.done += 1
-                if not self.replaying:
-                    self._resume()
+            part = slice(k * images, (k + 1) * images)
+            entry = self.answer(["response", float(lam), float(gam), images, k, damping], lambda: measure(self.x[part], self.y[part]))
             (D_lam, D_gam), (C_lam, C_gam) = entry["hess"]
             tables.append([[D_lam * lam, D_gam * gam], [C_lam * lam / entry["C"], C_gam * gam / entry["C"]]])
             states.append([entry["D"], entry["C"]])
             matrices.append(entry["matrix"])
-        tables, (D, C) = torch.tensor(tables, dtype=torch.float64), torch.tensor(states, dtype=torch.float64).mean(0).tolist()
-        error = tables.std(0) / math.sqrt(batches) if batches > 1 else torch.full((2, 2), math.nan)
-        return Derivatives(lam, gam, D, C, tables.mean(0).tolist(), error.tolist()), matrices
+        tables, states = (torch.tensor(v, dtype=torch.float64, device="cpu") for v in (tables, states))
+        error = tables.std(0) / math.sqrt(batches) if batches > 1 else torch.full_like(tables[0], math.nan)
+        return Derivatives(lam, gam, *states.mean(0).tolist(), tables.mean(0).tolist(), error.tolist()), matrices
 
 
 def iso_classification(run, lam, gam, lam_end, *, start_epochs=120, start_lr=None, step=0.06, max_step=0.07, tolerance=0.01,
@@ -230,7 +241,12 @@ def iso_classification(run, lam, gam, lam_end, *, start_epochs=120, start_lr=Non
     Raises
     ------
     ConstraintLost : C left the band however small the step, or ∂C/∂γ is not negative
+    ValueError : not 0 < λ < λ_end, γ > 0 and step > 0; hold is something else, or "validation" without a validation set
     """
+    if not (0 < lam < lam_end < math.inf and 0 < gam < math.inf and step > 0):
+        raise ValueError(f"need 0 < λ < λ_end, γ > 0 and step > 0, got {lam}, {lam_end}, {gam} and {step}")
+    if hold not in ("train", "validation") or (hold == "validation" and "val" not in run.probes):
+        raise ValueError(f'hold must be "train", or "validation" for a run with a validation set, got {hold!r}')
     prefix = {"train": "", "validation": "val_"}[hold]
     rows, derivatives = [], []
 
@@ -268,7 +284,8 @@ def iso_classification(run, lam, gam, lam_end, *, start_epochs=120, start_lr=Non
             along, lever = d.slopes[1]
             if not lever < -0.05:
                 raise ConstraintLost(
-                    f"at λ = {lam:.3g}, γ = {gam:.3g} C does not answer to γ: ∂ln C/∂ln γ = {lever:.3g} (should be well below 0)", rows)
+                    f"at λ = {lam:.3g}, γ = {gam:.3g} C does not answer to γ: ∂ln C/∂ln γ = {lever:.3g} (should be well below 0)",
+                    rows, derivatives)
         old = lam, gam
         lam = min((math.sqrt(lam) + h) ** 2, lam_end)
         now = rows[-1][f"{prefix}classification"] if corrector else target
@@ -286,7 +303,7 @@ def iso_classification(run, lam, gam, lam_end, *, start_epochs=120, start_lr=Non
             lam, gam = old
             h, since = h / 2, station
             if h < step / 16:
-                raise ConstraintLost(f"C left its band of {band:.0%} at λ = {lam:.3g}: {measure(entry):.4g} against {target:.4g}", rows)
+                raise ConstraintLost(f"C left its band of {band:.0%} at λ = {lam:.3g}: {measure(entry):.4g} against {target:.4g}", rows, derivatives)
             continue
         record(entry, step=h, corrections=count, miss=first, drift=miss)
         since += 1

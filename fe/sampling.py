@@ -114,9 +114,6 @@ def annealed_importance_sampling(log_prior, log_joint, z0, betas, generator, *, 
     ------
     ValueError : betas not increasing from 0 to 1, NaN;  TooFewSamples : below min_ess
     """
-    betas = torch.as_tensor(betas, dtype=z0.dtype)
-    if betas.ndim != 1 or len(betas) < 2 or betas[0] != 0 or betas[-1] != 1 or not bool((betas.diff() > 0).all()):
-        raise ValueError(f"betas must increase from 0 to 1, got {betas.tolist()[:5]} …")
     logw, z, rate = _anneal(log_prior, log_joint, z0, betas, generator, step_size, n_leapfrog)
     return _estimate(logw, z, 1, min_ess, rate)
 
@@ -138,15 +135,15 @@ def reverse_annealed(log_prior, log_joint, z_posterior, betas, generator, *, ste
     -------
     Estimate of log Z; its `weights` and `samples` belong to m(z)
     """
-    betas = torch.as_tensor(betas, dtype=z_posterior.dtype)
-    if betas.ndim != 1 or len(betas) < 2 or betas[0] != 0 or betas[-1] != 1 or not bool((betas.diff() > 0).all()):
-        raise ValueError(f"betas must increase from 0 to 1 (they are walked backwards here), got {betas.tolist()[:5]} …")
-    logw, z, rate = _anneal(log_prior, log_joint, z_posterior, betas.flip(0), generator, step_size, n_leapfrog)
+    logw, z, rate = _anneal(log_prior, log_joint, z_posterior, betas, generator, step_size, n_leapfrog, backwards=True)
     return _estimate(logw, z, -1, min_ess, rate)
 
 
-def _anneal(log_prior, log_joint, z, betas, generator, step_size, n_leapfrog):
+def _anneal(log_prior, log_joint, z, betas, generator, step_size, n_leapfrog, backwards=False):
     """Σ_t (β_{t+1} − β_t) ℓ(z_t) (S, N), the last z, and the acceptance at the inner temperatures."""
+    betas = torch.as_tensor(betas, dtype=z.dtype)
+    if betas.ndim != 1 or len(betas) < 2 or betas[0] != 0 or betas[-1] != 1 or not bool((betas.diff() > 0).all()):
+        raise ValueError(f"betas must increase from 0 to 1, got {betas.tolist()[:5]} …")
     if z.ndim != 3 or n_leapfrog < 1:
         raise ValueError(f"codes must have shape (S, N, d) and n_leapfrog be ≥ 1, got {tuple(z.shape)}, {n_leapfrog}")
     check_finite("the starting codes", z)
@@ -163,7 +160,7 @@ def _anneal(log_prior, log_joint, z, betas, generator, step_size, n_leapfrog):
             raise ValueError(f"log_joint must map {tuple(z.shape)} to {tuple(z.shape[:2])}, got {tuple(value.shape)}")
         return value.detach(), ell.detach(), gradient
 
-    z, rates, schedule = z.detach(), [], betas.tolist()
+    z, rates, schedule = z.detach(), [], (betas.flip(0) if backwards else betas).tolist()
     ell = local(z, schedule[0])[1]
     total = torch.zeros_like(ell)
     for before, after in zip(schedule[:-1], schedule[1:]):

@@ -14,8 +14,7 @@ import math
 import torch
 
 from .ensemble import generator
-from .errors import check_data
-from .transport import check_distribution
+from .errors import check_data, check_weights
 
 
 def check_time(t):
@@ -55,8 +54,7 @@ class Mixture:
         _check_pair(source, target)
         self.source, self.target = source, target
         self.x, self.y = torch.cat([source[0], target[0]]), torch.cat([source[1], target[1]])
-        self.weights = [check_distribution(n, w, x) for n, w, (x, _) in
-                        (("source_weights", source_weights, source), ("target_weights", target_weights, target))]
+        self.weights = [check_weights(source_weights, source[0], "source_weights"), check_weights(target_weights, target[0], "target_weights")]
 
     def at(self, t):
         """(x (N, D), y (N,), w (N,)) at time t, a number or a scalar tensor."""

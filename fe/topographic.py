@@ -14,7 +14,7 @@ import copy
 import torch
 
 from . import gibbs
-from .errors import check_data
+from .errors import check_data, check_weights
 from .objective import Ridged, check_controls
 
 
@@ -43,13 +43,7 @@ class TopographicMap(Ridged):
         check_data(x, y, n_classes)
         if grid < 2 or features < 1 or not half_width > 0:
             raise ValueError(f"need grid ≥ 2, features ≥ 1, half_width > 0; got {grid}, {features}, {half_width}")
-        if not 0 <= ridge < float("inf"):
-            raise ValueError(f"ridge must be ≥ 0 and finite, got {ridge}")
-        if weights is None:
-            weights = torch.full_like(x[:, 0], 1 / len(x))
-        if weights.shape != x.shape[:1] or not (weights >= 0).all() or abs(float(weights.sum()) - 1) > 1e-9:
-            raise ValueError(f"weights must be {len(x)} numbers ≥ 0 with sum 1, got shape {tuple(weights.shape)}, sum {float(weights.sum())}")
-        self.x, self.y, self.n_classes, self.ridge, self.weights = x, y, n_classes, float(ridge), weights
+        self.x, self.y, self.n_classes, self.ridge, self.weights = x, y, n_classes, ridge, check_weights(weights, x)
         side = torch.linspace(-half_width, half_width, grid, dtype=x.dtype, device=x.device)
         self.nodes = torch.cartesian_prod(side, side)  # (K, 2)
         self.log_m = torch.log_softmax(-0.5 * self.nodes.square().sum(1), 0)  # (K,)

@@ -72,8 +72,8 @@ class GeodesicLaw(Fixed):
 
     def _solve(self, slopes, lam, gam, right_D, right_C):
         _, D, C = (row[:2] for row in slopes.table)
-        step = torch.linalg.solve(torch.tensor([D, C], dtype=torch.float64), torch.tensor([right_D, right_C], dtype=torch.float64))
-        step = step.clamp(torch.tensor([-0.3, -0.7]), torch.tensor([0.3, 0.7])).tolist()
+        slopes, right, limit = (torch.tensor(v, dtype=torch.float64, device="cpu") for v in ([D, C], [right_D, right_C], [0.3, 0.7]))
+        step = torch.linalg.solve(slopes, right).clamp(-limit, limit).tolist()
         return lam * math.exp(step[0]), gam * math.exp(step[1])
 
     def singular(self, lam):
@@ -113,7 +113,7 @@ def measure_slopes(run, task, t, lam, gam, size, *, delta=0.3, dt=0.05):
         return [(v[1] - v[2]) / (2 * delta), (v[3] - v[4]) / (2 * delta), (m - v[0]) / dt]
 
     table = [row("rate", float), row("distortion", float), row("classification", math.log)]
-    F_t = _journalled(run, lambda: free_energy_rate(run, task, t, lam, gam, size, dt))
+    F_t = _answered(run, task, t, lam, gam, size, dt)
     return Slopes(t, lam, gam, copies["classification"][0], table, F_t)
 
 
@@ -136,8 +136,8 @@ def transfer(run, task, lam, gam, times, law, *, size, target=None, tolerance=0.
 
     Raises
     ------
-    ConstraintLost : C outside the band after all corrections, ∂C/∂γ not negative, or 1 + kλ = 0; its `rows` and `slopes` are
-        those before
+    ConstraintLost : C outside the band after all corrections, ∂C/∂γ not negative, 1 + kλ = 0, or λ ≤ 0; its `rows` and `measured`
+        are the rows and slopes before
     """
     rows, measured, spent, anchor = [], [], 0, 0.0
     corrected = not type(law) is Fixed
@@ -155,11 +155,6 @@ def transfer(run, task, lam, gam, times, law, *, size, target=None, tolerance=0.
         spent += entry["epochs"]
         return entry, dict(R=entry["rate"][0], D=entry["distortion"][0], C=entry["classification"][0])
 
-    def lost(message):
-        error = ConstraintLost(message, rows)
-        error.slopes = measured
-        return error
-
     entry, state = stage(times[0])
     target = target or state["C"]
     if isinstance(law, GeodesicLaw):
@@ -173,12 +168,15 @@ def transfer(run, task, lam, gam, times, law, *, size, target=None, tolerance=0.
                 spent += 6 * (epochs or run.epochs)
                 measured.append(slopes)
                 if not slopes.table[2][1] < -0.02:
-                    raise lost(f"at t = {t:.3g}, λ = {lam:.3g}, γ = {gam:.3g} C does not answer to γ: ∂ln C/∂ln γ = "
-                               f"{slopes.table[2][1]:.3g} (should be well below 0)")
+                    raise ConstraintLost(f"at t = {t:.3g}, λ = {lam:.3g}, γ = {gam:.3g} C does not answer to γ: ∂ln C/∂ln γ = "
+                               f"{slopes.table[2][1]:.3g} (should be well below 0)", rows, measured)
             if law.singular(lam):
-                raise lost(law.singular(lam))
-            F_t = _journalled(run, lambda: free_energy_rate(run, task, t, lam, gam, size, new - t))
-        lam, gam = law.prices(slopes if corrected else None, lam, gam, new - t, F_t, math.log(target / state["C"]), anchor)
+                raise ConstraintLost(law.singular(lam), rows, measured)
+            F_t = _answered(run, task, t, lam, gam, size, new - t)
+        try:
+            lam, gam = law.prices(slopes if corrected else None, lam, gam, new - t, F_t, math.log(target / state["C"]), anchor)
+        except ValueError as e:
+            raise ConstraintLost(str(e), rows, measured) from e
         entry, state = stage(new)
         first, count = math.log(state["C"] / target), 0
         while corrected and abs(math.log(state["C"] / target)) > tolerance and count < corrections:
@@ -187,24 +185,13 @@ def transfer(run, task, lam, gam, times, law, *, size, target=None, tolerance=0.
             count += 1
         drift = math.log(state["C"] / target)
         if corrected and abs(drift) > band:
-            raise lost(
+            raise ConstraintLost(
                 f"C left its band of {band:.0%} at t = {new:.3g}: {state['C']:.4g} against {target:.4g} after {count} corrections; before "
                 f"them it was off by {first:+.2f} in ln C. There ∂ln C/∂t = {slopes.table[2][2]:.3g} against ∂ln C/∂ln γ = "
-                f"{slopes.table[2][1]:.3g}")
+                f"{slopes.table[2][1]:.3g}", rows, measured)
         record(entry, new, miss=first, drift=drift, corrections=count, F_t=F_t)
     return rows, measured
 
 
-def _journalled(run, compute):
-    """A number measured between two stages: written down like a stage, so that a run that goes on finds the same one."""
-    if run.replaying:
-        value = run.journal.entries[run.done]["value"]
-        run.done += 1
-        if not run.replaying:
-            run._resume()
-        return value
-    value = compute()
-    run.journal.entries.append(dict(value=value))
-    run.done += 1
-    run.journal.save(dict(network=run.network.state(), kept=run.kept))
-    return value
+def _answered(run, task, t, lam, gam, size, dt):
+    return run.answer(["F_t", *map(float, (t, lam, gam, dt)), size], lambda: dict(F_t=free_energy_rate(run, task, t, lam, gam, size, dt)))["F_t"]

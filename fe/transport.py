@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from .errors import NotConverged, check_data, check_finite
+from .errors import NotConverged, check_data, check_finite, check_weights
 
 
 class Plan(NamedTuple):
@@ -26,15 +26,6 @@ class Plan(NamedTuple):
     mass: torch.Tensor  # (K,)
     cost: float  # Σ_k mass_k κ_{i_k j_k}
     gap: float  # cost − dual bound ≥ 0: the cost exceeds the least possible one by no more than this
-
-
-def check_distribution(name, weights, x):
-    """The weights (N,) of the images x, 1/N each if None. Raises `ValueError` unless they are numbers ≥ 0 with sum one."""
-    if weights is None:
-        return torch.full_like(x[:, 0], 1 / len(x))
-    if weights.shape != x.shape[:1] or not bool((weights >= 0).all()) or abs(float(weights.sum()) - 1) > 1e-6:
-        raise ValueError(f"{name} must be {len(x)} numbers ≥ 0 with sum 1, got shape {tuple(weights.shape)}, sum {float(weights.sum()):.6g}")
-    return weights.to(x)
 
 
 def squared_distances(a, b):
@@ -52,7 +43,7 @@ def _problem(source, target, a, b, features, cost):
             raise type(e)(f"{name}: {e}") from None
     if features is None and cost is None and source.shape[1] != target.shape[1]:
         raise ValueError(f"source images have {source.shape[1]} pixels and target images {target.shape[1]}: give features or a cost")
-    a, b = check_distribution("source_weights", a, source), check_distribution("target_weights", b, target)
+    a, b = check_weights(a, source, "source_weights"), check_weights(b, target, "target_weights")
     if cost is None:
         with torch.no_grad():
             kappa = squared_distances(*((source, target) if features is None else (features(source), features(target))))

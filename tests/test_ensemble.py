@@ -2,11 +2,13 @@
 
 import copy
 import math
+import pickle
 
 import pytest
 import torch
 
 from fe import digits
+from fe.amortised import seeded
 from fe.ensemble import Ensemble, evaluate, generator, refresh_statistics, step_decay, train_ensemble
 from fe.networks import Classifier, Decoder, Encoder
 
@@ -190,3 +192,76 @@ def test_soft_labels():
     assert float(evaluate(e, x, half).classification) > math.log(2) - 1e-6
     with pytest.raises(ValueError, match="sum 1"):
         train_ensemble(e, x, 2 * half, 1.0, 5.0, 1, 1e-3, 0)
+
+
+class Stop(Exception):
+    """Stands for an interruption at a chosen place."""
+
+
+def stop(*arguments, **options):
+    raise Stop
+
+
+@pytest.mark.parametrize("M", [1, 3])
+def test_an_interrupted_training_leaves_evaluation_mode_and_its_statistics(M, monkeypatch):
+    """Batch statistics and dropout would be on in everything that is done with the network afterwards."""
+    x, y = digits(90)
+    ensemble = Ensemble([members()] * M)
+    norms = [m for m in ensemble._skeleton.modules() if isinstance(m, torch.nn.BatchNorm1d)]
+    momenta = [m.momentum for m in norms]
+    with pytest.raises(Stop):
+        train_ensemble(ensemble, x, y, 0.5, 4.0, 3, 1e-3, 0, batch_size=30, on_epoch=stop)
+    assert not any(m.training for m in ensemble._skeleton.modules())
+    with monkeypatch.context() as patch, pytest.raises(Stop):
+        patch.setattr(Ensemble, "__call__", stop)
+        train_ensemble(ensemble, x, y, 0.5, 4.0, 3, 1e-3, 0, batch_size=30)
+    assert not any(m.training for m in ensemble._skeleton.modules())
+    with monkeypatch.context() as patch, pytest.raises(Stop):
+        patch.setattr(Ensemble, "__call__", stop)
+        refresh_statistics(ensemble, x, y, chunk=40)
+    assert not any(m.training for m in ensemble._skeleton.modules()) and [m.momentum for m in norms] == momenta
+
+
+def test_statistics_where_one_image_is_left_over():
+    """Batch normalisation cannot take the variance of one; found after the training, it would have cost the stage."""
+    x, y = digits(101)
+    ensemble = Ensemble([members()])
+    refresh_statistics(ensemble, x, y, chunk=50)
+    first = ensemble[0][0].layers
+    torch.testing.assert_close(first[1].running_mean, first[0](x).mean(0).detach(), rtol=0, atol=0.02)
+
+
+@pytest.mark.parametrize("again", [copy.deepcopy, lambda e: pickle.loads(pickle.dumps(e))])
+@pytest.mark.parametrize("M", [1, 2])
+def test_a_copy_of_an_ensemble_trains(again, M):
+    """The only member trains in the memory of its parameters; in a copy that memory must be the copy's own."""
+    x, y = digits(60)
+    ensemble = Ensemble([members()] * M)
+    twin = again(ensemble)
+    for e in (ensemble, twin):
+        train_ensemble(e, x, y, 0.5, 4.0, 1, 1e-3, 0, batch_size=30)
+    for name, value in ensemble.state().items():
+        assert torch.equal(twin.state()[name], value), name
+        assert name.startswith("classifier") or value.shape[1:] == () or not torch.equal(value, Ensemble([members()] * M).state()[name]), name
+
+
+def test_the_state_of_another_ensemble_is_refused():
+    """It would be broadcast: three members with the weights of one, or a layer with the weights of one unit."""
+    three = Ensemble([members()] * 3)
+    for other in (Ensemble([members()]), Ensemble([members(norm=None)] * 3)):
+        with pytest.raises(ValueError, match="another ensemble"):
+            three.load(other.state())
+
+
+def test_a_seed_touches_one_generator_and_gives_it_back(monkeypatch):
+    """Two generators on the CPU stand for those of two GPUs."""
+    gpus = tuple(torch.Generator("cpu").manual_seed(k) for k in range(2))
+    monkeypatch.setattr(torch.cuda, "default_generators", gpus)
+    everything = lambda: [g.get_state() for g in (torch.default_generator, *gpus)]
+    before = everything()
+    for place, device in enumerate(("cpu", "cuda:0", "cuda:1")):
+        with seeded(5, device):
+            inside = everything()
+            assert [torch.equal(a, b) for a, b in zip(inside, before)] == [k != place for k in range(3)]
+            assert torch.equal(inside[place], torch.Generator("cpu").manual_seed(5).get_state())
+        assert all(torch.equal(a, b) for a, b in zip(everything(), before))

@@ -69,3 +69,19 @@ def test_schedule():
     for bad in ((-1, 5), (6, 5), (0, 0)):
         with pytest.raises(ValueError, match="0 ≤ t ≤ T"):
             fe.schedule(*bad)
+
+
+def test_saddles_all_the_way_down_are_said_in_words():
+    """Twelve coordinates that leave their maxima one after another: more saddles than restarts."""
+    heights = torch.arange(1.0, 13.0)
+    J = lambda theta, p: p[0] * (heights * (theta.square() - 1).square()).sum()
+    with pytest.raises(fe.NotConverged, match="below zero: a saddle"):
+        fe.minimise(J, torch.zeros(12), torch.ones(1))
+    few = lambda theta, p: J(torch.cat([theta, torch.ones(9)]), p)
+    assert fe.minimise(few, torch.zeros(3), torch.ones(1)).theta.abs().tolist() == pytest.approx([1, 1, 1])
+
+
+def test_a_newton_step_out_of_the_domain_is_shortened():
+    """θ − 0.1 log θ: from θ = 1.05 Newton's step goes to −9, where J is NaN. (One evaluation leaves the rest to Newton.)"""
+    J = lambda theta, p: p[0] * (theta - 0.1 * theta.log()).sum()
+    assert float(fe.minimise(J, torch.full((1,), 2.0), torch.ones(1), max_iterations=1).theta) == pytest.approx(0.1)

@@ -1,19 +1,21 @@
-"""What is on disk survives: damaged files, full disks, wrong folders, other runs."""
+"""What is on disk survives: damaged files, full disks, wrong folders, other runs, kills between two renames."""
 
+import io
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 import torch
 
+from fe import journal
 from fe.journal import CorruptedCheckpoint, Journal
 
 
 def written(path, n=2, **arguments):
     journal = Journal(path, arguments or {"seed": 0})
     for k in range(n):
-        journal.entries.append({"rate": [float(k)]})
-        journal.save({"w": torch.full((3,), float(k))})
+        journal.save({"w": torch.full((3,), float(k))}, {"rate": [float(k)]})
     return journal
 
 
@@ -21,8 +23,16 @@ def test_it_comes_back_as_it_was(tmp_path):
     written(tmp_path / "a.pt")
     again = Journal(tmp_path / "a.pt", {"seed": 0})
     assert again.entries == [{"rate": [0.0]}, {"rate": [1.0]}] and torch.equal(again.tensors["w"], torch.ones(3))
-    again.delete()
-    assert Journal(tmp_path / "a.pt", {"seed": 0}).entries == []
+
+
+def test_what_it_holds_is_a_copy():
+    """Training goes on in the same memory after a save; what was saved must not move with it."""
+    kept, w, entry = Journal(), torch.zeros(3), {"trace": [1.0]}
+    kept.save({"w": w, "adam": {"state": [w]}}, entry)
+    w += 1
+    entry["trace"].append(2.0)
+    assert torch.equal(kept.tensors["w"], torch.zeros(3)) and torch.equal(kept.tensors["adam"]["state"][0], torch.zeros(3))
+    assert kept.entries == [{"trace": [1.0]}]
 
 
 @pytest.mark.parametrize("damage", [lambda b: b[:-7], lambda b: b[:100] + b"\0" * 8 + b[108:], lambda b: b"", lambda b: b"text"])
@@ -39,17 +49,63 @@ def test_a_damaged_file_is_noticed_and_the_one_before_it_used(tmp_path, damage):
         Journal(path, {"seed": 0})
 
 
+@pytest.mark.filterwarnings("ignore:.*is damaged")
+@pytest.mark.parametrize("damaged", [False, True])
+@pytest.mark.parametrize("kill", [1, 2])
+def test_killed_at_a_rename_one_whole_checkpoint_is_left(tmp_path, monkeypatch, kill, damaged):
+    """Before the first and before the second rename of a save; also of the first save after one that was damaged."""
+    path, renames = tmp_path / "a.pt", []
+    written(path)
+    if damaged:
+        path.write_bytes(b"text")
+    again, replace = Journal(path, {"seed": 0}), journal.os.replace
+
+    def killed(*arguments):
+        renames.append(arguments)
+        if len(renames) == kill:
+            raise KeyboardInterrupt
+        replace(*arguments)
+
+    monkeypatch.setattr(journal.os, "replace", killed)
+    try:
+        again.save({"w": torch.full((3,), 2.0)}, {"rate": [2.0]})
+    except KeyboardInterrupt:
+        monkeypatch.setattr(journal.os, "replace", replace)
+    left = Journal(path, {"seed": 0})
+    assert left.entries[0] == {"rate": [0.0]} and left.tensors["w"].tolist() == 3 * left.entries[-1]["rate"]
+
+
 def test_another_runs_checkpoint_is_refused(tmp_path):
     written(tmp_path / "a.pt", seed=0, gam=4.0)
     with pytest.raises(ValueError, match="another run .other gam"):
         Journal(tmp_path / "a.pt", {"seed": 0, "gam": 6.0})
 
 
+def test_arguments_that_could_be_written_and_not_read_are_refused_or_made_plain(tmp_path):
+    """A checkpoint is read without running code from it, and a NumPy number is code: λ from np.linspace would end a run at its resumption."""
+    written(tmp_path / "a.pt", gam=np.float64(4.0), settle=(0.1, 0.02))
+    assert len(Journal(tmp_path / "a.pt", dict(gam=4.0, settle=[0.1, 0.02])).entries) == 2
+    with pytest.raises(TypeError, match="not JSON serializable"):
+        Journal(tmp_path / "b.pt", dict(root=tmp_path))
+
+
+def test_a_checkpoint_from_a_gpu_opens_without_one(tmp_path, monkeypatch):
+    """What torch writes for tensors on a GPU is their place, "cuda:0"; here it is put there by hand."""
+    with monkeypatch.context() as patch:
+        patch.setattr(torch.serialization, "location_tag", lambda storage: "cuda:0")
+        written(tmp_path / "a.pt")
+    if not torch.cuda.is_available():
+        with pytest.raises(RuntimeError, match="CUDA"):
+            torch.load(io.BytesIO((tmp_path / "a.pt").read_bytes()[32:]), weights_only=True)
+    assert Journal(tmp_path / "a.pt", {"seed": 0}).tensors["w"].device.type == "cpu"
+
+
 def test_a_folder_that_cannot_be_written(tmp_path):
     (tmp_path / "file").write_text("not a folder")
     journal = Journal(tmp_path / "file" / "a.pt")
     with pytest.raises(OSError, match="cannot write the checkpoint"):
-        journal.save({"w": torch.zeros(3)})
+        journal.save({"w": torch.zeros(3)}, {})
+    assert journal.entries == [] and journal.tensors == {}
 
 
 def test_a_full_disk_keeps_the_last_good_state(tmp_path):
@@ -62,9 +118,8 @@ from fe.journal import Journal
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
 journal = Journal({str(path)!r}, {{"seed": 0}})
-journal.entries.append({{"rate": [2.0]}})
 try:
-    journal.save({{"w": torch.zeros(100_000)}})
+    journal.save({{"w": torch.zeros(100_000)}}, {{"rate": [2.0]}})
 except OSError as e:
     assert "free some space" in str(e), e
     print("refused")
@@ -76,6 +131,5 @@ except OSError as e:
 
 def test_nothing_is_written_without_a_path():
     journal = Journal()
-    journal.entries.append({})
-    journal.save({"w": torch.zeros(1)})
-    assert journal.tensors["w"] is not None
+    journal.save({"w": torch.zeros(1)}, {})
+    assert journal.tensors["w"] is not None and journal.entries == [{}]

@@ -109,6 +109,7 @@ def test_a_band_that_cannot_be_met_stops_the_run_with_what_it_has(curve):
     settings = curve[0] | dict(start_epochs=40, epochs=4, options=dict(band=1e-4, tolerance=5e-5, corrections=1, settle=(10.0, 1.0)))
     found = experiments.path_job(settings, 10.0, 0)
     assert "left its band" in found["stopped"] and len(found["rows"]) >= 1
+    assert found["derivatives"] and found["derivatives"][0]["slopes"][1][1] < 0, "what was measured before is kept"
 
 
 @pytest.mark.parametrize("hold", ["train", "validation"])
@@ -176,3 +177,123 @@ def test_threads_do_not_disturb_each_other():
     with ThreadPoolExecutor(2) as pool:
         a, b = pool.map(lambda seed: strip(experiments.scratch_job(TINY, 0.3, 4.0, seed)), (0, 1))
     assert a == strip(experiments.scratch_job(TINY, 0.3, 4.0, 0)) and b == strip(experiments.scratch_job(TINY, 0.3, 4.0, 1))
+
+
+@pytest.fixture
+def notebook_dtype():
+    torch.set_default_dtype(torch.float64)
+    yield
+    torch.set_default_dtype(torch.float32)
+
+
+@pytest.mark.parametrize("settings", [TINY, experiments.SMALL3 | dict(width=4, codes=4)])
+def test_a_seed_means_the_same_weights_in_a_notebook_and_on_the_command_line(settings, notebook_dtype, monkeypatch):
+    """Whatever torch's default dtype and device; and they, the random numbers and those of a GPU are left as they were."""
+    x, y = torch.rand(4, 64 if settings is TINY else 3 * 16 * 16, dtype=torch.float32), torch.arange(4)
+    monkeypatch.setattr(torch.cuda, "manual_seed_all", lambda seed: pytest.fail("the random numbers of all GPUs were seeded"))
+    random = torch.get_rng_state()
+    states = [experiments.networks(settings, x, y, 3).state()]
+    assert torch.get_default_dtype() == torch.float64 and torch.equal(torch.get_rng_state(), random)
+    torch.set_default_dtype(torch.float32)
+    states.append(experiments.networks(settings, x, y, 3).state())
+    torch.set_default_device("meta")
+    try:
+        states.append(experiments.networks(settings, x, y, 3).state())
+    finally:
+        torch.set_default_device(None)
+    for state in states[1:]:
+        assert all(torch.equal(v, state[k]) for k, v in states[0].items())
+
+
+def test_a_job_gives_the_same_numbers_under_another_default_dtype_and_leaves_the_threads(notebook_dtype):
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        found = strip(experiments.path_job(TINY, 4.0, 0))
+        assert torch.get_num_threads() == 2
+        torch.set_default_dtype(torch.float32)
+        assert found == strip(experiments.path_job(TINY, 4.0, 0))
+    finally:
+        torch.set_num_threads(before)
+
+
+class Stop(KeyboardInterrupt):
+    """The stop button, pressed at a chosen place."""
+
+
+def stage(journal=None, stop=None, lam=0.3, trace=False):
+    """A run of a stage of three epochs and one of five copies, stopped in an epoch of the second, or not. (run, results)"""
+    (x, y), _ = experiments.load(TINY)
+    run, found = Retraining(experiments.networks(TINY, x, y, 0), x, y, epochs=3, batch_size=50, journal=journal, save_every=0.0), []
+
+    def press(M, epoch):
+        if (M, epoch) == stop:
+            raise Stop
+
+    run.on_progress = press
+    try:
+        found.append(run.stage(lam, 4.0, trace=trace))
+        found.append(run.stage([lam, 0.4], [4.0, 5.0]))
+        found.append(run.stage(lam, 5.0))
+    except Stop:
+        pass
+    return run, [{k: v for k, v in f.items() if k != "seconds"} for f in found]
+
+
+@pytest.mark.parametrize("stop", [(1, 2), (1, 3), (2, 1), (2, 3)])
+def test_the_journal_in_memory_is_the_one_on_disk(tmp_path, stop):
+    """Stopped between two epochs, after training went on behind the last checkpoint; taken up from the object and from the file, twice."""
+    _, whole = stage(trace=True)
+    stopped, _ = stage(Journal(tmp_path / "a.pt"), stop, trace=True)
+    again, _ = stage(stopped.journal, stop, trace=True)
+    from_disk = stage(Journal(tmp_path / "a.pt"), trace=True)[1]
+    assert stage(again.journal, trace=True)[1] == whole
+    assert from_disk == whole
+
+
+@pytest.mark.parametrize("stop", [(1, 2), (2, 3)])
+def test_an_interrupted_stage_leaves_the_network_as_it_was(stop, monkeypatch):
+    """The same stage, asked for once more of the same object, is then the same stage."""
+    run, _ = stage(stop=stop)
+    assert not any(m.training for m in run.network._skeleton.modules())
+    _, whole = stage()
+    run.on_progress = None
+    rest = [lambda: run.stage(0.3, 4.0), lambda: run.stage([0.3, 0.4], [4.0, 5.0]), lambda: run.stage(0.3, 5.0)][run.done :]
+    assert [{k: v for k, v in f().items() if k != "seconds"} for f in rest] == whole[3 - len(rest) :]
+
+
+def test_what_a_reader_does_with_an_answer_does_not_change_the_journal():
+    run, _ = stage()
+    (x, y), _ = experiments.load(TINY)
+    for _ in range(2):
+        again = Retraining(experiments.networks(TINY, x, y, 0), x, y, epochs=3, batch_size=50, journal=run.journal)
+        assert again.stage(0.3, 4.0).pop("rate")
+
+
+@pytest.mark.parametrize("stop", [None, (1, 2)])
+def test_the_journal_of_another_run_is_refused(tmp_path, stop):
+    """After whole stages and after a part of one; without a word it would give the other run's numbers."""
+    stopped, _ = stage(Journal(tmp_path / "a.pt"), stop)
+    for journal in (stopped.journal, Journal(tmp_path / "a.pt")):
+        with pytest.raises(ValueError, match=r"journal was \['train', 0.3, 4.0.*asks for \['train', 0.31.*another run"):
+            stage(journal, lam=0.31)
+
+
+def test_a_journal_with_other_comparisons_is_refused_at_the_start(tmp_path):
+    """With `compare` the journal holds answers that a run without it does not ask for."""
+    settings = TINY | dict(lam_end=0.26)
+    experiments.path_job(settings, 4.0, 0, checkpoint=str(tmp_path / "a.pt"))
+    with pytest.raises(ValueError, match="another run .other compare"):
+        experiments.path_job(settings | dict(compare=[]), 4.0, 0, checkpoint=str(tmp_path / "a.pt"))
+
+
+@pytest.mark.parametrize("change, words", [
+    (dict(lam=0.0), "0 < λ"), (dict(lam_end=0.2), "λ < λ_end"), (dict(gam=-1.0), "γ > 0"), (dict(step=0.0), "step > 0"),
+    (dict(hold="val"), "hold must be"), (dict(hold="validation"), "with a validation set"),
+])
+def test_a_path_that_cannot_be_walked_is_refused_before_the_training(change, words):
+    (x, y), _ = experiments.load(TINY)
+    run = Retraining(experiments.networks(TINY, x, y, 0), x, y, epochs=3, batch_size=50)
+    with pytest.raises(ValueError, match=words):
+        iso_classification(run, **dict(lam=0.25, gam=4.0, lam_end=0.3, start_epochs=2) | change)
+    assert run.done == 0

@@ -79,7 +79,7 @@ def test_a_band_that_cannot_be_kept_stops_the_run():
     run, task = start("mixture")
     with pytest.raises(ConstraintLost, match="left its band of 1%.*∂ln C/∂t") as e:
         transfer(run, task, 4.0, 8.0, [0.0, 0.5, 1.0], Heuristic(), size=300, band=0.01, tolerance=0.001, corrections=1)
-    assert len(e.value.rows) >= 1 and len(e.value.slopes) == 1
+    assert len(e.value.rows) >= 1 and len(e.value.measured) == 1
 
 
 def test_laws_by_hand():
@@ -115,8 +115,8 @@ def test_cut_at_every_entry_the_result_is_the_same(tmp_path):
         if stop is not None:
             save, first = journal.save, len(journal.entries)
 
-            def counted(tensors=None):
-                save(tensors)
+            def counted(*arguments):
+                save(*arguments)
                 if len(journal.entries) >= first + stop:
                     raise Killed
             journal.save = counted
@@ -141,3 +141,21 @@ def test_cut_at_every_entry_the_result_is_the_same(tmp_path):
 def test_label_sets_that_do_not_match(change, words):
     with pytest.raises(ValueError, match=words):
         experiments.task_of(TINY | change, "aligned")
+
+
+def test_a_price_that_would_vanish_ends_the_run_with_its_rows():
+    """λ̇ = −6 from λ = 4: after two of three steps there is none left. The controls that come next still run."""
+    run, task = start()
+    with pytest.raises(ConstraintLost, match="too fast") as e:
+        transfer(run, task, 4.0, 8.0, [0.0, 0.25, 0.5, 1.0], Heuristic(-6.0), size=300, band=9.0, corrections=0)
+    assert [row["t"] for row in e.value.rows] == [0.0, 0.25, 0.5] and e.value.measured
+
+
+@pytest.mark.parametrize("kind, source, target, labels", [("paired", [3, 1], [1, 7], ([0, 1], [0, 1])), ("mixture", [3, 1], [1, 7], ([0, 1], [1, 2]))])
+def test_a_class_in_source_and_target(kind, source, target, labels):
+    """It has one name in each: the target's must not rename the source's images."""
+    task, probes, classes = experiments.task_of(TINY | dict(source=source, target=target), kind)
+    assert [task.source[1].unique().tolist(), task.target[1].unique().tolist()] == list(labels) and classes == 1 + labels[1][1]
+    assert [probes[k][1].unique().tolist() for k in ("source", "target")] == list(labels)
+    (x, y), _ = experiments.load(TINY)
+    assert torch.equal(task.source[1], torch.tensor([source.index(int(v)) for v in y if int(v) in source]))

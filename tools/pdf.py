@@ -23,7 +23,7 @@ from pypdf.generic import ArrayObject, DictionaryObject, FloatObject, NameObject
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tests" / "browser"))
-from serving import ARGUMENTS, CHROMIUM, HTML, served  # noqa: E402
+from serving import ARGUMENTS, CHROMIUM, HTML, PATIENCE, served  # noqa: E402
 
 OUT = ROOT / "_build" / "pdf"
 CHAPTER = re.compile(r"book/\d\d-")
@@ -95,13 +95,14 @@ def plain(title):
 class Printer:
     def __init__(self, browser, address):
         self.page = browser.new_page(viewport={"width": WIDTH, "height": 900})
+        self.page.set_default_timeout(PATIENCE)
         self.page.emulate_media(media="print", color_scheme="light")
         self.page.route("**/searchindex.js", lambda route: route.abort())  # a megabyte that paper has no use for
         self.address = address
 
     def open(self, name):
         self.page.goto(f"{self.address}/{name}.html", wait_until="load")
-        self.page.wait_for_function(READY, timeout=60_000)
+        self.page.wait_for_function(READY)
         self.typeset()
 
     def typeset(self):

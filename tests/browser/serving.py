@@ -13,6 +13,7 @@ ARGUMENTS = [
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync",
 ]
+PATIENCE = 300_000  # milliseconds: what is awaited comes, and on a busy machine it comes late
 VIEWS = {"light": (1440, 900, "light"), "dark": (1440, 900, "dark"), "phone": (360, 740, "light"), "phone-dark": (360, 740, "dark")}
 
 
@@ -46,13 +47,14 @@ def open_page(browser, url, view, on_page=None):
     width, height, scheme = VIEWS[view]
     context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=scheme)
     context.add_init_script(f"localStorage.setItem('mode', '{scheme}'); localStorage.setItem('theme', '{scheme}')")
+    context.set_default_timeout(PATIENCE)
     page = context.new_page()
     if on_page:
         on_page(page)
     page.goto(url, wait_until="load")
     page.wait_for_function(
         "() => !document.querySelector('.math') || (window.MathJax && MathJax.startup && MathJax.startup.promise "
-        "&& document.querySelector('mjx-container'))", timeout=60_000,
+        "&& document.querySelector('mjx-container'))"
     )
     page.evaluate("() => window.MathJax && MathJax.startup ? MathJax.startup.promise.then(() => true) : true")
     page.wait_for_load_state("networkidle")

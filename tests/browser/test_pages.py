@@ -3,11 +3,12 @@
 import os
 import pathlib
 import re
+import time
 from urllib.parse import urlparse
 
 import pytest
 
-from serving import CHROMIUM, HTML, VIEWS, open_page, pages
+from serving import CHROMIUM, HTML, PATIENCE, VIEWS, open_page, pages
 
 REQUIRED = os.environ.get("FE_REQUIRE_BROWSER") == "1"
 
@@ -85,8 +86,12 @@ def move_sliders(page):
         slider.focus()
         before = slider.evaluate(state)
         page.keyboard.press("ArrowRight" if slider.input_value() != slider.get_attribute("max") else "ArrowLeft")
-        page.wait_for_timeout(600)  # a screen reader is told once the slider rests
-        after = slider.evaluate(state)
+        end = time.monotonic() + 20
+        while True:  # a screen reader is told once the slider rests
+            page.wait_for_timeout(100)
+            after = slider.evaluate(state)
+            if after["said"] in [alt for alt in after["shown"] if alt not in before["shown"]] or time.monotonic() > end:
+                break
         name = slider.get_attribute("id")
         if after["value"] == before["value"] or after["spoken"] != after["value"]:
             wrong.append(f"{name} does not react to the keyboard: {before} → {after}")
@@ -167,15 +172,17 @@ def test_axe_on_a_page_as_it_is(browser, address, name):
 
 def test_the_root_leads_to_the_book(browser, address):
     page = browser.new_page()
+    page.set_default_timeout(PATIENCE)
     page.goto(f"{address}/", wait_until="load")
-    page.wait_for_url("**/book/index.html", timeout=10_000)
+    page.wait_for_url("**/book/index.html", timeout=PATIENCE)
     page.close()
 
 
 def test_search_finds_the_ledger(browser, address):
     page = browser.new_page()
+    page.set_default_timeout(PATIENCE)
     page.goto(f"{address}/search.html?q=ledger", wait_until="load")
-    page.wait_for_selector("#search-results li a", timeout=20_000)
+    page.wait_for_selector("#search-results li a")
     assert any("ledger" in (link.get_attribute("href") or "") for link in page.query_selector_all("#search-results li a"))
     page.close()
 
@@ -183,10 +190,11 @@ def test_search_finds_the_ledger(browser, address):
 def test_the_search_field_of_a_chapter_leads_to_the_results(browser, address):
     """The index is loaded by the search page alone, so the field of any other page must lead there."""
     page = browser.new_page(viewport={"width": 1440, "height": 900})
+    page.set_default_timeout(PATIENCE)
     page.goto(f"{address}/book/index.html", wait_until="load")
     page.keyboard.press("Control+k")
     page.keyboard.type("geodesic")
     page.keyboard.press("Enter")
-    page.wait_for_selector("#search-results li a", timeout=20_000)
+    page.wait_for_selector("#search-results li a")
     assert "search.html?q=geodesic" in page.url
     page.close()
