@@ -36,7 +36,7 @@ def fig2(record):
         axes[0, 1].plot(c["lam"], c["gam"], **style)
         axes[1, 0].plot(c["lam"], c["classification"], **style)
         axes[1, 1].plot(c["lam"], 100 * c["val_accuracy"], **style)
-    axes[0, 0].set(xlabel="distortion D (nats)", ylabel="rate R (nats)", title="(a) rate and distortion")
+    axes[0, 0].set(xlabel="distortion D (pixel²)", ylabel="rate R (nats)", title="(a) rate and distortion")
     axes[0, 1].set(xlabel="λ", ylabel="γ", title="(b) the prices")
     axes[1, 0].set(xlabel="λ", ylabel="training loss C (nats)", title="(c) the held loss")
     axes[1, 1].set(xlabel="λ", ylabel="validation accuracy (%)", title="(d) accuracy on unseen images")
