@@ -43,14 +43,14 @@ def check_convert(convert):
         if not _same(distortion, D):
             for wrong, hint in (
                 (D_theirs, "D is not converted: its unit is the square of a pixel's"),
-                (D_theirs / 255**2, "the ½ is missing: D' = ½ · 255² D"),
-                (D_theirs / 255**2 / 2, "the ½ is on the wrong side: D' = ½ · 255² D, so D is twice D' over 255²"),
+                (D_theirs / 255**2, "the ½ is missing: the colleague's D is ½ · 255² times ours"),
+                (D_theirs / 255**2 / 2, "the ½ is on the wrong side: ours is twice the colleague's D over 255²"),
                 (2 * D_theirs / 255, "pixels are squared, and so is the factor 255"),
             ):
                 if _same(distortion, wrong):
                     raise AssertionError(hint)
-            raise AssertionError(f"λ' = {lam_theirs:.4g}, R' = {R:.4g}, D' = {D_theirs:.6g} mean D = {D:.6g} with pixels from 0 to 1; you have {distortion:.6g}")
-        raise AssertionError(f"λD is a rate and must not change: λ'D' = {lam_theirs * D_theirs:.6g}, you have λD = {lam * distortion:.6g}")
+            raise AssertionError(f"the colleague's λ = {lam_theirs:.4g}, R = {R:.4g}, D = {D_theirs:.6g} mean D = {D:.6g} with pixels from 0 to 1; you have {distortion:.6g}")
+        raise AssertionError(f"λD is a rate and must not change: the colleague's is {lam_theirs * D_theirs:.6g}, you have λD = {lam * distortion:.6g}")
     return "right: the same code, the same encoder, the same R + λD in both conventions"
 
 

@@ -54,7 +54,7 @@ def check_above(above):
         if same(third):
             raise AssertionError("that is the cost of the third member itself: subtract F of the two others")
         if same(0.0):
-            raise AssertionError("that is zero: with all three members in the minimum the third is compared with itself, or cut off at zero; subtract F of the two others")
+            raise AssertionError("that is zero, and the third member costs more than the cheaper of the two others at all prices")
         raise AssertionError(f"at ({lam:.3g}, {gam:.3g}) the third member costs {third:.4g} and the cheaper of the others {others:.4g}; you have {got:.4g}")
     return "right: never below 0.2, so no prices reach this member"
 
