@@ -62,7 +62,7 @@ def check_close_gaps(close_gaps):
     for p, e in cases:
         X, Z = e.shape
         m, d = several(close_gaps(p.clone(), e.clone()), "close_gaps", 2, "two things, the marginal and the decoder")
-        m = array(m, "close_gaps, first the marginal,", (Z,), ": one number a note")
+        m = array(m, "close_gaps, first the marginal,", (Z,), ": one number for each note")
         joint = p[:, None] * e
         right_m, right_d = joint.sum(0), (joint / joint.sum(0)).T
         if not near(m, right_m, 1e-10):
