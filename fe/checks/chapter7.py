@@ -61,8 +61,8 @@ def check_F_t(F_t):
         if near(found, want, 1e-6, scale=abs(source) + abs(target)):
             continue
         t, own = float(p[2]), [float(task(at, p[:2])) for task, at in zip(tasks, alone)]
-        _hint(found, ((-want, "the sign is reversed: t leads from the source to the target, so the target counts with +"),
-                      (abs(want), "F_t has a sign: behind the top of the bump the mixture gets cheaper as t grows"),
+        _hint(found, ((-want, f"the sign is reversed: F_t is {want:.4g} here. t leads from the source to the target, so the target counts with +; "
+                              "behind the top of the bump F_t is negative"),
                       ((1 - t) * source + t * target, "this is J at time t, not its derivative by t"),
                       (t * target - (1 - t) * source, "the shares 1 − t and t drop out when J = (1 − t)Jˢ + tJᵗ is differentiated by t"),
                       (own[1] - own[0], "this compares each task at its own minimum; both have to be taken at the θ that serves the mixture")),
@@ -85,9 +85,8 @@ def check_velocity_28(velocity_28):
             D_lam, D_gam, D_t = hess[0].tolist()
             _hint(found, ((-C_lam * lam_dot / C_gam, "C_t is missing: the task moves C even where the prices rest"),
                           (-C_t / C_gam, "C_λ λ̇ is missing: λ moves too when lam_dot is not zero"),
-                          (-want, "the sign is reversed: γ has to undo what λ and t do to C"),
+                          (-want, f"the sign is reversed: γ has to undo what λ and t do to C, and so it may fall; here γ̇ is {want:.4g}"),
                           (-(C_t - C_lam * lam_dot) / C_gam, "the sign of λ̇: C_λ λ̇ and C_t stand on one side, with the same sign"),
-                          (abs(want), "γ̇ has a sign: γ may have to fall"),
                           (-(D_lam * lam_dot + D_t) / D_gam, "this holds D: you used the first row of Hess F; C is the second, (C_λ, C_γ, C_t)")),
                   f"C moves, Ċ = {C_lam * lam_dot + C_gam * found + C_t:.3g}: solve C_λ λ̇ + C_γ γ̇ + C_t = 0 for γ̇, with the clock at ṫ = 1")
     return "right: Ċ = 0 with λ, γ and t all moving"
@@ -137,9 +136,8 @@ def check_gain(gain):
             found = number(gain(F0, F_t0, F1), "gain")
             if near(found, truth, scale=abs(F0) + abs(F_t0) + abs(F1)):
                 continue
-            _hint(found, ((-truth, "the sign is reversed: the gain is what the frozen model costs more than the trained one"),
-                          (abs(truth), "the gain has a sign: a training that ends above the frozen model has gained less than nothing"),
-                          (max(truth, 0.0), "the gain has a sign: a training that ends above the frozen model has gained less than nothing"),
+            _hint(found, ((-truth, "the sign is reversed: the gain is what the frozen model costs more than the trained one; it is negative if training went astray"),
+                          (max(truth, 0.0), "a training that ends above the frozen model has gained less than nothing"),
                           (frozen, "this is the cost of the frozen model on the target, F(0) + F_t(0); subtract what a trained model costs"),
                           (F_t0, "F_t(0) alone is the way along the tangent; the two ends F(0) and F(1) count too"),
                           (0.5 * F_t0, "half of F_t(0) is the gain only where F is a parabola with equal ends; use F(0) and F(1)")),
@@ -180,7 +178,7 @@ def check_C_t(C_t):
                       (-response, "C of the target less C of the source is missing: the weights move even where θ rests"),
                       (target - source + response, "the sign of the response: ∇C = −b_γ, so θ_t changes C by −b_γ·θ_t"),
                       (source - target - response, "t leads from the source to the target: the target's loss counts with +"),
-                      (abs(truth), "C_t has a sign: C may fall as the task changes"),
+                      (-truth, "the sign is reversed: C may fall as well as rise when the task changes, and C_t is then negative"),
                       (target - source - float(b_gam @ A @ b_t), "θ_t = A⁻¹b_t: solve with A, do not multiply by it"),
                       (target - source - float((b_gam / A.diagonal()) @ b_t), "θ_t = A⁻¹b_t: A is no diagonal matrix, solve with all of it")),
               f"differences of C at minima solved anew give {truth:.6f}, you have {found:.6f}")

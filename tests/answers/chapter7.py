@@ -47,7 +47,7 @@ def velocity_28(hess, lam_dot):
         ("the symmetric entries, float32", """
 def velocity_28(hess, lam_dot):
     h = hess.float()
-    moved = h @ torch.tensor([lam_dot, 0.0, 1.0])
+    moved = h @ torch.tensor([lam_dot, 0.0, 1.0], dtype=torch.float32)
     return -moved[1] / h[1][1]
 """),
     ],
@@ -154,11 +154,11 @@ def gain(F0, F_t0, F1):
 def gain(F0, F_t0, F1):
     return F1 - F0
 """),
-        ("its absolute value", "gain has a sign", """
+        ("its absolute value", "negative if training", """
 def gain(F0, F_t0, F1):
     return abs(F0 + F_t0 - F1)
 """),
-        ("never less than nothing", "gain has a sign", """
+        ("never less than nothing", "less than nothing", """
 def gain(F0, F_t0, F1):
     return max(F0 + F_t0 - F1, 0.0)
 """),
@@ -190,7 +190,7 @@ def F_t(J_source, J_target, theta, p):
 def F_t(J_source, J_target, theta, p):
     return J_target(theta, p[:2])
 """),
-        ("its absolute value", "F_t has a sign", """
+        ("its absolute value", "F_t is negative", """
 def F_t(J_source, J_target, theta, p):
     return abs(J_target(theta, p[:2]) - J_source(theta, p[:2]))
 """),
@@ -228,7 +228,7 @@ def velocity_28(hess, lam_dot):
 def velocity_28(hess, lam_dot):
     return -(hess[1, 0] * lam_dot + hess[2, 2]) / hess[1, 1]
 """),
-        ("its absolute value", "has a sign", """
+        ("its absolute value", "it may fall", """
 def velocity_28(hess, lam_dot):
     return abs((hess[1, 0] * lam_dot + hess[1, 2]) / hess[1, 1])
 """),
@@ -324,7 +324,7 @@ def C_t(C_source, C_target, b_gam, b_t, A):
 def C_t(C_source, C_target, b_gam, b_t, A):
     return C_target - C_source - (b_gam / A.diagonal()) @ b_t
 """),
-        ("its absolute value", "C_t has a sign", """
+        ("its absolute value", "C_t is then negative", """
 def C_t(C_source, C_target, b_gam, b_t, A):
     return abs(C_target - C_source - b_gam @ torch.linalg.solve(A, b_t))
 """),

@@ -339,7 +339,7 @@ def least(t, W):
 def least(t, W):
     return 2 * t * (1 - t) * W
 """),
-        ("the farther end", "take the nearer", """
+        ("the farther end", "the other end is cheaper", """
 def least(t, W):
     return max(t, 1 - t) * W
 """),
@@ -472,7 +472,7 @@ STATED = {
     "ex-8-1": [("W_2^2 = 4", "sum((x - (2, 3, 4)[j]) ** 2 for x, j in zip((0, 1, 6), by_hand()[0])) / 3", "4")],
     "ex-8-2": [("$(1, 0, 2)$", "(torch.as_tensor(plan_1d(torch.tensor([5.0, -1, 9]), torch.tensor([0.0, 3, 8]))) - torch.tensor([1, 0, 2])).abs().max()", "0")],
     "ex-8-5": [
-        ("it is 0.6", "least(0.2, 3)"),
+        ("0.6", "least(0.2, 3)"),
         ("1.44", "0.2 * 0.8 * 3**2"),
     ],
     "ex-8-6": [("0.562", "floor(0.25, 1)")],
@@ -482,4 +482,4 @@ STATED = {
     ],
 }
 
-GIVEN = {"ex-8-5": "0.2"}
+GIVEN = {"ex-8-5": "0.2", "ex-8-7": "0.0"}
