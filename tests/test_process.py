@@ -182,6 +182,32 @@ def test_geodesic_transfer_solves_equation_30():
     torch.testing.assert_close(torch.stack([D[-1], C[-1]]), end.gradient(path.points[-1].p[:2]), rtol=1e-9, atol=0)
 
 
+def test_a_ridge_belongs_to_the_rate_of_a_geodesic():
+    """Eq. (30) with F_t = Jᵗ − Jˢ: the line is straight in R′ = R + ½ρ‖θ‖², and held in the bare R it is another process."""
+    c, ridge = 0.5 * 0.5**0.5, 0.05
+    covs = [torch.tensor(v) for v in ([[1.0, 0, 0.2], [0, 0.5, c], [0.2, c, 1.0]], [[1.4, 0.1, 0.5], [0.1, 0.6, c], [0.5, c, 1.2]])]
+    ends = [fe.LinearGaussian(cov, dim_x=2, k=1, ridge=ridge) for cov in covs]
+    J = lambda theta, p: (1 - p[2]) * ends[0](theta, p[:2]) + p[2] * ends[1](theta, p[:2])
+    p = torch.tensor([1.0, 4.0, 0.0])
+    start = fe.minimise(ends[0], fe.LinearGaussian(covs[0], dim_x=2, k=1).optimum(p[:2]), p[:2]).theta
+    for k in (1.5, -3.0):
+        path = fe.follow(J, start, p, fe.process.Geodesic(k), 0.02, step=0.01, max_step=0.01)
+        for point in path.points:
+            lam, H = point.p[0], point.hess
+            F_t = ends[1](point.theta, point.p[:2]) - ends[0](point.theta, point.p[:2])
+            wanted = torch.linalg.solve(H[:2, :2], torch.stack([k / (1 + k * lam) * F_t - H[0, 2], -H[1, 2]]))
+            torch.testing.assert_close(point.velocity[:2], wanted, rtol=1e-6, atol=1e-8)
+            # D − kR with the bare R: d(½ρ‖θ‖²) = ρ θ·dθ is missing from dR′ = F_t dt − λ dD − γ dC
+            d_rate = torch.tensor([0.0, 0.0, float(F_t)]) - lam * H[0] - point.p[1] * H[1] - ridge * point.theta @ point.theta_p
+            bare = torch.stack([H[1], H[0] - k * d_rate])
+            bare = -torch.linalg.solve(bare[:, :2], bare[:, 2])
+            assert (bare / wanted - 1).abs().max() > 1e-3  # so that this test can fail
+        spread = lambda values: max(values) - min(values)
+        on_line = spread([q.distortion - k * q.rate for q in path.points])
+        off_line = spread([q.distortion - k * float(ends[0].bare_rate(q.theta, q.p[:2])) for q in path.points])
+        assert on_line < 1e-8 < 1e-5 < off_line
+
+
 def test_the_chord_between_two_equilibria_leads_from_one_to_the_other():
     """k from two states with one C, one on each task: the path along that line ends in the second."""
     ends, _, J = two_gaussian_tasks()
@@ -199,6 +225,33 @@ def test_a_geodesic_stops_where_its_line_is_parallel_to_the_surface():
         fe.follow(J, ends[0].optimum(torch.tensor([1.0, 4.0])), torch.tensor([1.0, 4.0, 0.0]), fe.process.Geodesic(-1.0), 1.0)
     with pytest.raises(ValueError, match="finite slope"):
         fe.process.Geodesic(math.inf)
+
+
+def test_falling_lines_reach_the_target_where_they_have_room():
+    """Slope −1/λ* holds V = R + λ*D: it arrives if V exceeds Φ(t) = max_γ F(λ*, γ, t) − γC₀ all the way, also with F_t(0) > 0."""
+    c = 0.5 * 0.5**0.5
+    covs = [torch.tensor(v) for v in ([[1.0, 0, 0.2], [0, 0.5, c], [0.2, c, 1.0]], [[0.5, 0.1, c], [0.1, 1.0, 0.1], [c, 0.1, 1.1]])]
+    ends = [fe.LinearGaussian(cov, dim_x=2, k=1) for cov in covs]
+    between = lambda t: fe.LinearGaussian((1 - t) * covs[0] + t * covs[1], dim_x=2, k=1)
+    J = lambda theta, p: (1 - p[2]) * ends[0](theta, p[:2]) + p[2] * ends[1](theta, p[:2])
+    for lam, k, arrives in ((2.0, -3.0, True), (1.0, -0.1, True), (1.0, -0.5, False)):
+        p = torch.tensor([lam, 4.0, 0.0])
+        start, star = ends[0].optimum(p[:2]), -1 / k
+        assert ends[1](start, p[:2]) > ends[0](start, p[:2])  # F_t > 0 at the start of them all
+        D, C = ends[0].gradient(p[:2])
+        at = lambda t: max(float(between(t).free_energy(torch.tensor([star, g])) - g * C) for g in torch.logspace(0, 1.5, 60).tolist())
+        room = float(ends[0].rate(p[:2]) + star * D) - max(at(t) for t in torch.linspace(0, 1, 11).tolist())
+        assert (room > 0) is arrives and abs(room) > 1e-3  # the grid of γ is good to 2e-4
+        points = []
+        follow = lambda: fe.follow(J, start, p, fe.process.Geodesic(k), 1.0, step=0.08, max_step=0.15, on_point=points.append)
+        if arrives:
+            follow()
+            if k < -1:  # the direction of the paper's figure 5a
+                assert points[-1].rate < points[0].rate and points[-1].distortion > points[0].distortion
+        else:
+            with pytest.raises(ValueError, match="singular at λ = −1/k"):
+                follow()
+            assert float(points[-1].p[2]) < 0.9
 
 
 def test_the_heuristic_of_equation_38():
