@@ -52,6 +52,7 @@ class Local:
             self._gradient, self.theta, v.T.contiguous(), retain_graph=True, is_grads_batched=True, materialize_grads=True
         )[0].T
 
+    @torch.enable_grad()
     def mixed(self):
         """B = −∂_p ∇_θ J (P, n) and J_pp (n, n), from n reverse passes."""
         rows = [

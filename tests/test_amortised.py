@@ -225,6 +225,8 @@ def test_bad_input():
         ({"x": nan}, ValueError, "NaN"), ({"y": y + 3}, ValueError, "labels run"), ({"y": y[:2]}, ValueError, "match x"),
         ({"noise": noise[0]}, ValueError, "noise must be"), ({"noise": noise.float()}, ValueError, "noise must be"),
         ({"noise": noise[:, :3]}, ValueError, "noise must be"), ({"noise": noise * math.nan}, ValueError, "noise has"),
+        ({"noise": noise.to("meta")}, ValueError, "noise must be .* on cpu.* on meta"), ({"y": y.to("meta")}, TypeError, "y is on meta, but x is on cpu"),
+        ({"noise_weights": torch.full((2,), math.nan, dtype=F64)}, ValueError, "sum 1"),
         ({"noise_weights": torch.ones(2, dtype=F64)}, ValueError, "sum 1"), ({"ridge": math.nan}, ValueError, "ridge"),
         ({"encoder": nn.Linear(5, 2).double()}, ValueError, "mu, log_sigma"), ({"encoder": networks.Encoder((5, 2), norm=None).float()}, TypeError, "encoder has"),
         ({"encoder": networks.Encoder((5, 4, 2)).double()}, ValueError, "training mode"),

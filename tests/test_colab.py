@@ -7,7 +7,6 @@ import re
 import shutil
 import subprocess
 import sys
-import types
 from dataclasses import asdict
 
 import bare
@@ -18,8 +17,6 @@ from filelock import FileLock
 from jupyter_client.kernelspec import KernelSpecManager
 from jupyter_client.manager import AsyncKernelManager
 from nbclient import NotebookClient
-
-from fe import notebook
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tools"))
@@ -251,46 +248,6 @@ def test_what_is_not_understood_is_named_with_its_cell(text, message):
     with pytest.raises(myst.MystError, match=re.escape(message)) as error:
         myst.plain(text, NUMBERS, "book/01-a", where="01-a.ipynb, cell 7")
     assert str(error.value).startswith("01-a.ipynb, cell 7: ")
-
-
-# -- fe.notebook -----------------------------------------------------------------------------------------------------------------------
-
-
-def test_own_results_go_before_the_stored_ones(tmp_path, monkeypatch):
-    monkeypatch.delenv("FE_RESULTS", raising=False)
-    stored = json.loads((ROOT / "results" / "fig2.json").read_text())
-    assert notebook.results("fig2.json") == stored
-    monkeypatch.setenv("FE_RESULTS", "")  # start sets it; this restores it afterwards
-    notebook.start(keep=str(tmp_path / "drive" / "fe"))
-    assert notebook.results("fig2.json") == stored, "an empty folder hides nothing"
-    (tmp_path / "drive" / "fe" / "fig2.json").write_text('{"mine": 1}')
-    assert notebook.results("fig2.json") == {"mine": 1}
-    with pytest.raises(FileNotFoundError, match="'fig99.json'; there are .*fig2.json"):
-        notebook.results("fig99.json")
-
-
-def test_the_drive_is_mounted_on_colab_only(tmp_path, monkeypatch):
-    asked = []
-    drive = types.SimpleNamespace(mount=asked.append)
-    monkeypatch.setattr(notebook.Path, "mkdir", lambda self, **options: None)
-    monkeypatch.setenv("FE_RESULTS", "")
-    notebook.start(keep="/content/drive/MyDrive/fe")
-    assert asked == []
-    monkeypatch.setitem(sys.modules, "google.colab", types.SimpleNamespace(drive=drive))
-    notebook.start(keep="/content/drive/MyDrive/fe")
-    notebook.start(keep="elsewhere")
-    assert asked == ["/content/drive"]
-
-
-def test_start_says_what_was_chosen_and_refuses_what_is_not_there(monkeypatch, capsys):
-    monkeypatch.delenv("FE_SCALE", raising=False)
-    monkeypatch.setattr(notebook.torch.cuda, "is_available", lambda: False)
-    device, scale = notebook.start(scale="paper", device="auto", time="running small 2 min")
-    assert (device.type, scale) == ("cpu", "paper") and "device cpu · scale paper" in (out := capsys.readouterr().out) and out.endswith("running small 2 min\n")
-    with pytest.raises(ValueError, match="scale must be .* got 'big'"):
-        notebook.start(scale="big")
-    with pytest.raises(ValueError, match="device is 'cuda', and torch sees no GPU"):
-        notebook.start(device="cuda")
 
 
 # -- it runs ---------------------------------------------------------------------------------------------------------------------------

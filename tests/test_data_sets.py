@@ -51,8 +51,8 @@ def test_npz_round_trip_and_errors(tmp_path):
     images, labels = np.arange(24, dtype=np.uint8).reshape(2, 3, 4), np.array([0, 1])
     np.savez(tmp_path / "a.npz", x_train=images, y_train=labels)
     x, y = npz(tmp_path / "a.npz")
-    np.testing.assert_allclose(x.numpy() * 255, images.reshape(2, 12), atol=1e-5)  # one float32 division
-    assert y.tolist() == [0, 1]
+    np.testing.assert_allclose(x.numpy() * 255, images.reshape(2, 12)[y], atol=1e-5)  # one float32 division
+    assert sorted(y.tolist()) == [0, 1]
     with pytest.raises(ValueError, match="has no array 'x'"):
         npz(tmp_path / "a.npz", split="test")
     with pytest.raises(FileNotFoundError):
@@ -78,8 +78,10 @@ def test_image_folder(tmp_path):
         for i in range(3):
             Image.fromarray(np.full((4, 5), 50 * k + i, np.uint8)).save(tmp_path / name / f"{i}.png")
     x, y = image_folder(tmp_path)
-    assert x.shape == (6, 20) and y.tolist() == [0, 0, 0, 1, 1, 1]
-    np.testing.assert_allclose(x[:, 0].numpy() * 255, [0, 1, 2, 50, 51, 52], atol=1e-5)
+    assert x.shape == (6, 20) and y.bincount().tolist() == [3, 3]
+    order = x[:, 0].argsort()
+    np.testing.assert_allclose(x[order, 0].numpy() * 255, [0, 1, 2, 50, 51, 52], atol=1e-5)
+    assert y[order].tolist() == [0, 0, 0, 1, 1, 1]
     Image.fromarray(np.zeros((9, 9), np.uint8)).save(tmp_path / "dog" / "9.png")
     with pytest.raises(ValueError, match=r"9\.png has shape \(9, 9\)"):
         image_folder(tmp_path)
@@ -109,3 +111,21 @@ def test_cifar10_from_a_folder_of_images(tmp_path):
 def test_cifar10_missing(tmp_path):
     with pytest.raises(FileNotFoundError, match="download=True"):
         cifar10(tmp_path)
+
+
+def test_a_set_of_ones_own_is_shuffled_and_always_in_the_same_way(tmp_path):
+    """Sub-folders come one class after another, and so do most files: the first hundred of three hundred would be of one class."""
+    for k in range(3):
+        (tmp_path / "folder" / f"{k}").mkdir(parents=True)
+        for i in range(20):
+            Image.fromarray(np.full((2, 2), 60 * k + i, np.uint8)).save(tmp_path / "folder" / f"{k}" / f"{i}.png")
+    labels = np.repeat(np.arange(3), 20)
+    np.savez(tmp_path / "a.npz", x=np.full((60, 4), 60 * labels[:, None] + np.tile(np.arange(20), 3)[:, None], np.uint8), y=labels)
+    torch.manual_seed(1)
+    for load in (lambda: image_folder(tmp_path / "folder"), lambda: npz(tmp_path / "a.npz")):
+        x, y = load()
+        assert y[:20].bincount(minlength=3).min() >= 3
+        assert torch.equal((255 * x[:, 0]).round().long() // 60, y)  # each image has kept its label
+        torch.manual_seed(2)
+        again = load()
+        assert torch.equal(x, again[0]) and torch.equal(y, again[1])

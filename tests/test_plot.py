@@ -200,6 +200,22 @@ def test_images_stand_in_reading_order():
     plt.close("all")
 
 
+class OnAGpu(torch.Tensor):
+    """What NumPy sees of a tensor on a GPU: it cannot read it before `.cpu()`."""
+
+    def __array__(self, *arguments, **options):
+        raise TypeError("can't convert cuda:0 device type tensor to numpy. Use Tensor.cpu() to copy the tensor to host memory first.")
+
+    def cpu(self):
+        return self.as_subclass(torch.Tensor)
+
+
+@pytest.mark.parametrize("x", [torch.rand(2, 9).requires_grad_(), torch.rand(2, 9).as_subclass(OnAGpu), [[0.5] * 9] * 2])
+def test_images_are_drawn_wherever_they_come_from(x):
+    plot.images(x)
+    plt.close("all")
+
+
 def linear(colour):
     return np.array([c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in matplotlib.colors.to_rgb(colour)])
 

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 import fe
+from fe import process
 from fe.process import classification, rate
 
 
@@ -268,3 +269,63 @@ def test_as_many_directions_as_quantities():
     process = fe.Conserve(lambda J, th, p: torch.stack([classification(J, th, p), rate(J, th, p)]), along=(0, 0, 1), adjust=(0, 1, 0))
     with pytest.raises(ValueError, match="2 conserved quantities"):
         fe.follow(J, ends[0].optimum(torch.tensor([1.0, 4.0])), torch.tensor([1.0, 4.0, 0.0]), process, 1.0)
+
+
+def test_a_prediction_below_zero_is_a_step_too_long():
+    """λ̇ = −4λ never reaches zero, but Euler's step of a third does."""
+    path = fe.follow(readers_own, torch.zeros(4), START, fe.QuasiStatic(lambda p: torch.stack([-4 * p[0], 0 * p[1]])), 1.0, step=1 / 3, max_step=1 / 3)
+    lam = path.controls[:, 0]
+    assert (lam > 0).all() and (lam.diff() < 0).all() and path.points[-1].s == pytest.approx(1.0)
+
+
+def test_a_multiplier_that_ends_is_said_in_words_and_is_no_bifurcation(monkeypatch):
+    """λ̇ = −1 from λ = ½: the path goes on to λ = 0, to ten times min_step, and then says so. Where C is held, γ ends in the same way."""
+    monkeypatch.setattr(process._Follower, "cross", lambda *a: pytest.fail("a bifurcation was looked for"))
+    points = []
+    with pytest.raises(ValueError, match="negative multipliers"):
+        fe.follow(readers_own, torch.zeros(4), START, fe.QuasiStatic(torch.tensor([-1.0, 0.0])), 1.0, on_point=points.append)
+    assert 0 <= float(points[-1].p[0]) < 1e-5
+    points.clear()
+    held = fe.Conserve(process.distortion, along=(-1.0, 0.0))  # without the corrector's help γ would be what it was
+    with pytest.raises(ValueError, match="negative multipliers"):
+        fe.follow(readers_own, torch.zeros(4), START, held, 1.0, on_point=points.append)
+    assert 0 <= float(points[-1].p.min()) < 1e-5
+
+
+@pytest.mark.parametrize("error", [fe.NotConverged("out of iterations"), fe.errors.NotFinite("overflow")])
+def test_a_step_on_which_the_solver_fails_is_halved(monkeypatch, error):
+    """Here it fails on steps longer than 0.1; the path arrives all the same, with the same end."""
+    usual = fe.follow(readers_own, torch.zeros(4), START, fe.Conserve(classification), 0.5)
+    correct, here = process._Follower.correct, []
+
+    def fails(self, theta, p, *arguments):
+        if float(p[0]) - here[-1] > 0.1:
+            raise error
+        return correct(self, theta, p, *arguments)
+
+    monkeypatch.setattr(process._Follower, "correct", fails)
+    path = fe.follow(readers_own, torch.zeros(4), START, fe.Conserve(classification), 0.5, step=0.4, max_step=0.4,
+                     on_point=lambda point: here.append(float(point.p[0])))
+    assert max(path.controls[:, 0].diff()) <= 0.1 + 1e-12
+    torch.testing.assert_close(path.controls[-1], usual.controls[-1], rtol=1e-9, atol=0)
+
+
+def test_a_path_where_gradients_are_switched_off():
+    with torch.no_grad():
+        path = fe.follow(readers_own, torch.zeros(4), START, fe.Conserve(classification), 0.2)
+    assert path["classification"][-1] == pytest.approx(path["classification"][0], rel=1e-9)
+
+
+def test_a_side_of_the_bifurcation_without_a_minimum_does_not_end_the_crossing(monkeypatch):
+    """Of the two ways off the null direction one may lead to no minimum; the other is taken."""
+    usual, calls = process.minimise, []
+
+    def minimise(J, theta, p, **options):
+        calls.append(float(theta[0]))
+        if len(calls) > 1 and float(theta[0]) > 1e-3:
+            raise fe.NotConverged("J is not bounded below on this side")
+        return usual(J, theta, p, **options)
+
+    monkeypatch.setattr(process, "minimise", minimise)
+    path = fe.follow(pitchfork, torch.zeros(1), START, fe.QuasiStatic(torch.tensor([1.0, 0.0])), 1.0)
+    assert len(path.jumps) == 1 and float(path.points[-1].theta) == pytest.approx(-math.sqrt(0.5))

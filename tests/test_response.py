@@ -230,3 +230,12 @@ def test_no_false_alarm_on_semi_definite_matrices(n, rank, seed):
     mu, u, _ = fe.smallest_eigenpair(lambda v: A @ v, start, atol=1e-11 * scale, max_iterations=100)
     assert -1e-14 * scale < mu < 1e-9 * scale  # a Rayleigh quotient of A ⪰ 0, to rounding
     assert abs(float(u @ A @ u) - mu) < 1e-14 * scale * n
+
+
+def test_a_right_hand_side_that_is_none_is_refused():
+    """With NaN in it no column would be active, and the answer zero."""
+    A = torch.eye(3)
+    with pytest.raises(ValueError, match="B has 1 NaN"):
+        fe.conjugate_gradient(lambda V: A @ V, torch.tensor([[1.0], [math.nan], [0.0]]))
+    with pytest.raises(ValueError, match="B must have shape"):
+        fe.conjugate_gradient(lambda V: A @ V, torch.ones(3))
