@@ -16,7 +16,7 @@ q* and q^p the Gaussians nearest to e* and e^p (in the divergence of the Gaussia
     label         cost(q^p) − cost(q*), both at the true label
     amortisation  cost(e_θ) − cost(q^p)
 
-Writes results/gibbs_gap.json; about ten minutes of one core.
+Writes results/gibbs_gap.json; about ten minutes of one core that has nothing else to do.
 """
 
 import argparse

@@ -104,10 +104,10 @@ def tempered(x, w, lam):
     mean = float(law @ z)
     return mean, float(law @ (z - mean) ** 2)
 '''),
-        ("nan where nothing is paid", "the mean is", '''
+        ("the pixel where almost nothing is paid", "missing from the mean|the mean is", '''
 def tempered(x, w, lam):
     precision = 1 + 2 * lam * w**2
-    return (x / w / (1 + 1 / (2 * lam * w**2)) if lam else float("nan")), 1 / precision
+    return (2 * lam * w * x / precision if lam > 1e-6 else x), 1 / precision
 '''),
     ],
     "ex-3-3": [
@@ -282,8 +282,6 @@ def tempered(x, w, lam):
 '''),
         ("Kalman's gain, a tensor", '''
 def tempered(x, w, lam):
-    if lam == 0:
-        return torch.tensor([0.0, 1.0])
     noise = 1 / (2 * lam)
     gain = w / (w * w + noise)
     return torch.tensor([gain * x, 1 - gain * w], dtype=torch.float64)
@@ -310,6 +308,14 @@ def gibbs_encoder(log_m, log_d, log_c, lam, gam):
     weights = torch.exp(lowest - energy)
     Z = weights.sum(dim=1, keepdim=True)
     return [weights / Z, (torch.log(Z) - lowest).squeeze(1)]
+'''),
+        ("in place", '''
+def gibbs_encoder(log_m, log_d, log_c, lam, gam):
+    log_d *= lam
+    log_d += log_m
+    log_c *= gam
+    log_d += log_c
+    return log_d.softmax(1), log_d.logsumexp(1)
 '''),
         ("numpy, image by image", '''
 def gibbs_encoder(log_m, log_d, log_c, lam, gam):
