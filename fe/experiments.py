@@ -148,6 +148,8 @@ class _Job:
 
     def __init__(self, settings, seed, checkpoint, train, validation=None, probes=None, classes=None, **what):
         self.checkpoint = checkpoint and Path(checkpoint)
+        if checkpoint:
+            self.checkpoint.parent.mkdir(parents=True, exist_ok=True)
         apart = ("root", "download", "gammas", "seeds", "compare", "scratch", "device", "save_every", "kinds")
         self.journal = Journal(self.checkpoint, {k: v for k, v in settings.items() if k not in apart} | dict(seed=seed) | what)
         self.run = Retraining(
