@@ -17,7 +17,7 @@ from .ensemble import Ensemble, step_decay
 from .errors import check_data
 from .journal import Journal
 from .networks import Classifier, ConvolutionalDecoder, Decoder, Encoder, ResNetEncoder
-from .retraining import ConstraintLost, Retraining, iso_classification
+from .retraining import ConstraintLost, Retraining, iso_classification, row
 from .tasks import Displacement, Mixture, align_labels, plan_by_class
 from .transfer import Fixed, GeodesicLaw, Heuristic, transfer
 
@@ -148,6 +148,8 @@ class _Job:
 
     def __init__(self, settings, seed, checkpoint, train, validation=None, probes=None, classes=None, **what):
         self.checkpoint = checkpoint and Path(checkpoint)
+        if checkpoint:
+            self.checkpoint.parent.mkdir(parents=True, exist_ok=True)
         apart = ("root", "download", "gammas", "seeds", "compare", "scratch", "device", "save_every", "kinds")
         self.journal = Journal(self.checkpoint, {k: v for k, v in settings.items() if k not in apart} | dict(seed=seed) | what)
         self.run = Retraining(
@@ -203,14 +205,9 @@ def path_job(settings, gam, seed, checkpoint=None, variant=None):
     if gam in settings["scratch"] and seed == settings["seeds"][0] and not (variant or stopped):
         at = rows[-1]["lam"], rows[-1]["gam"]
         run.stage(*at, settings["start_epochs"], step_decay)
-        stays = _state(*at, run.stage(*at))
+        stays = row(run.stage(*at), *at)
     return job.finish(gam=gam, seed=seed, variant=variant or {}, rows=rows, derivatives=[d._asdict() for d in derivatives],
                       responses=responses, stays=stays, stopped=stopped)
-
-
-def _state(lam, gam, entry):
-    state = {k: v[0] for k, v in entry.items() if isinstance(v, list)}
-    return state | dict(lam=lam, gam=gam, F=state["rate"] + lam * state["distortion"] + gam * state["classification"])
 
 
 @one_thread
@@ -219,7 +216,7 @@ def scratch_job(settings, lam, gam, seed, checkpoint=None):
     job = _Job(settings, seed, checkpoint, *load(settings), lam=lam, gam=gam)
     job.run.on_progress = lambda M, epoch: job.progress(0.99 * epoch / settings["start_epochs"])
     job.run.stage(lam, gam, settings["start_epochs"], step_decay)
-    return job.finish(seed=seed, **_state(lam, gam, job.run.stage(lam, gam)))
+    return job.finish(seed=seed, **row(job.run.stage(lam, gam), lam, gam))
 
 
 @one_thread

@@ -18,7 +18,7 @@ from .objective import Ridged
 
 
 def _array(name, values, ndim):
-    values = torch.as_tensor(values, dtype=torch.float64)
+    values = values.double() if isinstance(values, torch.Tensor) else torch.as_tensor(values, dtype=torch.float64)
     if values.ndim != ndim or values.numel() == 0:
         raise ValueError(f"{name} must be {ndim}-D and not empty, got shape {tuple(values.shape)}")
     check_finite(name, values)
@@ -145,7 +145,7 @@ def blahut_arimoto(p_x, energy, *, m0=None, tol=1e-12, max_iterations=100_000):
     p_x, energy = _distribution("p_x", p_x), _array("energy", energy, 2)
     _same_x(p_x, "energy", energy)
     n_codes = energy.shape[1]
-    m = torch.full((n_codes,), 1 / n_codes, dtype=torch.float64) if m0 is None else _distribution("m0", m0)
+    m = torch.full_like(energy[0], 1 / n_codes) if m0 is None else _distribution("m0", m0)
     if len(m) != n_codes or (m <= 0).any():
         raise ValueError(f"m0 must be {n_codes} positive numbers, got {m.tolist()}; a code that starts at 0 stays at 0")
     if not tol > 0 or max_iterations < 1:
@@ -219,9 +219,10 @@ class TabularModel(Ridged):
     """
 
     def __init__(self, p_x, y, n_codes, n_classes, ridge=0.0, distortion=None):
-        self.p_x, self.y = _distribution("p_x", p_x), torch.as_tensor(y, device=torch.as_tensor(p_x).device)
+        self.p_x = _distribution("p_x", p_x)
         if n_codes < 1 or n_classes < 1:
             raise ValueError(f"n_codes and n_classes must be at least 1, got {n_codes} and {n_classes}")
+        self.y = torch.as_tensor(y, device=self.p_x.device)
         if self.y.dtype != torch.int64 or self.y.shape != self.p_x.shape:
             raise ValueError(f"y must be {len(self.p_x)} int64 labels, got {self.y.dtype} of shape {tuple(self.y.shape)}")
         low, high = int(self.y.min()), int(self.y.max())
@@ -262,5 +263,5 @@ class TabularModel(Ridged):
 
     def initial(self, seed, scale=1.0):
         """θ drawn from N(0, scale²), the same for the same seed on every device."""
-        draw = torch.randn(self.n_parameters, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+        draw = torch.randn(self.n_parameters, generator=torch.Generator("cpu").manual_seed(seed), dtype=torch.float64, device="cpu")
         return scale * draw.to(self.p_x.device)

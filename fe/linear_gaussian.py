@@ -98,7 +98,7 @@ class LinearGaussian(Ridged):
 
     def initial(self, seed, scale=0.1):
         """θ drawn from N(0, scale²), the same for the same seed on every device. (θ = 0 is stationary for every p.)"""
-        draw = torch.randn(self.n_parameters, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+        draw = torch.randn(self.n_parameters, generator=torch.Generator("cpu").manual_seed(seed), dtype=torch.float64, device="cpu")
         return scale * draw.to(self.cov.device)
 
     def _spectrum(self, p):

@@ -81,7 +81,7 @@ def digits_path(n=1000, lam=0.25, lam_end=3.5, gam=4.0, *, seed=0, grid=15, feat
         bar.refresh()
 
     path = follow(
-        J, J.initial(), torch.tensor([lam, gam], dtype=x.dtype), Conserve(classification), lam_end - lam,
+        J, J.initial(), torch.tensor([lam, gam], dtype=x.dtype, device=x.device), Conserve(classification), lam_end - lam,
         preconditioner=J.preconditioner, on_point=on_point, **options,
     )
     bar.close()

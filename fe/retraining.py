@@ -202,7 +202,7 @@ class Retraining:
             d = members[0](x[:1])[0].shape[1]
             noise = torch.randn(1, images, d, generator=generator(self.seed, self.done, 3), dtype=x.dtype, device="cpu").to(x.device)
             J = AmortisedObjective(*members, x, y, noise)
-            found = network_response(J, J.theta0, torch.tensor([lam, gam]).to(x), damping=damping)
+            found = network_response(J, J.theta0, torch.tensor([lam, gam], dtype=x.dtype, device=x.device), damping=damping)
             return dict(hess=found.hess.tolist(), matrix=found.matrix, D=found.D, C=found.C)
 
         if batches * images > len(self.x):
@@ -218,6 +218,12 @@ class Retraining:
         tables, states = (torch.tensor(v, dtype=torch.float64, device="cpu") for v in (tables, states))
         error = tables.std(0) / math.sqrt(batches) if batches > 1 else torch.full_like(tables[0], math.nan)
         return Derivatives(lam, gam, *states.mean(0).tolist(), tables.mean(0).tolist(), error.tolist()), matrices
+
+
+def row(entry, lam, gam):
+    """What a stage at (λ, γ) has left of its first member: its numbers, the prices, and F = R + λD + γC."""
+    state = {k: v[0] for k, v in entry.items() if isinstance(v, list)}
+    return state | dict(lam=lam, gam=gam, F=state["rate"] + lam * state["distortion"] + gam * state["classification"])
 
 
 def iso_classification(run, lam, gam, lam_end, *, start_epochs=120, start_lr=None, step=0.06, max_step=0.07, tolerance=0.01,
@@ -254,20 +260,17 @@ def iso_classification(run, lam, gam, lam_end, *, start_epochs=120, start_lr=Non
         return entry[f"{prefix}classification"][0]
 
     def record(entry, **more):
-        row = {k: v[0] for k, v in entry.items() if isinstance(v, list)}
-        row |= dict(lam=lam, gam=gam, F=row["rate"] + lam * row["distortion"] + gam * row["classification"], **more)
-        rows.append(row)
+        rows.append(row(entry, lam, gam) | more)
         run.keep()
         if on_row:
-            on_row(row)
-        return row
+            on_row(rows[-1])
 
     entry = run.stage(lam, gam, start_epochs, start_lr or 1e-3)
     rounds = 0
     while True:
         before, entry = entry, run.stage(lam, gam)
         rounds += 1
-        F, F_before = (e["rate"][0] + lam * e["distortion"][0] + gam * e["classification"][0] for e in (entry, before))
+        F, F_before = (row(e, lam, gam)["F"] for e in (entry, before))
         settled = abs(F - F_before) < settle[0] and abs(math.log(measure(entry) / measure(before))) < settle[1]
         if settled or rounds == 6:
             break

@@ -141,7 +141,7 @@ def reverse_annealed(log_prior, log_joint, z_posterior, betas, generator, *, ste
 
 def _anneal(log_prior, log_joint, z, betas, generator, step_size, n_leapfrog, backwards=False):
     """Σ_t (β_{t+1} − β_t) ℓ(z_t) (S, N), the last z, and the acceptance at the inner temperatures."""
-    betas = torch.as_tensor(betas, dtype=z.dtype)
+    betas = torch.as_tensor(betas, dtype=z.dtype, device=z.device)
     if betas.ndim != 1 or len(betas) < 2 or betas[0] != 0 or betas[-1] != 1 or not bool((betas.diff() > 0).all()):
         raise ValueError(f"betas must increase from 0 to 1, got {betas.tolist()[:5]} …")
     if z.ndim != 3 or n_leapfrog < 1:

@@ -70,16 +70,16 @@ class Mixture:
         check_time(t)
         random = generator(seed, 11)
         draws = [_deal(w, n, random) for w in self.weights]
-        u = ((torch.randperm(n, generator=random) + 0.5) / n).to(self.x.device)
+        u = ((torch.randperm(n, generator=random, device="cpu") + 0.5) / n).to(self.x.device)
         index = torch.where(u < float(t), len(self.weights[0]) + draws[1], draws[0])
         return self.x[index], self.y[index]
 
 
 def _deal(weights, n, random):
     """n indices with the given probabilities, stratified, in random order (systematic sampling)."""
-    points = (torch.arange(n, dtype=torch.float64) + torch.rand(1, generator=random, dtype=torch.float64)) / n
+    points = (torch.arange(n, device="cpu") + torch.rand(1, generator=random, dtype=torch.float64, device="cpu")) / n
     index = torch.searchsorted(weights.double().cpu().cumsum(0), points).clamp_(max=len(weights) - 1)
-    return index[torch.randperm(n, generator=random)].to(weights.device)
+    return index[torch.randperm(n, generator=random, device="cpu")].to(weights.device)
 
 
 class Displacement:
@@ -188,7 +188,7 @@ def align_labels(source, target):
     old, new = target[1].unique().tolist(), source[1].unique().tolist()
     if len(old) != len(new):
         raise ValueError(f"the source has {len(new)} classes and the target {len(old)}: they cannot be paired")
-    cost = torch.tensor([[optimal_plan(source[0][source[1] == a], target[0][target[1] == b]).cost for b in old] for a in new])
+    cost = torch.tensor([[optimal_plan(source[0][source[1] == a], target[0][target[1] == b]).cost for b in old] for a in new], device="cpu")
     rows, columns = linear_sum_assignment(cost.numpy())
     names = {old[c]: new[r] for r, c in zip(rows, columns)}
     y = target[1].clone()

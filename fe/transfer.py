@@ -15,7 +15,7 @@ from typing import NamedTuple
 import torch
 
 from .ensemble import evaluate
-from .retraining import ConstraintLost
+from .retraining import ConstraintLost, row
 
 
 class Slopes(NamedTuple):
@@ -108,11 +108,11 @@ def measure_slopes(run, task, t, lam, gam, size, *, delta=0.3, dt=0.05):
     up, down = math.exp(delta), math.exp(-delta)
     copies = run.stage([lam, lam * up, lam * down, lam, lam], [gam, gam, gam, gam * up, gam * down])
 
-    def row(name, f):
+    def slope(name, f):
         v, m = [f(u) for u in copies[name]], f(moved[name][0])
         return [(v[1] - v[2]) / (2 * delta), (v[3] - v[4]) / (2 * delta), (m - v[0]) / dt]
 
-    table = [row("rate", float), row("distortion", float), row("classification", math.log)]
+    table = [slope("rate", float), slope("distortion", float), slope("classification", math.log)]
     F_t = _answered(run, task, t, lam, gam, size, dt)
     return Slopes(t, lam, gam, copies["classification"][0], table, F_t)
 
@@ -143,8 +143,7 @@ def transfer(run, task, lam, gam, times, law, *, size, target=None, tolerance=0.
     corrected = not type(law) is Fixed
 
     def record(entry, t, **more):
-        row = {k: v[0] for k, v in entry.items() if isinstance(v, list)}
-        rows.append(row | dict(t=t, lam=lam, gam=gam, spent=spent, F=row["rate"] + lam * row["distortion"] + gam * row["classification"], **more))
+        rows.append(row(entry, lam, gam) | dict(t=t, spent=spent, **more))
         if on_row:
             on_row(rows[-1])
 

@@ -1,10 +1,19 @@
 """A reader presses the stop button in a long cell: the kernel lives, what was measured is kept, and the run can be taken up again."""
 
+import json
+import os
 import queue
+import signal
+import subprocess
+import sys
 import time
 
+import psutil
 import pytest
 from jupyter_client.manager import start_new_kernel
+
+from fe import experiments, reproduce
+from fe.journal import Journal
 
 SETUP = """
 import torch
@@ -50,21 +59,23 @@ class Reader:
     def __init__(self):
         self.manager, self.client = start_new_kernel(kernel_name="python3")
 
-    def cell(self, code, stop_after=None, timeout=240):
-        """What a cell prints, and the name of its error; the stop button is pressed after `stop_after` lines."""
-        request, text, pressed, end = self.client.execute(code), "", False, time.monotonic() + timeout
+    def cell(self, code, stop_after=None, when=None, press=None, timeout=400):
+        """What a cell prints, and the name of its error; the stop button is pressed after `stop_after` lines, or when `when()` is true."""
+        request, text, self.pressed, end = self.client.execute(code), "", None, time.monotonic() + timeout
         while True:
+            if not self.pressed and (text.count("\n") >= stop_after if stop_after else when and when()):
+                self.pressed = time.monotonic()
+                (press or self.manager.interrupt_kernel)()
             try:
-                message = self.client.get_iopub_msg(timeout=max(0, end - time.monotonic()))
+                message = self.client.get_iopub_msg(timeout=0.1)
             except queue.Empty:
+                if time.monotonic() < end:
+                    continue
                 pytest.fail(f"no answer in {timeout} s; printed so far: {text[-300:]}")
             if message["parent_header"].get("msg_id") != request:
                 continue
             if message["msg_type"] == "stream":
                 text += message["content"]["text"]
-            if stop_after and not pressed and text.count("\n") >= stop_after:
-                pressed = True
-                self.manager.interrupt_kernel()
             if message["msg_type"] == "error":
                 text += message["content"]["ename"]
             if message["msg_type"] == "status" and message["content"]["execution_state"] == "idle":
@@ -91,3 +102,55 @@ def test_an_interrupted_training_keeps_its_rows_and_can_be_resumed(reader):
 def test_an_interrupted_path_keeps_its_points(reader):
     assert reader.cell(PATH, stop_after=3).endswith("KeyboardInterrupt")
     assert reader.cell(KEPT).strip() == "True True True"
+
+
+SETTINGS = experiments.SMALL | dict(hidden=16, codes=3, batch_size=500, start_epochs=200, seeds=[0, 1, 2], save_every=0.0)
+LONG_RUN = """
+from fe import reproduce
+reproduce.SETTINGS["fig4a"] = ({settings}, None)
+reproduce.main(["fig4a", "--scale", "small", "--workers", "1", "--out", {folder!r}])
+"""
+
+
+def stopped_at_once(folder, kernel):
+    """No worker lives, the first job is where it was, and the second, which the pool had taken in already, has not begun."""
+    workers = lambda: [p for p in psutil.Process(kernel).children(recursive=True) if "spawn_main" in " ".join(p.cmdline())]
+    until = time.monotonic() + 10
+    while workers() and time.monotonic() < until:
+        time.sleep(0.1)
+    assert not workers()
+    assert not (folder / "relaxation_s1.pt").exists() and float((folder / "relaxation_s0.progress").read_text()) < 1
+    return Journal._read(folder / "relaxation_s0.pt")["tensors"]["partial"]["epoch"]
+
+
+def test_a_long_run_stops_within_seconds_and_goes_on_to_the_same_numbers(reader, tmp_path):
+    """`reproduce.main` in a cell, three jobs of which one runs. Jupyter's button interrupts the whole process group, others the kernel alone."""
+    folder, code = tmp_path / "checkpoints" / "fig4a_small", LONG_RUN.format(settings=SETTINGS, folder=str(tmp_path))
+    first, kernel = folder / "relaxation_s0.pt", reader.manager.provisioner.pid
+    text = reader.cell(code, when=first.exists, press=lambda: os.kill(kernel, signal.SIGINT))
+    assert time.monotonic() - reader.pressed < 20
+    assert text.endswith("KeyboardInterrupt") and "the same command goes on from there" in text
+    epoch, written = stopped_at_once(folder, kernel), first.stat().st_mtime
+    assert reader.cell(code, when=lambda: first.stat().st_mtime > written).endswith("KeyboardInterrupt")
+    assert time.monotonic() - reader.pressed < 20
+    assert stopped_at_once(folder, kernel) > epoch, "it went on where it was"
+    assert "wrote" in reader.cell(code)
+    found = json.loads((tmp_path / "fig4a_small.json").read_text())["runs"]
+    for run in found:
+        del run["seconds"]
+        whole = reproduce._rounded(experiments.relaxation_job(SETTINGS, run["seed"], epochs=30))
+        assert run == {k: v for k, v in whole.items() if k != "seconds"}
+
+
+def test_a_command_stops_within_seconds(tmp_path):
+    """Ctrl-C in a terminal goes to the command and to its workers."""
+    seeds = [word for seed in range(3) for word in ("--seed", str(seed))]
+    command = [sys.executable, "-m", "fe.reproduce", "fig4a", "--scale", "small", "--workers", "1", "--out", str(tmp_path), *seeds]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, start_new_session=True)
+    folder, until = tmp_path / "checkpoints" / "fig4a_small", time.monotonic() + 120
+    while not (folder / "relaxation_s0.progress").exists() and time.monotonic() < until:
+        time.sleep(0.1)
+    os.killpg(process.pid, signal.SIGINT)
+    out, _ = process.communicate(timeout=30)
+    assert process.returncode == 130 and "the same command goes on" in out
+    assert not (folder / "relaxation_s1.progress").exists()
