@@ -7,6 +7,7 @@ symbol, the third cell lists the chapters in which it has this meaning, the last
 import re
 
 from docutils import nodes
+from sphinx.addnodes import pending_xref
 from sphinx_design.dropdown import dropdown_main
 from sphinx_exercise.nodes import solution_node
 
@@ -54,10 +55,18 @@ def spoken(tex):
     return " ".join(re.findall(r"[A-Za-z]+|\d+", tex)) + ", symbol"
 
 
+def unlinked(node):
+    """The node, or what stands in it if it is a reference: a text that appears on hover has no links."""
+    for inner in list(node.findall(pending_xref)):
+        if inner is not node:
+            inner.replace_self(inner.children)
+    return node.children if isinstance(node, pending_xref) else [node]
+
+
 def link(math, address, meaning, name):
     """The formula as a link, with what it means in a text that appears on hover and focus (reading.css)."""
     start = f'<span class="symbol"><a class="symbol-link" href="{address}" aria-label="{spoken(math.astext())}" aria-describedby="{name}">'
-    text = [child.deepcopy() for child in meaning]
+    text = [part for child in meaning for part in unlinked(child.deepcopy())]
     return [
         nodes.raw("", start, format="html"), math.deepcopy(),
         nodes.raw("", f'</a><span class="symbol-text" role="tooltip" id="{name}">', format="html"), *text,
