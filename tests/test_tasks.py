@@ -263,6 +263,20 @@ def test_weights_are_a_distribution_at_every_time(mixture):
     assert abs(growth) < 1e-12
 
 
+@pytest.mark.parametrize("deaf", [lambda t: float(t.detach()), lambda t: t.detach().clone()], ids=["float", "tensor"])
+def test_weights_that_do_not_know_their_t(deaf, mixture):
+    """A task whose weights go by float(t): F_t = 0 and θ_t = 0 to the last digit; chapter 7 warns of it."""
+
+    class Deaf(Mixture):
+        def at(self, t):
+            return super().at(deaf(t))
+
+    J = TaskObjective(mixture.model, Deaf(mixture.task.source, mixture.task.target))
+    assert J(mixture.eq.theta, mixture.p) == mixture.J(mixture.eq.theta, mixture.p)
+    r = fe.linear_response(J, mixture.eq.theta, mixture.p, preconditioner=J.preconditioner(mixture.eq.theta, mixture.p))
+    assert r.gradient[2] == 0 and not r.theta_p[:, 2].any() and abs(mixture.response.gradient[2]) > 0.01
+
+
 def test_two_controls_are_too_few(mixture):
     with pytest.raises(ValueError, match="λ, γ, t"):
         mixture.J(mixture.eq.theta, mixture.p[:2])
