@@ -30,7 +30,9 @@ def array(value, name, shape=None, hint=""):
     try:
         if isinstance(value, torch.Tensor):
             value = value.detach().cpu()
-        elif not isinstance(value, np.ndarray):
+        elif isinstance(value, np.ndarray):
+            value = value.copy()  # torch takes no negative strides, such as [::-1] leaves
+        else:
             value = _plain(value)
         found = torch.as_tensor(value, dtype=torch.float64)
     except (TypeError, ValueError, RuntimeError):
