@@ -16,6 +16,7 @@ import pathlib
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 import venv
 
@@ -82,7 +83,8 @@ def test():
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 2
     workers = str(min(cores, 4))  # a kernel with torch takes up to 1 GB
     xdist = ["-n", workers, "-p", "no:cacheprovider", "-q", "-rs"]
-    pytest = lambda *what: run("python", "-m", "pytest", *what, *xdist)
+    empty = tempfile.TemporaryDirectory()  # for FE_RESULTS: the book's own results are tested, not those of your own long runs
+    pytest = lambda *what: run("python", "-m", "pytest", *what, *xdist, FE_RESULTS=empty.name)
     stages = {
         "pages and PDF": pdf if shutil.which("chromium") else build,
         "units and editions": lambda: pytest("tests", "--ignore=tests/browser", "--doctest-modules", "fe", "--dist", "worksteal", "--durations=15"),

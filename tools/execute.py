@@ -1,7 +1,7 @@
 """Execute notebooks in place and store what readers will see: python tools/execute.py [book/NAME.ipynb …], all without names.
 
 Stops at the first error and leaves that notebook as it was. Times and other traces of the machine are not stored, so a second
-run changes only what really changed. One thread, as the tests use.
+run changes only what really changed. One thread, as the tests use, and the book's results, not those of your own long runs.
 """
 
 import base64
@@ -9,6 +9,7 @@ import io
 import os
 import pathlib
 import sys
+import tempfile
 import time
 
 for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
@@ -42,7 +43,8 @@ def execute(path, timeout=600):
                             iopub_timeout=60, raise_on_iopub_timeout=True)  # a busy machine may be slow, but no output gets lost
     began = time.time()
     try:
-        client.execute()
+        with tempfile.TemporaryDirectory() as empty:
+            client.execute(env=os.environ | {"FE_RESULTS": empty})
     except CellExecutionError as error:
         raise SystemExit(f"{path.name} was not changed. A cell failed:\n{error}")
     notebook.metadata = {
