@@ -12,7 +12,7 @@
 
 Prints ratios and writes results/benchmark_training.json. Each part is written to a file beside it as soon as it is done: the same
 command goes on after an interruption, and says which parts it took from there. No test asserts a time; run it on a quiet machine,
-where it takes three quarters of an hour.
+where it takes some fifty minutes.
 """
 
 import argparse
