@@ -99,7 +99,7 @@ def transfer_figure(record, kind=None):
             if moves and name != "fixed":
                 axes[0, 1].plot(c["lam"], c["gam"], **style)
             axes[1, 1].plot(c["spent"], 100 * c["target_accuracy"], **style)
-    axes[0, 0].set(xlabel="rate R (nats)", ylabel="distortion D (nats)", title="(a) rate and distortion along t")
+    axes[0, 0].set(xlabel="rate R (nats)", ylabel="distortion D (pixel²)", title="(a) rate and distortion along t")
     axes[0, 1].set(xlabel="λ", ylabel="γ", title="(b) the prices")
     axes[1, 0].set(xlabel="t (0 source, 1 target)", ylabel="training loss C (nats)", title="(c) the loss on the task at t")
     axes[1, 1].set(xlabel="epochs spent", ylabel="accuracy on the target (%)", title="(d) test images of the target")

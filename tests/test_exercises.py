@@ -57,12 +57,18 @@ def prepared(number):
 
 
 def run(number, source):
-    """The names after an answer cell: a fresh copy, so that no answer leans on another."""
+    """The names after an answer cell: a fresh copy, so that no answer leans on another; in double precision, as the set-up cell leaves it."""
     names = dict(prepared(number))
+    torch.set_default_dtype(torch.float64)
     random.seed(0), np.random.seed(0), torch.manual_seed(0)
     with contextlib.chdir(ROOT / "book"):
         exec(source, names)
     return names
+
+
+def test_answers_run_in_double_precision(single):
+    """As in the notebooks, whatever ran before."""
+    assert run(7, "theta = torch.tensor(0.1)")["theta"].dtype == torch.float64
 
 
 def check(exercise, number, source):

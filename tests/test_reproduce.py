@@ -335,15 +335,15 @@ def test_stored_figure_2_obeys_maxwell_at_three_stations(figure_2):
 
 
 def test_stored_figure_2_has_both_methods_with_errors(figure_2):
-    """At every station ∂(D, ln C)/∂(ln λ, ln γ) from copies and from Lemma 5, each with an error bar, and of one sign. Linear response is
-    the larger throughout (chapter 6 says so: that is its bias)."""
+    """At every station ∂(D, ln C)/∂(ln λ, ln γ) from copies and from Gauss–Newton, each with an error bar, and of one sign. All four slopes
+    are the larger by linear response (chapter 6: by factors of 1.15 to 2.7; neither is known to be an equilibrium's)."""
     (run,) = [r for r in figure_2["runs"] if r["responses"]]
     assert len(run["responses"]) == len(run["derivatives"]) >= 3
     for copies, response in zip(run["derivatives"], run["responses"]):
         for d in (copies, response):
             assert (torch.tensor(d["errors"]) > 0).all() and (torch.tensor(d["slopes"]) < 0).all()
-        ratio = torch.tensor(response["slopes"])[1] / torch.tensor(copies["slopes"])[1]
-        assert (ratio > 1).all() and (ratio < 3).all()
+        ratio = torch.tensor(response["slopes"]) / torch.tensor(copies["slopes"])
+        assert (ratio > 1.15).all() and (ratio < 2.7).all()
 
 
 @pytest.fixture(scope="module")

@@ -19,7 +19,7 @@ def main():
     points, jumps = run["points"], run["jumps"]
     fig, axes = plt.subplots(1, 3, figsize=(10.5, 3.3))
     panels = [
-        ("R", "D", "rate R (nats)", "distortion D (pixel²)"),
+        ("R", "D", "rate R′, with the ridge (nats)", "distortion D (pixel²)"),
         ("lam", "gam", "λ", "γ"),
         ("lam", "curvature", "λ", "smallest eigenvalue of A"),
     ]

@@ -1,6 +1,6 @@
 """What a reader returned, as numbers. A check judges mathematics, so it takes every container and every precision that holds the right numbers.
 
-An answer may be a Python number, a list, a tuple, an array or a tensor, in double or in single precision: `number`, `several` and `array`
+An answer may be a Python number, a list, a tuple, an array of any strides and type or a tensor, in single, double or extended precision: `number`, `several` and `array`
 read it and say in words what they cannot read, `near` compares within the precision that the answer's numbers have.
 """
 
@@ -28,22 +28,29 @@ def array(value, name, shape=None, hint=""):
     if value is None:
         raise AssertionError(f"{name} returned None: the stub is not filled in")
     try:
-        if isinstance(value, torch.Tensor):
-            value = value.detach().cpu()
-        elif not isinstance(value, np.ndarray):
-            value = _plain(value)
-        found = torch.as_tensor(value, dtype=torch.float64)
-    except (TypeError, ValueError, RuntimeError):
+        found = torch.from_numpy(_real(value))
+    except (TypeError, ValueError, RuntimeError, OverflowError):
         raise AssertionError(f"{name} must return numbers, got {type(value).__name__}: {str(value)[:60]}") from None
     if shape is not None and tuple(found.shape) != tuple(shape):
         raise AssertionError(f"{name} must return {tuple(shape)} numbers, got the shape {tuple(found.shape)}{hint}")
     return found
 
 
+def _real(value):
+    """Any container of numbers as a NumPy array of its own, float64 in the usual order (views with negative strides, longdouble: copied)."""
+    if isinstance(value, torch.Tensor):
+        value = value.detach().cpu()
+        if not value.is_complex():
+            return np.array(value.double().numpy(), dtype=np.float64, order="C")
+    if not (isinstance(value, np.ndarray) and value.dtype.kind in "biuf"):
+        value = _plain(value)
+    return np.array(value, dtype=np.float64, order="C")
+
+
 def _plain(value):
-    """Nested sequences of any scalars, as nested lists of Python numbers."""
-    if isinstance(value, torch.Tensor | np.ndarray | np.generic):
-        return value.tolist()
+    """Nested sequences of any scalars, arrays of objects among them, as nested lists of Python numbers."""
+    if isinstance(value, torch.Tensor | np.ndarray):
+        value = value.tolist()
     if isinstance(value, str | bytes | dict | set):
         raise TypeError
     try:

@@ -182,15 +182,16 @@ def check_sinkhorn(sinkhorn):
     draw = lambda *shape: torch.randn(*shape, generator=g, dtype=F64)
     masses = lambda *sizes: [torch.softmax(draw(k), 0) for k in sizes]
     kappa, (a, b) = squared_distances(draw(5, 2), draw(7, 2) + 1), masses(5, 7)
-    cases = [(kappa, a, b, 1.0, 500, None), (kappa + 2000, a, b, 1.0, 500, None), (kappa - 3000, a, b, 1.0, 500, None), (kappa, a, b, 50.0, 50, None)]
-    plan = torch.softmax(draw(4 * 3), 0).view(4, 3)  # a Gibbs law by construction: prices up to thousands of ε
-    cases.append((3000 * draw(4, 1) + 3000 * draw(3) - plan.log(), plan.sum(1), plan.sum(0), 1.0, 500, plan))
+    cases = [(kappa, a, b, 1.0, 500, None), (kappa + 30_000, a, b, 1.0, 500, None), (kappa - 30_000, a, b, 1.0, 500, None), (kappa, a, b, 50.0, 50, None)]
+    plan = torch.softmax(draw(4 * 3), 0).view(4, 3)  # a Gibbs law by construction: prices up to tens of thousands of ε
+    cases.append((20_000 * draw(4, 1) + 20_000 * draw(3) - plan.log(), plan.sum(1), plan.sum(0), 1.0, 500, plan))
     kappa, (a, b) = squared_distances(draw(4, 2), draw(5, 2) + 1), masses(4, 5)
     frozen = sinkhorn_plan(draw(4, 1), draw(5, 1), a, b, cost=kappa, blur=float(kappa.max() / kappa.mean()) / 1000, keep=0.0)
     cases.append((kappa, a, b, float(kappa.max()) / 1000, 3000, torch.zeros(4, 5, dtype=F64).index_put((frozen.i, frozen.j), frozen.mass)))
-    kappa = torch.tensor([[0.0, 3, 1, 1.5], [3, 0, 1.8, 1], [3, 3, 0, 3], [3, 3, 3, 0]], dtype=F64)  # what the first two have left over goes to the
-    want = torch.tensor([[0.1, 0, 0.3, 0], [0, 0.1, 0, 0.3], [0, 0, 0.1, 0], [0, 0, 0, 0.1]], dtype=F64)  # last two, over pairs with e^(-1000)
-    cases.append((kappa, want.sum(1), want.sum(0), 1e-3, 2500, want))
+    kappa = torch.tensor([[0.0, 3, 2.5, 2.8], [3, 0, 2.8, 2.5], [3, 3, 0, 3], [3, 3, 3, 0]], dtype=F64)  # what the first two have left over goes to
+    want = torch.diag(torch.full((4,), 5e-4, dtype=F64))  # the last two, over pairs with e^(-25000), which is zero in extended precision too
+    want[0, 2] = want[1, 3] = 0.499
+    cases.append((kappa, want.sum(1), want.sum(0), 1e-4, 5000, want))
     for kappa, a, b, eps, steps, want in cases:
         ratio = float(kappa.abs().max()) / eps
         found = array(sinkhorn(kappa.clone(), a.clone(), b.clone(), eps, steps), "sinkhorn", tuple(kappa.shape), ": the plan Γ (n, m), not the prices")

@@ -457,6 +457,30 @@ def sinkhorn(kappa, a, b, eps, steps):
         r = a / (K @ s).clamp(min=1e-300)
     return r[:, None] * K * s
 """),
+        ("no logarithms, in extended precision", "underflow|no sum u_i", """
+def sinkhorn(kappa, a, b, eps, steps):
+    import numpy as np
+    k = kappa.numpy().astype(np.longdouble)
+    with np.errstate(all="ignore"):
+        K, r = np.exp(-k / eps), np.ones(len(a), dtype=np.longdouble)
+        for _ in range(steps):
+            s = b.numpy() / (K.T @ r)
+            r = a.numpy() / (K @ s)
+        return r[:, None] * K * s
+"""),
+        ("no logarithms, in extended precision, rows and columns reduced, kept from zero", "underflow", """
+def sinkhorn(kappa, a, b, eps, steps):
+    import numpy as np
+    k = kappa.numpy().astype(np.longdouble)
+    k = k - k.min(1, keepdims=True)
+    k, least = k - k.min(0), np.finfo(np.longdouble).tiny
+    with np.errstate(all="ignore"):
+        K, r = np.maximum(np.exp(-k / eps), least), np.ones(len(a), dtype=np.longdouble)
+        for _ in range(steps):
+            s = b.numpy() / np.maximum(K.T @ r, least)
+            r = a.numpy() / np.maximum(K @ s, least)
+        return r[:, None] * K * s
+"""),
         ("the exact plan", "zero or negative", """
 def sinkhorn(kappa, a, b, eps, steps):
     return ot.emd(a, b, kappa)
