@@ -1,6 +1,7 @@
 """The Colab edition: nothing of MyST left, the book's own numbers, in step with book/, and it runs where only Colab's packages are."""
 
 import html
+import importlib.util
 import json
 import os
 import pathlib
@@ -95,9 +96,35 @@ def test_a_notebook_is_valid_small_and_without_outputs(name):
 def test_set_up_comes_first_and_says_how_long_the_chapter_runs(name):
     first, source = cells("colab", name, "code")[0]
     assert "setup" in first["metadata"]["tags"] and source.endswith(setup_cell.source(json.loads((ROOT / "book" / f"{name}.ipynb").read_text())))
-    (time,) = re.findall(r'time="(.*)"\)$', source)
+    call = eval("dict" + source.partition("notebook.start")[2], dict.fromkeys(("scale", "device", "keep")))
+    time = call["time"]
     assert re.search(r"\d+ (min|s)", time) and time in cells("book", name, "markdown")[0][1].replace("`", "")
-    assert 'scale = "small"' in source and 'device = "auto"' in source and "--no-deps" in source
+    choices = re.findall(r"^(\w+) = .*# @param", source, re.MULTILINE)
+    assert choices == [name for name in call if name != "time"]
+    assert choices == {"04": ["scale", "device", "keep"], "06": ["scale", "device", "keep"], "09": ["scale", "device", "keep"],
+                    "03": ["keep"], "05": ["keep"], "08": ["keep"]}.get(name[:2], [])
+
+
+@pytest.mark.parametrize("package, said", [("", "does not say where to get it"), ("/nowhere/fe-1-py3-none-any.whl", "pip could not install /nowhere/fe-1-py3-none-any.whl. .*nowhere")])
+def test_a_set_up_that_cannot_install_says_why(package, said, monkeypatch):
+    """Without `fe`: as in a copy that has no address yet, and with an address that leads nowhere."""
+    source = setup_cell.source({"cells": []}).split("from fe import")[0]
+    find = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "fe" else find(name))
+    monkeypatch.setenv("FE_PACKAGE", package)
+    with pytest.raises(SystemExit, match=said):
+        exec(source, {})
+
+
+def test_what_is_installed_is_the_wheel_of_this_version(tmp_path):
+    version = re.search(r'^version = "(.*)"', (ROOT / "pyproject.toml").read_text(), re.MULTILINE)[1]
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    for address, wheel in ((setup_cell.PLACEHOLDER, ""), ("https://github.com/someone/book", f"https://github.com/someone/book/releases/download/v{version}/free_energy_book-{version}-py3-none-any.whl")):
+        (tmp_path / "_config.yml").write_text(f"repository: {{url: '{address}'}}")
+        assert setup_cell.wheel(tmp_path) == wheel
+        names = {"os": os}
+        exec(re.search(r"^package = .*?\)$", setup_cell.source({"cells": []}, tmp_path), re.MULTILINE | re.DOTALL)[0], names)
+        assert names["package"] == os.environ.get("FE_PACKAGE", wheel)
 
 
 def prose(text):

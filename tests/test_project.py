@@ -106,6 +106,7 @@ def test_the_set_up_tool_repairs_what_it_checks(tmp_path):
     config = (ROOT / "_config.yml").read_text()
     address = yaml.safe_load(config)["repository"]["url"]
     (tmp_path / "_config.yml").write_text(config.replace(address, "https://example.org/someone/else"))
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
     other = {"cell_type": "code", "metadata": {}, "source": ["1 + 1"], "outputs": [], "execution_count": 2}
     setup = {"cell_type": "code", "metadata": {"tags": ["setup"]}, "source": ["old"], "outputs": [], "execution_count": 1}
     path = tmp_path / "book" / "a.ipynb"
