@@ -1,11 +1,19 @@
 """The commands of this project, on a machine with Python 3.11 or newer and nothing else.
 
-    python3 run.py book            the web edition, from the stored, verified outputs
+    python3 run.py book            the web edition, from the stored, verified outputs; pages that did not change stay
     python3 run.py book --fresh    the same from a new execution of every notebook
     python3 run.py colab           the Colab edition: colab/*.ipynb
     python3 run.py course          the course edition: _build/course, for nbgrader
     python3 run.py pdf             the book and each chapter as PDF: _build/pdf (needs Debian's chromium)
     python3 run.py test            unit tests, every edition, every notebook executed and compared, all pages in a browser
+
+For daily work (CONTRIBUTING.md says when):
+
+    python3 run.py sync            set-up cells, notebooks whose code or library changed, pages, Colab edition: half a minute, and 1–3 a notebook
+    python3 run.py check [5 …]     the tests that your changes touch, these chapters (or the changed ones) executed and compared, the pages: two minutes
+    python3 run.py new-exercise 5 name "Title"    an exercise with all its parts, to be rewritten
+    python3 run.py new-chapter name "Title"       a chapter with all its parts
+    python3 run.py publish URL [--authors "A. One; B. Two"]    give your copy its own address, everywhere
 
 Each makes `.venv` in this folder on its first run and installs the locked requirements there.
 """
@@ -16,6 +24,7 @@ import pathlib
 import shutil
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 import venv
@@ -97,10 +106,9 @@ def cores():
 
 def pytest(*what, log=None):
     """Tests on up to four cores (a kernel with torch takes up to 1 GB), without a reader's own results."""
-    nothing = ROOT / "_build" / "no_results"
-    nothing.mkdir(parents=True, exist_ok=True)
     options = ["-n", str(min(cores(), 4)), "--dist", "loadgroup", "-p", "no:cacheprovider", "-q", "-rs", "--durations=15"]
-    return run("python", "-m", "pytest", *what, *options, log=log, FE_RESULTS=str(nothing), FE_TESTING="1")
+    with tempfile.TemporaryDirectory() as empty:
+        return run("python", "-m", "pytest", *what, *options, log=log, FE_RESULTS=empty, FE_TESTING="1")
 
 
 def at_once(stages):
@@ -153,19 +161,50 @@ def test():
     return int(bool(failed))
 
 
+def sync():
+    """What follows from the sources, in the one order that works; it stops at the first step that fails."""
+    return tool("setup_cell") or tool("execute", "--changed") or build() or tool("colab")
+
+
+def check(*chapters):
+    """The tests that the changes touch, the chapters, the pages."""
+    what = subprocess.run([str(BIN / "python"), "tools/uses.py", *chapters], cwd=ROOT, capture_output=True, text=True)
+    if what.returncode:
+        sys.exit(what.stderr)
+    tests, notebooks, exercises = (line.split() for line in what.stdout.split("\n")[:3])
+    print(f"tests: {', '.join(tests)}\nchapters: {', '.join(notebooks) or 'none'}", flush=True)
+    lint = lambda log: run("ruff", "check", ".", log=log) | run("ruff", "format", "--check", ".", log=log)
+    nbval = [*notebooks, "--nbval", "--nbval-current-env", "--nbval-cell-timeout=600"]
+    stages = {"lint": lint, "tests": lambda log: pytest(*tests, log=log)}
+    if notebooks:
+        stages["chapters"] = lambda log: pytest(*nbval, log=log)
+        stages["exercises"] = lambda log: pytest("tests/test_exercises.py", "-k", " or ".join(f"chapter{n} or ex-{n}-" for n in exercises), log=log)
+    failed = at_once({"pages": lambda log: build(log=log)}) + at_once(stages)
+    failed += [] if failed else at_once({"Colab edition": lambda log: pytest("tests/test_colab.py", "-k", "not it_runs_alone", log=log)})
+    print(f"\nFAILED: {', '.join(failed)}" if failed else "\nall of this passed; `python3 run.py test` runs everything")
+    return int(bool(failed))
+
+
 COMMANDS = {
-    ("book",): book, ("book", "--fresh"): lambda: book(fresh=True), ("test",): test,
+    ("book",): book, ("book", "--fresh"): lambda: book(fresh=True), ("test",): test, ("sync",): sync,
     ("colab",): lambda: tool("colab"), ("course",): lambda: tool("course"), ("pdf",): pdf,
+}
+WITH_ARGUMENTS = {
+    "check": check, "new-exercise": lambda *a: tool("new", "exercise", *a), "new-chapter": lambda *a: tool("new", "chapter", *a),
+    "publish": lambda *a: tool("publish", *a),
 }
 
 
 def main(arguments):
     if sys.version_info < (3, 11):
         sys.exit(f"Python 3.11 or newer is needed, this is {sys.version.split()[0]}")
-    if tuple(arguments) not in COMMANDS:
+    command = COMMANDS.get(tuple(arguments))
+    if command is None and arguments and arguments[0] in WITH_ARGUMENTS:
+        command = lambda: WITH_ARGUMENTS[arguments[0]](*arguments[1:])
+    if command is None:
         sys.exit(__doc__)
     install()
-    return COMMANDS[tuple(arguments)]()
+    return command()
 
 
 if __name__ == "__main__":

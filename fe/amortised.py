@@ -187,7 +187,7 @@ def train(encoder, decoder, classifier, x, y, p, epochs, batch_size, lr, seed):
     modules = torch.nn.ModuleList([encoder, decoder, classifier]).eval()
     with torch.no_grad():
         check_outputs(decoder, classifier, encoder(x[:2])[0], x, y)
-    order_generator = torch.Generator().manual_seed(seed)
+    order_generator = torch.Generator("cpu").manual_seed(seed)
     noise_generator = torch.Generator(x.device).manual_seed(seed)
     steps = epochs * math.ceil(len(x) / batch_size)
     optimiser = torch.optim.Adam(modules.parameters(), lr=1e-3 if callable(lr) else lr)
@@ -197,7 +197,7 @@ def train(encoder, decoder, classifier, x, y, p, epochs, batch_size, lr, seed):
         end.callback(modules.eval)  # after an interruption too
         modules.train()
         for epoch in range(epochs):
-            for index in torch.randperm(len(x), generator=order_generator).to(x.device).split(batch_size):
+            for index in torch.randperm(len(x), generator=order_generator, device="cpu").to(x.device).split(batch_size):
                 if callable(lr):
                     optimiser.param_groups[0]["lr"] = lr(step, steps)
                 xb, yb = x[index], y[index]

@@ -160,7 +160,7 @@ class _Job:
     def progress(self, fraction):
         if self.checkpoint:
             part = self.checkpoint.with_suffix(".progress.part")
-            part.write_text(f"{fraction:.4f}")
+            part.write_text(f"{max(fraction, 0.0):.4f}")
             part.replace(self.checkpoint.with_suffix(".progress"))
 
     def finish(self, **result):

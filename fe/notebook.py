@@ -11,6 +11,7 @@ from . import plot
 
 HERE = Path(__file__).resolve().parent
 STORED = HERE / "results" if (HERE / "results").is_dir() else HERE.parent / "results"  # installed; in the repository
+_kept = None  # what `keep` put into FE_RESULTS, and what was there before
 
 
 def start(seed=0, scale="small", device="auto", keep="", time=None):
@@ -18,8 +19,10 @@ def start(seed=0, scale="small", device="auto", keep="", time=None):
 
     The theory's live cells run on the CPU in float64; `device` is for the training cells: "auto" is a GPU where there is one.
     `scale` is "small" (seconds a cell on any machine) or "paper"; the environment's `FE_SCALE` goes before it. `keep` is a folder
-    for the results of your own long runs, see `own`; on Colab a folder below /content/drive mounts the drive. `time` is printed.
+    for the results of your own long runs, see `own`; on Colab a folder below /content/drive mounts the drive. Called again with
+    another one, or without, it forgets the first. `time` is printed.
     """
+    global _kept
     name, scale = ("FE_SCALE", os.environ["FE_SCALE"]) if "FE_SCALE" in os.environ else ("scale", scale)
     if scale not in ("small", "paper"):
         raise ValueError(f"{name} must be 'small' or 'paper', got {scale!r}")
@@ -32,9 +35,14 @@ def start(seed=0, scale="small", device="auto", keep="", time=None):
         from google.colab import drive
 
         drive.mount("/content/drive")
+    if _kept and os.environ.get("FE_RESULTS") == _kept[0]:
+        os.environ["FE_RESULTS"] = _kept[1]
+    _kept = None
     if keep:
-        os.environ["FE_RESULTS"] = str(Path(keep).expanduser().absolute())
-        own().mkdir(parents=True, exist_ok=True)
+        folder = Path(keep).expanduser().absolute()
+        folder.mkdir(parents=True, exist_ok=True)
+        _kept = str(folder), os.environ.get("FE_RESULTS", "")
+        os.environ["FE_RESULTS"] = str(folder)
     torch.manual_seed(seed)
     torch.set_default_dtype(torch.float64)
     torch.set_num_threads(1)  # small models: more threads wait for each other, and sums would depend on how many there are

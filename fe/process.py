@@ -206,7 +206,9 @@ def follow(J, theta, p, process, length, *, step=None, max_step=None, min_step=1
     """
     if not length > 0:
         raise ValueError(f"length must be positive, got {length}; to walk backwards reverse the velocity")
-    step, max_step = step or length / 50, max_step or length / 15
+    step, max_step = length / 50 if step is None else step, length / 15 if max_step is None else max_step
+    if not min(step, max_step, min_step) > 0:
+        raise ValueError(f"step, max_step and min_step must be positive, got {step}, {max_step} and {min_step}")
     follower = _Follower(J, process, preconditioner or (lambda theta, p: None), tol, constraint_tol, rtol)
     start = minimise(J, theta, p, tol=tol, preconditioner=preconditioner)
     follower.probe = start.direction[:, None]
@@ -285,7 +287,10 @@ class _Follower:
         if (p[:2] < 0).any():
             raise _Lost
         theta = point.theta + h * point.theta_p @ point.velocity
-        theta, p, effort = self.correct(theta, p)
+        try:
+            theta, p, effort = self.correct(theta, p)
+        except ValueError as e:  # J or its derivatives overflow where so long a step leads
+            raise _Lost from e
         new = self.measure(point.s + h, theta, p)
         # landing on another branch shows: F leaves its second-order expansion by more than the second-order terms
         # (prices and t apart: F is concave in each, not in both, and the sum may pass through zero)
@@ -337,23 +342,25 @@ class _Follower:
         u = self.probe[:, 0] / self.probe[:, 0].norm()
         B, _ = local.mixed()
         overlap = float((u @ B / B.norm(dim=0).clamp_min(1e-300)).abs().max())
-        kick = 1e-2 * max(float(point.theta.norm()), 1.0)
-        for h in (8 * min_step * 5**k for k in range(6)):
+        kick, last = 1e-2 * max(float(point.theta.norm()), 1.0), 0.0
+        for h in (min(8 * min_step * 5**k, room) for k in range(6)):
             # near a fold the velocity along `adjust` diverges, and `restore` finds that component anyway
-            p = point.p + min(h, room) * (point.velocity if self.target is None else self.process.vectors(point.p)[0])
-            found = []
+            p = point.p + h * (point.velocity if self.target is None else self.process.vectors(point.p)[0])
+            if (p[:2] < 0).any() or h == last:
+                break
+            found, last = [], h
             for sign in (1, -1):
-                with contextlib.suppress(NotConverged):
+                with contextlib.suppress(NotConverged, ValueError):  # J may have no minimum there, or overflow on the way to it
                     found.append(minimise(self.J, point.theta + sign * kick * u, p, tol=self.tol, preconditioner=self.make))
             for best in sorted(found, key=lambda e: e.value):
                 try:
                     theta, p = self.restore(best)
                     self.probe = torch.stack([best.direction, u], 1)
-                    return Jump(point.s, point, self.measure(point.s + min(h, room), theta, p), u, overlap)
+                    return Jump(point.s, point, self.measure(point.s + h, theta, p), u, overlap)
                 except (NotConverged, NegativeCurvature, SingularHessian, ValueError):  # there C may not answer to `adjust`
                     continue
         raise NotConverged(
-            f"A is singular at s = {point.s:.6g}, p = {point.p.tolist()}, and up to s = {point.s + min(h, room):.4g} no stable "
+            f"A is singular at s = {point.s:.6g}, p = {point.p.tolist()}, and up to s = {point.s + last:.4g} no stable "
             "branch with the conserved value was found"
         )
 

@@ -1,13 +1,15 @@
 """The long runs behind the book's figures, from the command line: `python -m fe.reproduce fig2 --scale small`.
 
 Each writes one small JSON file with its provenance (arguments, seeds, versions, device, time), which chapters plot. A run
-that was stopped or killed goes on where it was when the same command is given again, to the same result; one that is done is
-not done again.
+that was stopped or killed goes on where it was when the same command is given again, to the same result (digits-path alone, of
+some minutes, begins anew). One that is done is not done again, unless `--again` asks for it; the old result is then kept under
+another name.
 """
 
 import argparse
 import contextlib
 import functools
+import itertools
 import json
 import math
 import multiprocessing
@@ -66,11 +68,11 @@ def _row(point):
     return {name: float(f"{value:.10g}") for name, value in row.items()}
 
 
-def digits_path(n=1000, lam=0.25, lam_end=3.5, gam=4.0, *, seed=0, grid=15, features=4, ridge=1e-3, progress=True, **options):
+def digits_path(*, n=1000, lam=0.25, lam_end=3.5, gam=4.0, seed=0, grid=15, features=4, ridge=1e-3, progress=True, **options):
     """Iso-classification of the topographic map on n digits from (λ, γ) = (0.25, 4) to λ = 3.5 (paper, eq. 19–20).
 
     Returns a dict with `provenance`, `points` (rows) and `jumps` (rows `before` and `after`). About five minutes on one
-    core at n = 1000. `options` go to `fe.follow`.
+    core at n = 1000, and no checkpoints: stopped, it begins anew. `options` go to `fe.follow`.
     """
     x, y = digits(n, seed=seed)
     J = TopographicMap(x, y, grid=grid, features=features, ridge=ridge)
@@ -98,17 +100,29 @@ def digits_path(n=1000, lam=0.25, lam_end=3.5, gam=4.0, *, seed=0, grid=15, feat
 
 
 def done(target, arguments):
-    """The record in `target` if these arguments made it, None if there is no file. Raises `ValueError` if it is damaged or of another run."""
+    """The record in `target` if these arguments, and no others, made it; None if there is no file.
+
+    Raises `ValueError` if it is damaged or of another run. Where the data lie and what computes them makes no other run.
+    """
     arguments = json.loads(json.dumps(arguments, allow_nan=False))
     if not target.exists():
         return None
     record = read(target)
     made = record.get("provenance", {}).get("arguments", {})
-    differ = [k for k, v in arguments.items() if k not in ("root", "download", "device", "save_every", "progress") and made.get(k) != v]
+    apart = ("root", "download", "device", "save_every", "progress")
+    differ = [k for k in {**arguments, **made} if k not in apart and made.get(k) != arguments.get(k)]
     if differ:
         raise ValueError(f"{target} is of another run (other {', '.join(sorted(differ))}): move it away, or choose another folder with --out")
-    print(f"{target} is there already. To make it again, move it away")
+    print(f"{target} is there already. To make it again, add --again: the old one is kept under another name")
     return record
+
+
+def set_aside(target):
+    """Another name for the result in `target`, and for its figure, if there is one: fig2.before1.json, or the first number that is free."""
+    number = next(n for n in itertools.count(1) if not target.with_suffix(f".before{n}.json").exists())
+    for path in (target, target.with_suffix(".png")):
+        if path.exists():
+            print(f"{path} is now {path.rename(path.with_suffix(f'.before{number}{path.suffix}')).name}")
 
 
 class JobsFailed(RuntimeError):
@@ -264,6 +278,8 @@ def main(arguments=None):
     parser.add_argument("--scale", choices=("small", "paper"), help="small: minutes on any CPU; paper: the paper's networks and data (hours; "
                         "fig3 and fig6 want a GPU). Default: paper for digits-path (six minutes), else small")
     parser.add_argument("--seed", type=int, action="append", help="seeds; may be given several times")
+    parser.add_argument("--again", action="store_true", help="run it although its result is there already; that one is kept under another "
+                        "name (fig2.before1.json) once the new one is complete")
     parser.add_argument("--out", default=own(), help="folder of the JSON file; checkpoints go into checkpoints/ in it (default: $FE_RESULTS, "
                         "else results/own in the book's repository, else results)")
     parser.add_argument("--data", help='"digits", "mnist", "cifar10", a .npz file, or a folder with train/ and test/ (default: by figure and scale)')
@@ -276,6 +292,8 @@ def main(arguments=None):
     scale = chosen.scale or ("paper" if chosen.run == "digits-path" else "small")
     target = File(chosen.out) / f"{chosen.run.replace('-', '_')}{'' if scale == 'paper' else f'_{scale}'}.json"
     if chosen.run == "digits-path":
+        if chosen.data or chosen.device != "cpu" or len(chosen.seed or [0]) > 1:
+            parser.error("digits-path is one exact path on scikit-learn's digits, on the CPU: it takes no --data, no --device and one --seed")
         settings = dict(seed=(chosen.seed or [0])[0], **DIGITS[scale])
     else:
         settings = SETTINGS[chosen.run][scale == "paper"] | dict(root=chosen.root, download=chosen.download, device=chosen.device)
@@ -285,28 +303,34 @@ def main(arguments=None):
         if chosen.run not in ("fig2", "fig3", "fig4b"):
             parser.error(f"--hold {chosen.hold}: {chosen.run} has no held-out set to hold C on")
         settings |= dict(options=settings["options"] | dict(hold=chosen.hold))
-    if done(target, settings):
+    if not chosen.again and done(target, digits_path.__kwdefaults__ | settings if chosen.run == "digits-path" else settings):
         return
     save_json(target.with_suffix(".probe"), {})  # an unwritable folder or a full disk shows now, not after the run
     target.with_suffix(".probe").unlink()
     if chosen.run == "digits-path":
-        record = digits_path(**settings)
+        try:
+            record = digits_path(**settings)
+        except KeyboardInterrupt:
+            print("stopped. digits-path keeps no checkpoints: the same command begins anew")
+            raise
+        set_aside(target)
         save_json(target, record)
         print(f"wrote {target}: {len(record['points'])} points, {len(record['jumps'])} jumps, {record['provenance']['seconds']} s")
         return
     experiments.load(settings)  # missing data shows now, and a download happens once
     workers = chosen.workers or (os.cpu_count() if chosen.device == "cpu" else 1)
     with pool(workers) as executor:
-        save(target, chosen.run, settings, executor)
+        save(target, chosen.run, settings, executor, again=chosen.again)
 
 
-def save(target, run, settings, executor, progress=True):
+def save(target, run, settings, executor, progress=True, again=False):
     """Run one of `RUNS` over any Executor, write `target` (JSON) and its figure; checkpoints beside it.
 
-    The checkpoints are deleted once the results are written. If `target` is there already, it is returned, see `done`.
+    The checkpoints are deleted once the results are written. If `target` is there already, it is returned, see `done`; with
+    again=True it is run all the same, and what was there is kept under another name, see `set_aside`.
     """
     target = File(target)
-    record = done(target, settings)
+    record = None if again else done(target, settings)
     if record:
         return record
     folder = target.parent / "checkpoints" / target.stem
@@ -314,6 +338,7 @@ def save(target, run, settings, executor, progress=True):
     record = RUNS[run](settings, executor, folder, progress)
     seconds = record.pop("seconds")
     record = {"what": record.pop("what"), "provenance": provenance(seconds, **settings) | dict(threads=1), **record}
+    set_aside(target)
     save_json(target, record)
     with plt.rc_context(STYLE):
         figure = figures.FIGURES[run](record)

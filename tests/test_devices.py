@@ -10,6 +10,7 @@ import torch
 import fe
 from fe import experiments, gibbs, process, sampling, tasks, transport
 from fe.ensemble import Ensemble, evaluate, refresh_statistics, train_ensemble
+from fe.gauss_newton import network_response
 from fe.retraining import Retraining, iso_classification
 from fe.transfer import GeodesicLaw, transfer
 
@@ -74,6 +75,21 @@ def test_tasks():
     for task in (fe.Mixture(*half), fe.Displacement(*half, plan, n_classes=10)):
         J = fe.TaskObjective(MAP, task)
         assert torch.isfinite(J(MAP.initial(), torch.tensor([0.5, 4.0, 0.3], **CPU))) and task.sample(0.3, 20)[0].device.type == "cpu"
+
+
+def test_amortised_training():
+    """The same numbers as where the default is the CPU: the order of the minibatches is a function of the seed alone."""
+    x, found = X.float(), []
+    for default in ("meta", "cpu"):
+        torch.set_default_device(default)
+        modules = experiments.networks(experiments.SMALL | dict(hidden=8, codes=2, dropout=0.1), x, Y, 0)[0]
+        history = fe.train(*modules, x, Y, (0.5, 4.0), 2, 20, fe.schedule, 0)
+        noise = torch.randn(2, 60, 2, generator=torch.Generator("cpu").manual_seed(0), dtype=torch.float32, device="cpu")
+        J = fe.AmortisedObjective(*modules, x, Y, noise, ridge=0.1)
+        response = network_response(J, J.theta0, P.float(), damping=0.1)
+        gap = fe.free_energy_gap(J, J.theta0, P.float(), grid=fe.uniform_grid(40, 2, dtype=torch.float32, device="cpu"))
+        found.append(torch.stack([*history]).flatten().tolist() + response.hess.flatten().tolist() + gap.tolist())
+    assert found[0] == found[1]
 
 
 @pytest.mark.parametrize("M", [1, 3])

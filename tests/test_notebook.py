@@ -2,6 +2,8 @@
 
 import json
 import pathlib
+import re
+import subprocess
 import sys
 import types
 
@@ -36,6 +38,22 @@ def test_own_results_go_before_the_stored_ones(tmp_path, capsys):
         notebook.results("fig2.json")
     with pytest.raises(FileNotFoundError, match="'fig99.json'; there are .*fig2.json"):
         notebook.results("fig99.json")
+
+
+def test_a_folder_that_is_no_longer_chosen_is_forgotten(tmp_path, monkeypatch):
+    """The set-up cell run again with another `keep`, or with none; what the environment says of its own stays."""
+    for before in ("", str(tmp_path / "environment")):
+        monkeypatch.setenv("FE_RESULTS", before)
+        default = notebook.own()
+        notebook.start(keep=str(tmp_path / "first"))
+        notebook.start(keep=str(tmp_path / "second"))
+        assert notebook.own() == tmp_path / "second"
+        for _ in range(2):
+            notebook.start()
+            assert notebook.own() == default
+    monkeypatch.setenv("FE_RESULTS", str(tmp_path / "later"))
+    notebook.start()
+    assert notebook.own() == tmp_path / "later"
 
 
 def test_the_drive_is_mounted_on_colab_only(tmp_path, monkeypatch):
@@ -112,11 +130,52 @@ def test_a_long_run_on_the_default_settings_is_what_the_figure_shows_and_is_not_
     figures.fig4a(mine)
     for _ in range(2):  # "Run all" once more
         long_run()
-    assert len(trained) == 1 and "fig4a.json is there already. To make it again, move it away" in capsys.readouterr().out
+    assert len(trained) == 1 and "fig4a.json is there already. To make it again, add --again" in capsys.readouterr().out
     assert json.loads((ROOT / "results" / "fig4a.json").read_text()) == book, "the book's own is untouched"
     (tmp_path / "repository" / "results" / "own" / "fig4a.json").unlink()
     long_run()
     assert len(trained) == 2
+
+
+def test_a_long_run_again_keeps_the_old_result(long_run, tmp_path, monkeypatch, capsys):
+    own = tmp_path / "repository" / "results" / "own"
+    long_run("--again")  # nothing to keep yet
+    assert sorted(p.name for p in own.iterdir()) == ["fig4a.json", "fig4a.png"]
+    files = {p.name: p.read_bytes() for p in own.iterdir()}
+
+    def stopped(settings, executor, folder, progress=True):
+        assert (own / "fig4a.json").read_bytes() == files["fig4a.json"], "until the new one is there, the old one is shown"
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setitem(reproduce.RUNS, "fig4a", stopped)
+        long_run("--again")
+    assert {p.name: p.read_bytes() for p in own.iterdir() if p.is_file()} == files
+    capsys.readouterr()
+    long_run("--again", "--seed", "3")  # other settings are no reason to refuse: nothing is lost
+    assert "fig4a.json is now fig4a.before1.json" in capsys.readouterr().out
+    assert (own / "fig4a.before1.json").read_bytes() == files["fig4a.json"] and (own / "fig4a.before1.png").read_bytes() == files["fig4a.png"]
+    assert notebook.results("fig4a.json")["provenance"]["arguments"]["seeds"] == [3]
+    (own / "fig4a.json").write_text("damaged")
+    long_run("--again")
+    assert (own / "fig4a.before2.json").read_text() == "damaged" and (own / "fig4a.before1.json").read_bytes() == files["fig4a.json"]
+    assert len(trained) == 3
+    for text in ((ROOT / "README.md").read_text(), subprocess.run([sys.executable, "-m", "fe.reproduce", "--help"], capture_output=True, text=True).stdout):
+        assert "--again" in text and "fig2.before1.json" in " ".join(text.split())
+
+
+def test_the_cluster_example_of_the_readme_saves_where_notebooks_look(long_run, tmp_path, monkeypatch):
+    (example,) = [b for b in re.findall(r"```\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL) if "dask" in b]
+    book = notebook.STORED / "fig2.json"
+    book.write_text("{}")
+    client = lambda address: types.SimpleNamespace(get_executor=lambda: None)
+    monkeypatch.setitem(sys.modules, "dask", types.SimpleNamespace())
+    monkeypatch.setitem(sys.modules, "dask.distributed", types.SimpleNamespace(Client=client))
+    monkeypatch.setitem(reproduce.RUNS, "fig2", a_run)
+    monkeypatch.setitem(figures.FIGURES, "fig2", figures.fig4a)
+    exec(example, {})
+    assert len(trained) == 1 and book.read_text() == "{}"
+    assert notebook.results("fig2.json")["provenance"]["arguments"]["root"] == "DATA"
 
 
 def test_a_result_is_never_overwritten_by_that_of_other_settings(long_run, tmp_path):
@@ -126,7 +185,11 @@ def test_a_result_is_never_overwritten_by_that_of_other_settings(long_run, tmp_p
         long_run("--out", "mine", "--seed", "3")
     with pytest.raises(ValueError, match="other epochs"):
         reproduce.save(tmp_path / "mine" / "fig4a.json", "fig4a", TINY | dict(epochs=7), None)
-    assert len(trained) == 1 and (tmp_path / "mine" / "fig4a.json").read_text() == before
+    for more, fewer in (({}, dict(variants=False)), (dict(variants=False), {})):  # a setting that one has and the other has not
+        reproduce.save(tmp_path / f"{len(more)}.json", "fig4a", TINY | more, None)
+        with pytest.raises(ValueError, match="other variants"):
+            reproduce.save(tmp_path / f"{len(more)}.json", "fig4a", TINY | fewer, None)
+    assert len(trained) == 3 and (tmp_path / "mine" / "fig4a.json").read_text() == before
 
 
 def test_settings_that_could_not_be_written_are_refused_before_the_run(long_run, tmp_path):

@@ -292,7 +292,7 @@ def test_a_multiplier_that_ends_is_said_in_words_and_is_no_bifurcation(monkeypat
     assert 0 <= float(points[-1].p.min()) < 1e-5
 
 
-@pytest.mark.parametrize("error", [fe.NotConverged("out of iterations"), fe.errors.NotFinite("overflow")])
+@pytest.mark.parametrize("error", [fe.NotConverged("out of iterations"), fe.errors.NotFinite("overflow"), ValueError("theta has 3 NaN or infinite entries")])
 def test_a_step_on_which_the_solver_fails_is_halved(monkeypatch, error):
     """Here it fails on steps longer than 0.1; the path arrives all the same, with the same end."""
     usual = fe.follow(readers_own, torch.zeros(4), START, fe.Conserve(classification), 0.5)
@@ -316,16 +316,42 @@ def test_a_path_where_gradients_are_switched_off():
     assert path["classification"][-1] == pytest.approx(path["classification"][0], rel=1e-9)
 
 
-def test_a_side_of_the_bifurcation_without_a_minimum_does_not_end_the_crossing(monkeypatch):
-    """Of the two ways off the null direction one may lead to no minimum; the other is taken."""
+def test_beyond_the_bifurcation_a_multiplier_that_ends_ends_the_crossing(monkeypatch):
+    """Crossing looks further and further along the path; where λ or γ would be negative it stops and says where it was."""
+    asked = []
+
+    def minimise(J, theta, p, **options):
+        if not asked:
+            asked.append(p)
+            return usual(J, theta, p, **options)
+        asked.append(p)
+        raise fe.NotConverged("no stable branch on this side")
+
+    usual = process.minimise
+    monkeypatch.setattr(process, "minimise", minimise)
+    fold = lambda theta, p: (0.25 * theta.pow(4) - 0.5 * theta.square() - (0.39 - p[0]) * theta).sum() + 0.0 * p[1]
+    with pytest.raises(fe.NotConverged, match="A is singular at s = 0.094[89].*no stable branch"):  # λ from 0.1 falls to 0.39 − 2/(3√3) = 0.0051
+        fe.follow(fold, torch.tensor([-1.0]), torch.tensor([0.1, 1.0]), fe.QuasiStatic(torch.tensor([-1.0, 0.0])), 1.0)
+    assert len(asked) >= 7 and all((p >= 0).all() for p in asked)
+
+
+@pytest.mark.parametrize("error", [ValueError("minimisation left the finite numbers"), fe.errors.NotFinite("overflow"), fe.NotConverged("J is not bounded below")])
+def test_a_side_of_the_bifurcation_without_a_minimum_does_not_end_the_crossing(monkeypatch, error):
+    """Of the two ways off the null direction one may lead to no minimum, or past all numbers; the other is taken."""
     usual, calls = process.minimise, []
 
     def minimise(J, theta, p, **options):
         calls.append(float(theta[0]))
         if len(calls) > 1 and float(theta[0]) > 1e-3:
-            raise fe.NotConverged("J is not bounded below on this side")
+            raise error
         return usual(J, theta, p, **options)
 
     monkeypatch.setattr(process, "minimise", minimise)
     path = fe.follow(pitchfork, torch.zeros(1), START, fe.QuasiStatic(torch.tensor([1.0, 0.0])), 1.0)
     assert len(path.jumps) == 1 and float(path.points[-1].theta) == pytest.approx(-math.sqrt(0.5))
+
+
+@pytest.mark.parametrize("name", ["step", "max_step", "min_step"])
+def test_steps_are_positive(name):
+    with pytest.raises(ValueError, match="max_step and min_step must be positive"):
+        fe.follow(readers_own, torch.zeros(4), START, fe.Conserve(classification), 0.5, **{name: 0.0})

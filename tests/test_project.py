@@ -1,6 +1,8 @@
 """The project's own files: requirements against the lock, one API page a module, the commands, the set-up cell's tool."""
 
 import ast
+import importlib
+import importlib.util
 import json
 import os
 import pathlib
@@ -9,6 +11,7 @@ import shutil
 import subprocess
 import sys
 
+import nbformat
 import pytest
 import yaml
 from packaging.requirements import Requirement
@@ -120,3 +123,35 @@ def test_the_set_up_tool_repairs_what_it_checks(tmp_path):
     cells = json.loads(path.read_text())["cells"]
     written = "".join(cells[0]["source"])
     assert "https://example.org/someone/else" in written and "--no-deps" in written and cells[1] == other
+
+
+def test_the_tests_do_not_see_a_developers_own_results(monkeypatch):
+    """Every pytest of `run.py test` gets an empty folder in place of results/own and of what FE_RESULTS says."""
+    spec = importlib.util.spec_from_file_location("run_py", ROOT / "run.py")
+    run = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(run)
+    monkeypatch.setenv("FE_RESULTS", str(ROOT / "results"))
+    seen = []
+
+    def call(command, cwd, env):
+        if "pytest" in command:
+            seen.append([path.name for path in pathlib.Path(env["FE_RESULTS"]).iterdir()])
+        return 0
+
+    monkeypatch.setattr(run.subprocess, "call", call)
+    assert run.test() == 0 and seen == [[], [], []]
+
+
+def test_what_is_stored_is_the_books_own_result(tmp_path, monkeypatch):
+    """tools/execute.py with results of one's own at hand, which a reader's notebook would show."""
+    monkeypatch.syspath_prepend(ROOT / "tools")
+    execute = importlib.import_module("execute")
+    (tmp_path / "fig2.json").write_text('{"what": "mine"}')
+    monkeypatch.setenv("FE_RESULTS", str(tmp_path))
+    source = 'from fe import notebook\nprint(notebook.results("fig2.json")["what"], len(list(notebook.own().iterdir())))'
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source)])
+    nbformat.write(notebook, tmp_path / "a.ipynb")
+    execute.execute(tmp_path / "a.ipynb")
+    (output,) = nbformat.read(tmp_path / "a.ipynb", 4).cells[0].outputs
+    what = json.loads((ROOT / "results" / "fig2.json").read_text())["what"]
+    assert output.text == f"{what} 0\n"

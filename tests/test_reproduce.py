@@ -25,6 +25,33 @@ def test_the_command_line(tmp_path, monkeypatch, capsys):
     monkeypatch.setitem(reproduce.DIGITS, "small", dict(n=60, grid=9, features=2, lam_end=0.3, progress=False))
     reproduce.main(["digits-path", "--scale", "small", "--out", str(tmp_path)])
     assert [f.name for f in tmp_path.iterdir()] == ["digits_path_small.json"] and "wrote" in capsys.readouterr().out
+    reproduce.main(["digits-path", "--scale", "small", "--out", str(tmp_path)])
+    assert "is there already" in capsys.readouterr().out
+    reproduce.main(["digits-path", "--scale", "small", "--out", str(tmp_path), "--again"])
+    first, second = (tmp_path / name for name in ("digits_path_small.before1.json", "digits_path_small.json"))
+    assert json.loads(first.read_text())["points"] == json.loads(second.read_text())["points"]
+    with pytest.raises(ValueError, match="other seed"):
+        reproduce.main(["digits-path", "--scale", "small", "--out", str(tmp_path), "--seed", "1"])
+
+
+def test_a_stopped_path_on_the_digits_says_that_it_begins_anew(tmp_path, monkeypatch, capsys):
+    def stop(point):
+        raise KeyboardInterrupt
+
+    monkeypatch.setitem(reproduce.DIGITS, "small", dict(n=60, grid=9, features=2, lam_end=0.3, progress=False))
+    monkeypatch.setattr(reproduce, "follow", lambda *a, **options: fe.follow(*a, **options | dict(on_point=stop)))
+    with pytest.raises(KeyboardInterrupt):
+        reproduce.main(["digits-path", "--scale", "small", "--out", str(tmp_path)])
+    assert "keeps no checkpoints: the same command begins anew" in capsys.readouterr().out and not list(tmp_path.iterdir())
+    assert "begins anew" in reproduce.__doc__ and "no checkpoints" in reproduce.digits_path.__doc__
+    assert "`digits-path`, of six minutes, keeps none and begins anew" in (ROOT / "README.md").read_text()
+
+
+@pytest.mark.parametrize("more", [["--data", "mnist"], ["--device", "cuda"], ["--seed", "1", "--seed", "2"]])
+def test_what_the_path_on_the_digits_would_leave_aside_is_refused(more, tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        reproduce.main(["digits-path", "--out", str(tmp_path), *more])
+    assert "it takes no --data" in capsys.readouterr().err
 
 
 def test_a_small_run_and_its_file(tmp_path):
@@ -210,14 +237,14 @@ def test_workers_die_with_a_killed_parent_and_the_run_goes_on(tmp_path):
     command = [sys.executable, "-m", "fe.reproduce", "fig4a", "--scale", "small", "--workers", "1", "--out"]
     first = subprocess.Popen([*command, str(tmp_path / "a")], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     checkpoint = tmp_path / "a" / "checkpoints" / "fig4a_small" / "relaxation_s0.pt"
-    until = time.monotonic() + 120
+    until = time.monotonic() + 240
     while not checkpoint.exists() and time.monotonic() < until:
         time.sleep(0.1)
     workers = psutil.Process(first.pid).children(recursive=True)
     first.kill()
     first.wait()
     assert checkpoint.exists() and workers
-    _, alive = psutil.wait_procs(workers, timeout=20)
+    _, alive = psutil.wait_procs(workers, timeout=90)
     assert not alive
     for folder in ("a", "b"):
         subprocess.run([*command, str(tmp_path / folder)], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)

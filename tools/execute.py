@@ -4,7 +4,7 @@
 last ran here; where that is not known, those that differ from the last commit.
 
 Stops at the first error and leaves that notebook as it was. Times and other traces of the machine are not stored, so a second
-run changes only what really changed. One thread, as the tests use.
+run changes only what really changed. One thread, as the tests use, and the book's results, not those of your own long runs.
 """
 
 import base64
@@ -15,6 +15,7 @@ import os
 import pathlib
 import subprocess
 import sys
+import tempfile
 import time
 
 for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
@@ -49,7 +50,8 @@ def execute(path, timeout=600):
                             iopub_timeout=60, raise_on_iopub_timeout=True)  # a busy machine may be slow, but no output gets lost
     began = time.time()
     try:
-        client.execute()
+        with tempfile.TemporaryDirectory() as empty:
+            client.execute(env=os.environ | {"FE_RESULTS": empty})
     except CellExecutionError as error:
         raise SystemExit(f"{path.name} was not changed. A cell failed:\n{error}")
     notebook.metadata = {

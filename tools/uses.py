@@ -1,10 +1,14 @@
-"""What a piece of the book stands on: the modules of `fe` that its code imports, and theirs, and the stored results that it reads."""
+"""What a piece of the book stands on: the modules of `fe` that its code imports, and theirs, and the stored results that it reads.
+
+    python tools/uses.py [CHAPTER …]    three lines for `run.py check`: tests that the changes touch, notebooks, numbers of chapters
+"""
 
 import ast
 import functools
 import pathlib
 import re
 import subprocess
+import sys
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 
@@ -54,3 +58,21 @@ def tests(paths):
     tools = {path.stem for path in paths if path.parent == ROOT / "tools"}
     touches = lambda file, source: file in paths or set(paths) & set(files(source)) or any(re.search(rf"^\s*import {name}\b", source, re.MULTILINE) for name in tools)
     return [file for file in sorted((ROOT / "tests").glob("test_*.py")) if touches(file, file.read_text())]
+
+
+def main(numbers):
+    paths, everything = changed(), sorted((ROOT / "book").glob("[0-9]*.ipynb"))
+    known = {int(path.name[:2]): path for path in everything}
+    if unknown := [n for n in numbers if not n.isdigit() or int(n) not in known]:
+        raise SystemExit(f"no chapter {', '.join(unknown)}; there are {min(known)} to {max(known)}")
+    chosen = [known[int(n)] for n in numbers] or [path for path in everything if path in paths]
+    always = [ROOT / "tests" / name for name in ("test_book.py", "test_project.py")]
+    later = [ROOT / "tests" / name for name in ("test_exercises.py", "test_colab.py", "test_course.py", "test_pdf.py")]
+    short = lambda files: " ".join(str(path.relative_to(ROOT)) for path in files)
+    print(short(path for path in dict.fromkeys([*always, *tests(paths)]) if path not in later))
+    print(short(chosen))
+    print(*(int(path.name[:2]) for path in chosen))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -167,6 +167,44 @@ def frozen_gradient(J, theta, p):
     minus_log_z = lambda t: -J.weights.dot(torch.logsumexp(J.log_joint(t, p), 1)) + 0.5 * J.ridge * t.dot(t)
     return torch.func.grad(minus_log_z)(theta)
 """),
+        ("a marginal by exp and log", "another name", """
+def frozen_gradient(J, theta, p):
+    minus_log_z = lambda t: -J.weights.dot(J.log_joint(t, p).exp().sum(1).log()) + 0.5 * J.ridge * t.dot(t)
+    return torch.func.grad(minus_log_z)(theta)
+"""),
+        ("a marginal by exp and log2", "another name", """
+def frozen_gradient(J, theta, p):
+    theta = theta.clone().requires_grad_()
+    joint = J.log_joint(theta, p)
+    top = joint.detach().amax(1, keepdim=True)
+    log_z = top + math.log(2) * torch.log2((joint - top).exp().sum(1, keepdim=True))
+    return torch.autograd.grad(-J.weights.dot(log_z[:, 0]) + 0.5 * J.ridge * theta.dot(theta), theta)[0]
+"""),
+        ("one logarithm of a product", "another name", """
+def frozen_gradient(J, theta, p):
+    minus_log_z = lambda t: -(J.log_joint(t, p).exp().sum(1) ** J.weights).prod().log() + 0.5 * J.ridge * t.dot(t)
+    return torch.func.grad(minus_log_z)(theta)
+"""),
+        ("a marginal behind log_softmax", "another name", """
+def frozen_gradient(J, theta, p):
+    theta = theta.clone().requires_grad_()
+    joint = J.log_joint(theta, p)
+    log_z = (joint - torch.nn.functional.log_softmax(joint, 1))[:, 0]
+    return torch.autograd.grad(-J.weights.dot(log_z) + 0.5 * J.ridge * theta.dot(theta), theta)[0]
+"""),
+        ("a marginal behind the encoder's logarithm", "another name", """
+def frozen_gradient(J, theta, p):
+    minus_log_z = lambda t: -J.weights.dot((J.log_joint(t, p) - J.posterior(t, p).log())[:, 0]) + 0.5 * J.ridge * t.dot(t)
+    return torch.func.grad(minus_log_z)(theta)
+"""),
+        ("a marginal behind cross_entropy", "another name", """
+def frozen_gradient(J, theta, p):
+    theta = theta.clone().requires_grad_()
+    joint = J.log_joint(theta, p)
+    first = torch.zeros(len(joint), dtype=torch.int64)
+    log_z = torch.nn.functional.cross_entropy(joint, first, reduction="none") + joint[:, 0]
+    return torch.autograd.grad(-J.weights.dot(log_z) + 0.5 * J.ridge * theta.dot(theta), theta)[0]
+"""),
         ("differences of J", "calls J", """
 def frozen_gradient(J, theta, p):
     h, e = 1e-5, torch.eye(len(theta))
@@ -447,6 +485,16 @@ def frozen_gradient(J, theta, p):
     def energy(t, e):
         return torch.einsum("n,nk,nk->", J.weights, e, -J.log_joint(t, p)) + J.ridge / 2 * (t**2).sum()
     return torch.func.grad(energy)(theta, J.posterior(theta, p)).tolist()
+"""),
+        ("the Hamiltonian by hand, with the logarithm of c", """
+def frozen_gradient(J, theta, p):
+    e = J.posterior(theta, p)
+    def energy(t):
+        W, V = J.unpack(t)
+        c = torch.softmax(J.phi @ V, 1)  # (K, Y)
+        H = p[0] * torch.cdist(J.x, J.phi @ W).square() - p[1] * c.T[J.y].log() - J.log_m
+        return J.weights.dot((e * H).sum(1)) + 0.5 * J.ridge * t.dot(t)
+    return torch.func.grad(energy)(theta)
 """),
         ("Bayes' rule by hand, backward()", """
 def frozen_gradient(J, theta, p):
