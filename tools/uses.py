@@ -67,7 +67,7 @@ def main(numbers):
         raise SystemExit(f"no chapter {', '.join(unknown)}; there are {min(known)} to {max(known)}")
     chosen = [known[int(n)] for n in numbers] or [path for path in everything if path in paths]
     always = [ROOT / "tests" / name for name in ("test_book.py", "test_project.py")]
-    later = [ROOT / "tests" / name for name in ("test_exercises.py", "test_colab.py", "test_course.py", "test_pdf.py")]
+    later = [ROOT / "tests" / name for name in ("test_exercises.py", "test_colab.py")]
     short = lambda files: " ".join(str(path.relative_to(ROOT)) for path in files)
     print(short(path for path in dict.fromkeys([*always, *tests(paths)]) if path not in later))
     print(short(chosen))
