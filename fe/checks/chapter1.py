@@ -87,13 +87,17 @@ def check_close_gaps(close_gaps):
 
 
 def _bracket_cases():
-    """(p_x, energy, m, the minimum): random ones, energies of several hundred of both signs, a coin just below its critical price, one code."""
+    """(p_x, energy, m, the minimum): random ones, energies of several hundred of both signs, one row far above another, a coin just below its critical price, one code."""
     generator = torch.Generator().manual_seed(2)
     fair, hamming = torch.tensor([0.5, 0.5], dtype=F64), 1 - torch.eye(2, dtype=F64)
     yield fair, hamming, torch.tensor([0.8, 0.2], dtype=F64), math.log(2 / (1 + math.exp(-1)))
     for X, Z, size in ((2, 2, 1.0), (5, 3, 3.0), (3, 7, 8.0), (4, 6, 900.0), (4, 3, -900.0)):
         p, energy, m = _law(generator, X), size * (1 + _uniform(generator, X, Z)), _law(generator, Z)
         yield p, energy, m, float(finite.blahut_arimoto(p, energy, tol=1e-11 * max(1.0, abs(size))).value)
+    p, m = _law(generator, 3), _law(generator, 4)
+    rest = 3 * _uniform(generator, 3, 4)  # a constant per row adds its mean to the minimum
+    row = torch.tensor([-700.0, 20.0, 900.0], dtype=F64)
+    yield p, row[:, None] + rest, m, float(p @ row) + float(finite.blahut_arimoto(p, rest, tol=1e-11).value)
     q, lam = 0.3, math.log(0.7 / 0.3) - 1e-3  # F = λq: below the critical price no code; the iteration takes 10⁴ steps to see it
     yield torch.tensor([1 - q, q], dtype=F64), lam * hamming, fair, lam * q
     p, energy = _law(generator, 4), _uniform(generator, 4, 1)

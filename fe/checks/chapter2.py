@@ -126,13 +126,13 @@ def check_surface_hessian(surface_hessian):
 
 
 def _functions():
-    """(F, F_λ, F_γ, λ, γ), not all of them rising: a distortion that is a log-density may be negative."""
+    """(F, F_λ, F_γ, λ, γ), not all of them rising: a distortion that is a log-density may be negative. F − λF_λ − γF_γ has both signs too."""
     log_e = lambda a, b: (lambda lam, gam: 0.5 * (1 + math.log(2 * (a * lam + b * gam))), lambda lam, gam: (0.5 * a / (a * lam + b * gam), 0.5 * b / (a * lam + b * gam)))
     plane = (lambda lam, gam: 1.5 - 0.7 * lam + 0.4 * gam), (lambda lam, gam: (-0.7, 0.4))
     mixed = (lambda lam, gam: 2 * math.sqrt(lam * gam) - 3 * gam), (lambda lam, gam: (math.sqrt(gam / lam), math.sqrt(lam / gam) - 3))
     bent = (lambda lam, gam: math.log(1 + lam) - 0.2 * lam**2 + 0.3 * lam * gam - gam**2), (lambda lam, gam: (1 / (1 + lam) - 0.4 * lam + 0.3 * gam, 0.3 * lam - 2 * gam))
     generator = torch.Generator().manual_seed(8)
-    for F, slopes in (log_e(1, 2), log_e(1, 2), log_e(0.6, 0.3), plane, mixed, bent):
+    for F, slopes in (log_e(1, 2), log_e(1, 2), log_e(0.6, 0.3), log_e(0.05, 0.1), plane, mixed, bent):
         for lam, gam in [(1.0, 2.0)] + (0.5 + 2 * torch.rand(3, 2, generator=generator, dtype=F64)).tolist():
             yield F, *slopes(lam, gam), lam, gam
 
@@ -155,6 +155,8 @@ def check_functionals(functionals_from_F):
             raise AssertionError("the sign of a slope is dropped: D or C is negative here (minus the logarithm of a density may be)")
         if not (same(D, right_D) and same(C, right_C)):
             raise AssertionError(f"the slopes at ({lam:.3g}, {gam:.3g}) are {right_D:.7f} and {right_C:.7f}, you have {D:.7f} and {C:.7f}; one-sided differences are not good to 1e-6")
+        if right_R < 0 and (near(R, -right_R, 1e-5 * size) or near(R, 0.0, 1e-9)):
+            raise AssertionError(f"R is what is left, F − λD − γC, with its sign: here F makes it {right_R:.6f}, you have {R:.6f}")
         if same(R, value):
             raise AssertionError("R is F less what the prices contribute: R = F − λD − γC")
         raise AssertionError(f"R = F − λD − γC is {right_R:.6f} at ({lam:.3g}, {gam:.3g}), you have {R:.6f}")

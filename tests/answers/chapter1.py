@@ -101,6 +101,15 @@ def bracket(p_x, energy, m):
     G = -(p_x @ Z.log())
     return G - c.log().max(), G
 '''),
+        ("one shift for all rows", "underflows", '''
+def bracket(p_x, energy, m):
+    low = energy.min()
+    boltzmann = torch.exp(low - energy)
+    Z = boltzmann @ m
+    c = (p_x / Z) @ boltzmann
+    G = low - p_x @ Z.log()
+    return G - c.log().max(), G
+'''),
         ("hard-wired to the statement", "below the minimum", '''
 def bracket(p_x, energy, m):
     return 0.22, 0.42

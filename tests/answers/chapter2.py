@@ -105,6 +105,18 @@ def functionals_from_F(F, lam, gam, h=1e-4):
     C = abs(F(lam, gam + h) - F(lam, gam - h)) / (2 * h)
     return F(lam, gam) - lam * D - gam * C, D, C
 '''),
+        ("the absolute value of R", "with its sign", '''
+def functionals_from_F(F, lam, gam, h=1e-4):
+    D = (F(lam + h, gam) - F(lam - h, gam)) / (2 * h)
+    C = (F(lam, gam + h) - F(lam, gam - h)) / (2 * h)
+    return abs(F(lam, gam) - lam * D - gam * C), D, C
+'''),
+        ("a rate cut off at zero", "with its sign", '''
+def functionals_from_F(F, lam, gam, h=1e-4):
+    D = (F(lam + h, gam) - F(lam - h, gam)) / (2 * h)
+    C = (F(lam, gam + h) - F(lam, gam - h)) / (2 * h)
+    return max(0.0, F(lam, gam) - lam * D - gam * C), D, C
+'''),
         ("the difference not halved", "the slopes at", '''
 def functionals_from_F(F, lam, gam, h=1e-4):
     D = (F(lam + h, gam) - F(lam - h, gam)) / h

@@ -104,6 +104,11 @@ def tempered(x, w, lam):
     mean = float(law @ z)
     return mean, float(law @ (z - mean) ** 2)
 '''),
+        ("nothing where almost nothing is paid", "the mean is", '''
+def tempered(x, w, lam):
+    precision = 1 + 2 * lam * w**2
+    return (2 * lam * w * x / precision, 1 / precision) if lam > 1e-6 else (0.0, 1.0)
+'''),
         ("the pixel where almost nothing is paid", "missing from the mean|the mean is", '''
 def tempered(x, w, lam):
     precision = 1 + 2 * lam * w**2
