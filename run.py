@@ -141,7 +141,7 @@ def at_once(stages):
     return failed
 
 
-NEED_THE_PAGES = ["tests/test_colab.py", "tests/test_course.py", "tests/test_pdf.py"]
+NEED_THE_PAGES = ["tests/test_colab.py", "tests/test_course.py", "tests/test_pdf.py", "tests/test_reading.py"]
 
 
 def test():
