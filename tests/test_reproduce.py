@@ -17,6 +17,7 @@ from PIL import Image
 
 import fe
 from fe import experiments, reproduce
+from fe.tasks import Mixture, TaskObjective
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 
@@ -101,6 +102,22 @@ def test_stored_path_keeps_c_and_is_at_equilibrium(stored):
     for j in jumps:
         assert abs(j["before"]["curvature"]) < 1e-5 < j["after"]["curvature"]
         assert abs(j["after"]["C"] / points[0]["C"] - 1) < 1e-8
+
+
+def test_stored_transitions_of_the_exchanges():
+    """`results/exchange_jumps.json`, chapter 10: counts and sums as on the page; the first of them found again."""
+    maps = json.loads((ROOT / "results" / "exchange_jumps.json").read_text())["maps"]
+    for name, count, fall, length in (("stiff", 5, 0.004, 5.1), ("flexible", 9, 0.24, 6.2)):
+        jumps = maps[name]["jumps"]
+        assert len(jumps) == count and round(sum(j["fall"] for j in jumps), 3 if fall < 0.01 else 2) == fall
+        assert all(j["fall"] > 0 and 0 < j["curvature"] < 3e-4 for j in jumps)
+        assert abs(maps[name]["length"] - length) < 0.05
+    old, new = (fe.digits(60, classes=range(a, a + 2)) for a in (0, 2))
+    wide = fe.TopographicMap(*old, 4, grid=9, features=2, ridge=0.1)
+    J, end = TaskObjective(wide, Mixture(old, new)), maps["stiff"]["jumps"][0]
+    path = fe.follow(J, wide.initial(), torch.tensor([0.25, 4.0, 0.0]), fe.QuasiStatic(torch.tensor([0.0, 0.0, 1.0])), end["t"] + 1e-3,
+                     preconditioner=J.preconditioner)
+    assert len(path.jumps) == 1 and abs(float(path.jumps[0].before.p[2]) - end["t"]) < 1e-4
 
 
 def test_stored_jumps_end_where_the_bordered_matrix_does(stored):

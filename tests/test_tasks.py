@@ -1,5 +1,10 @@
 """A task that changes: the response to t against differences and closed forms, App. E written out, Maxwell, first law."""
 
+import importlib.util
+import json
+from pathlib import Path
+
+import numpy as np
 import pytest
 import torch
 
@@ -9,6 +14,7 @@ from fe.response import Local
 from fe.tasks import Displacement, Mixture, TaskObjective, align_labels
 from fe.transport import optimal_plan
 
+ROOT = Path(__file__).resolve().parents[1]
 SIGMA_S = torch.tensor([[1, 0, 0], [0, 0.5, 0.35], [0, 0.35, 1]], dtype=torch.float64)
 SIGMA_T = torch.tensor([[0.7, 0.1, 0.5], [0.1, 1.2, 0.3], [0.5, 0.3, 1]], dtype=torch.float64)
 
@@ -263,6 +269,20 @@ def test_weights_are_a_distribution_at_every_time(mixture):
     assert abs(growth) < 1e-12
 
 
+@pytest.mark.parametrize("deaf", [lambda t: float(t.detach()), lambda t: t.detach().clone()], ids=["float", "tensor"])
+def test_weights_that_do_not_know_their_t(deaf, mixture):
+    """A task whose weights go by float(t): F_t = 0 and θ_t = 0 to the last digit; chapter 7 warns of it."""
+
+    class Deaf(Mixture):
+        def at(self, t):
+            return super().at(deaf(t))
+
+    J = TaskObjective(mixture.model, Deaf(mixture.task.source, mixture.task.target))
+    assert J(mixture.eq.theta, mixture.p) == mixture.J(mixture.eq.theta, mixture.p)
+    r = fe.linear_response(J, mixture.eq.theta, mixture.p, preconditioner=J.preconditioner(mixture.eq.theta, mixture.p))
+    assert r.gradient[2] == 0 and not r.theta_p[:, 2].any() and abs(mixture.response.gradient[2]) > 0.01
+
+
 def test_two_controls_are_too_few(mixture):
     with pytest.raises(ValueError, match="λ, γ, t"):
         mixture.J(mixture.eq.theta, mixture.p[:2])
@@ -311,3 +331,20 @@ def test_weights_that_are_no_distribution_are_refused(wrong):
     for name in ("source_weights", "target_weights"):
         with pytest.raises(ValueError, match=name):
             Mixture(data, data, **{name: wrong.double()})
+
+
+def test_stored_new_classes():
+    """`results/new_classes.json`: C held at every point; jumps and the refusal at the weak ridges; and one start walked again."""
+    stored = json.loads((ROOT / "results" / "new_classes.json").read_text())
+    rows = {row["ridge"]: row for row in stored["ridges"]}
+    assert list(rows) == [1e-2, 1e-3, 1e-4, 1e-5] and stored["provenance"]["arguments"]["length"] == 0.01
+    for row in rows.values():
+        c = torch.tensor(row["classification"], dtype=torch.float64)
+        assert float((c / c[0] - 1).abs().max()) < 1e-9
+    assert all(rows[ridge]["t"][-1] == pytest.approx(0.01) and rows[ridge]["refusal"] is None for ridge in (1e-2, 1e-3, 1e-4))
+    assert [len(rows[ridge]["jumps"]) for ridge in (1e-2, 1e-3)] == [0, 0] and len(rows[1e-4]["jumps"]) > 0
+    assert rows[1e-5]["jumps"] is None and "does not respond" in rows[1e-5]["refusal"] and 0.005 < rows[1e-5]["t"][-1] < 0.01
+    spec = importlib.util.spec_from_file_location("new_classes", ROOT / "benchmarks" / "new_classes.py")
+    spec.loader.exec_module(module := importlib.util.module_from_spec(spec))
+    again, row = module.walk(1e-2, length=1e-3), rows[1e-2]
+    assert again["gam"][-1] == pytest.approx(float(np.interp(1e-3, row["t"], row["gam"])), abs=5e-3)  # between two stored points

@@ -102,11 +102,14 @@ def test_features_and_cost():
 
 
 def test_gaussians_within_sampling_error():
-    """W₂² of 300 points of each law against ‖Δμ‖² + tr(Σ + Σ') − 2 tr(Σ^½ Σ' Σ^½)^½, diagonal covariances."""
+    """W₂² of 300 points of each law against ‖Δμ‖² + tr(Σ + Σ') − 2 tr(Σ^½ Σ' Σ^½)^½, diagonal covariances.
+
+    The mean of twenty draws within five of its standard errors: one or two are what 300 points are too dear by, the rest is chance.
+    """
     mean, s, r = torch.tensor([2.0, 0.0]), torch.tensor([1.0, 0.5]), torch.tensor([0.6, 1.5])
     closed = float(mean.square().sum() + (s - r).square().sum())
     costs = torch.tensor([optimal_plan(torch.randn(300, 2) * s, mean + torch.randn(300, 2) * r).cost for _ in range(20)])
-    assert abs(float(costs.mean()) - closed) < 2 * float(costs.std())  # of one draw: the bias of 300 points included
+    assert abs(float(costs.mean()) - closed) < 5 * float(costs.std()) / 20**0.5 < 0.1 * closed
 
 
 def test_sinkhorn_tends_to_the_exact_plan():

@@ -185,22 +185,25 @@ def check_response(response):
 def _transitions():
     """(name, path): folds and pitchforks at several λ, in one dimension and in more, where the soft direction is one of many."""
     found = []
-    for seed, (name, at, dimension, push) in enumerate((("fold", 0.25, 1, 0.0), ("pitchfork", 0.3, 1, 0.0), ("fold", 0.7, 4, 3.0), ("pitchfork", 0.65, 4, 3.0),
-                                                        ("fold", 0.45, 3, 5.0), ("pitchfork", 0.4, 2, 1.0))):
+    cases = (("fold", 0.25, 1, 0.0, 0.0, 1.0), ("pitchfork", 0.3, 1, 0.0, 0.0, 1.0), ("fold", 0.7, 4, 3.0, 0.0, 1.0), ("pitchfork", 0.65, 4, 3.0, 0.0, 1.0),
+             ("fold", 0.45, 3, 5.0, 0.0, 1.0), ("pitchfork", 0.4, 2, 1.0, 0.0, 1.0),
+             # a fold that starts near θ = 0 in a flat J, a pitchfork that starts far from it in a steep one
+             ("fold", 0.5, 1, 0.0, 1.0, 0.2), ("pitchfork", 0.55, 2, 2.0, -2.0, 3.0))
+    for seed, (name, at, dimension, push, shift, size) in enumerate(cases):
         g = torch.Generator().manual_seed(seed)
         Q = torch.linalg.qr(torch.randn(dimension, dimension, generator=g, dtype=F64)).Q
         sign = -1.0 if seed % 4 else 1.0
 
-        def J(theta, p, Q=Q, name=name, at=at, push=push, sign=sign):
-            s, v = (Q.T @ theta)[0], (Q.T @ theta)[1:]
+        def J(theta, p, Q=Q, name=name, at=at, push=push, sign=sign, shift=shift, size=size):
+            s, v = (Q.T @ theta)[0] - shift * sign, (Q.T @ theta)[1:]
             if name == "fold":  # the left well of ¼s⁴ − ½s² ends where its slope is 2/(3√3)
                 soft = 0.25 * s**4 - 0.5 * s**2 - sign * 2 / (3 * math.sqrt(3)) * (1 + 0.8 * (p[0] - at)) * s
             else:
                 soft = 0.25 * s**4 - 0.5 * (p[0] - at) * s**2
-            return soft + (2.5 * v.square() - push * p[0] * v).sum()
+            return size * (soft + (2.5 * v.square() - push * p[0] * v).sum())
 
         start = torch.full((dimension,), 0.2 * push * 0.1, dtype=F64)
-        start[0] = -sign if name == "fold" else 0.0
+        start[0] = shift * sign - (sign if name == "fold" else 0.0)
         path = follow(J, Q @ start, torch.tensor([0.1], dtype=F64), QuasiStatic(torch.ones(1, dtype=F64)), at + 0.1)
         assert len(path.jumps) == 1
         found.append((name, path))

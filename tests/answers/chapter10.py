@@ -94,6 +94,20 @@ def lag(gradient, mu):
     size = float(gradient.norm())
     return size / mu, size**2 / (2 * mu)
 """),
+        ("guards three values only", "no bound", """
+def lag(gradient, mu):
+    if mu in (-1.0, 0.0) or mu != mu:
+        raise ValueError
+    size = float(gradient.norm())
+    return size / mu, size**2 / (2 * mu)
+"""),
+        ("another kind of error", "not TypeError", """
+def lag(gradient, mu):
+    if not mu > 0:
+        raise TypeError("mu")
+    size = float(gradient.norm())
+    return size / mu, size**2 / (2 * mu)
+"""),
         ("exchanged", "exchanged", """
 def lag(gradient, mu):
     if not mu > 0:
@@ -242,6 +256,19 @@ def schedule(t, g, K):
         times.append(t[i] + (t[i + 1] - t[i]) * ((want - length[i]) / piece if piece else 0.0))
     times[-1] = t[-1]
     return times
+"""),
+        ("from the far end, an array read backwards", """
+def schedule(t, g, K):
+    pieces = (np.sqrt(g[1:]) + np.sqrt(g[:-1])) / 2 * np.diff(t)
+    left = np.concatenate([np.cumsum(pieces[::-1])[::-1], [0.0]])  # the length still ahead
+    return np.interp(np.linspace(0, left[0], K + 1), left[::-1], t[::-1])[::-1]
+"""),
+        ("in single precision throughout, a tuple", """
+def schedule(t, g, K):
+    t, root = np.asarray(t, dtype=np.float32), np.sqrt(np.asarray(g, dtype=np.float32))
+    length = np.concatenate([np.zeros(1, np.float32), np.cumsum((root[1:] + root[:-1]) / 2 * np.diff(t))])
+    at = np.linspace(0, length[-1], K + 1, dtype=np.float32)
+    return tuple(np.interp(at, length, t).astype(np.float32))
 """),
         ("scipy and torch", """
 from scipy.integrate import cumulative_trapezoid

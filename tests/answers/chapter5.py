@@ -195,6 +195,14 @@ def kind(path):
     power = math.log(far.curvature / near.curvature) / math.log((at - far.s) / (at - near.s))
     return "fold" if power > 0.75 else "pitchfork"
 """),
+        ("told by how far from nought the path begins", "you say", """
+def kind(path):
+    return "fold" if float(path.points[0].theta.abs().max()) > 0.5 else "pitchfork"
+"""),
+        ("told by how firm the new state is", "you say", """
+def kind(path):
+    return "fold" if path.jumps[0].after.curvature > 1 else "pitchfork"
+"""),
         ("told by the side on which the path goes on", "you say", """
 def kind(path):
     return "fold" if float(path.jumps[0].after.theta[0]) > 0.5 else "pitchfork"
