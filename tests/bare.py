@@ -7,9 +7,11 @@ and one of POT lie in a folder beside it, so that the notebooks' own set-up cell
 import json
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 import sys
+import tomllib
 import venv
 from importlib import metadata
 
@@ -19,7 +21,9 @@ from nbclient import NotebookClient
 from packaging.requirements import Requirement
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
-COLAB = ("torch", "torchvision", "numpy", "scipy", "scikit-learn", "matplotlib", "tqdm", "ipywidgets", "ipykernel", "pip")
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+NEEDED = [Requirement(line).name for line in PROJECT["dependencies"] + PROJECT["optional-dependencies"]["notebooks"]]
+COLAB = [name for name in NEEDED if name != "pot"] + ["ipykernel", "pip"]
 
 
 def closure(names):
@@ -55,7 +59,7 @@ def wheels(folder):
         shutil.copytree(ROOT / name, sources / name, ignore=shutil.ignore_patterns("__pycache__", "checkpoints"))
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, sources)
-    (pot,) = [line for line in (ROOT / "requirements.lock").read_text().splitlines() if line.lower().startswith("pot==")]
+    pot = re.search(r"^pot==[\d.]+", (ROOT / "requirements.lock").read_text(), re.MULTILINE | re.IGNORECASE)[0]
     for what in ([str(sources), "--no-build-isolation"], [pot, "--only-binary", ":all:"]):
         subprocess.run([sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "-w", folder, *what], check=True)
     (wheel,) = pathlib.Path(folder).glob("free_energy_book-*.whl")

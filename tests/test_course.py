@@ -21,6 +21,7 @@ sys.path.insert(0, str(ROOT / "tools"))
 
 import course  # noqa: E402
 import exercises  # noqa: E402
+
 from answers import wrong_answers  # noqa: E402
 
 matplotlib.use("agg")

@@ -22,11 +22,11 @@ for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ.setdefault(name, "1")
 
 import nbformat
+import uses
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 from PIL import Image
 
-import uses
 from fe import plot
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
