@@ -64,10 +64,16 @@ def cite(url, site, authors, root=ROOT):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("url")
+    parser.add_argument("url", nargs="?")
+    parser.add_argument("--check", action="store_true", help="only say whether the address in _config.yml may be published")
     parser.add_argument("--site", help="address of the rendered book")
     parser.add_argument("--authors", help='"Given Family; Given Family"')
     arguments = parser.parse_args()
+    if arguments.check:
+        print("published at", checked(re.search(r"^  url: (\S+)$", (ROOT / "_config.yml").read_text(), re.MULTILINE)[1], "URL"))
+        return
+    if not arguments.url:
+        parser.error("name the address of your repository, https://host/owner/name")
     url = checked(arguments.url, "URL")
     site = checked(arguments.site, "--site") if arguments.site else site_of(url)
     configure(url, site)
