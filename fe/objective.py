@@ -92,8 +92,8 @@ class Ridged:
 class Ridge(Ridged):
     """J + ½ρ‖θ‖²: the ridge *inside* the objective, where it keeps the envelope theorem exact.
 
-    A Gaussian prior on θ of variance 1/ρ. It makes A = ∇²J positive definite along the symmetry directions of J
-    (rotations of z, dead units), which a bare J leaves at zero curvature. `bare_rate` takes off this ridge, none that J has itself.
+    A Gaussian prior on θ of variance 1/ρ. It gives the curvature ρ to directions along which a bare J is flat
+    (the softmax's shift, dead units); rotations of z keep ‖θ‖ and stay null. `bare_rate` takes off this ridge, none that J has itself.
     """
 
     def __init__(self, J, rho):

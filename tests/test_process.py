@@ -292,7 +292,8 @@ def test_a_multiplier_that_ends_is_said_in_words_and_is_no_bifurcation(monkeypat
     assert 0 <= float(points[-1].p.min()) < 1e-5
 
 
-@pytest.mark.parametrize("error", [fe.NotConverged("out of iterations"), fe.errors.NotFinite("overflow"), ValueError("theta has 3 NaN or infinite entries")])
+@pytest.mark.parametrize("error", [fe.NotConverged("out of iterations"), fe.errors.NotFinite("overflow"), ValueError("theta has 3 NaN or infinite entries"),
+                                   torch.linalg.LinAlgError("cholesky: not positive-definite")])
 def test_a_step_on_which_the_solver_fails_is_halved(monkeypatch, error):
     """Here it fails on steps longer than 0.1; the path arrives all the same, with the same end."""
     usual = fe.follow(readers_own, torch.zeros(4), START, fe.Conserve(classification), 0.5)
