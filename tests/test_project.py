@@ -145,15 +145,16 @@ def test_the_set_up_tool_repairs_what_it_checks(tmp_path):
     assert "https://example.org/someone/else" in written and "--no-deps" in written and cells[1] == other
 
 
-def test_the_tests_do_not_see_a_developers_own_results(monkeypatch):
+def test_the_tests_do_not_see_a_developers_own_results(monkeypatch, tmp_path):
     """Every pytest of `run.py test` gets an empty folder in place of results/own and of what FE_RESULTS says."""
     spec = importlib.util.spec_from_file_location("run_py", ROOT / "run.py")
     run = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(run)
     monkeypatch.setenv("FE_RESULTS", str(ROOT / "results"))
+    monkeypatch.setattr(run, "ROOT", tmp_path)  # its logs go there
     seen = []
 
-    def call(command, cwd, env):
+    def call(command, env, **rest):
         if "pytest" in command:
             seen.append([path.name for path in pathlib.Path(env["FE_RESULTS"]).iterdir()])
         return 0
