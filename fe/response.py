@@ -17,7 +17,15 @@ from typing import NamedTuple
 
 import torch
 
-from .errors import NegativeCurvature, NotAtEquilibrium, NotConverged, NotFinite, SingularHessian, check_finite, check_vector
+from .errors import (
+    NegativeCurvature,
+    NotAtEquilibrium,
+    NotConverged,
+    NotFinite,
+    SingularHessian,
+    check_finite,
+    check_vector,
+)
 from .objective import check_controls
 
 

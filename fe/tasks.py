@@ -25,7 +25,7 @@ def check_time(t):
 
 
 def _check_pair(source, target):
-    (xs, ys), (xt, yt) = source, target
+    (xs, _), (xt, _) = source, target
     for name, (x, y) in (("source", source), ("target", target)):
         try:
             check_data(x, y)

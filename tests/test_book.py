@@ -11,6 +11,7 @@ import yaml
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 NOTEBOOKS = sorted((ROOT / "book").glob("*.ipynb"))
+PARTS = ("You will be able to", "You need", "In the paper", "What goes wrong", "What the paper says", "Summary", "Exercises", "Further reading")
 IDS = [path.stem for path in NOTEBOOKS]
 
 
@@ -62,7 +63,7 @@ def test_every_figure_has_alt_text_and_a_caption(path):
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=IDS)
 def test_anatomy(path):
     words = text(path)
-    for part in ("You will be able to", "You need", "In the paper", "What goes wrong", "What the paper says", "Summary", "Exercises", "Further reading"):
+    for part in PARTS:
         assert part.lower() in words.lower(), f"{part!r} is missing"
     exercises = re.findall(r"\{exercise(?:-start)?\}[^\n]*\n:label: (\S+)", words)
     solutions = re.findall(r"\{solution(?:-start)?\} (\S+)\n:class: dropdown", words)

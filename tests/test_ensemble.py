@@ -9,7 +9,14 @@ import torch
 
 from fe import digits
 from fe.amortised import seeded
-from fe.ensemble import Ensemble, evaluate, generator, refresh_statistics, step_decay, train_ensemble
+from fe.ensemble import (
+    Ensemble,
+    evaluate,
+    generator,
+    refresh_statistics,
+    step_decay,
+    train_ensemble,
+)
 from fe.networks import Classifier, Decoder, Encoder
 
 

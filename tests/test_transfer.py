@@ -9,7 +9,15 @@ from fe import experiments, retraining
 from fe.ensemble import evaluate, step_decay
 from fe.journal import Journal
 from fe.retraining import ConstraintLost, Retraining
-from fe.transfer import Fixed, GeodesicLaw, Heuristic, Slopes, free_energy_rate, measure_slopes, transfer
+from fe.transfer import (
+    Fixed,
+    GeodesicLaw,
+    Heuristic,
+    Slopes,
+    free_energy_rate,
+    measure_slopes,
+    transfer,
+)
 
 pytestmark = pytest.mark.usefixtures("single")
 TINY = experiments.SMALL5 | dict(hidden=24, codes=4, size=400, start_epochs=150, epochs=10, steps=4, options=dict(tolerance=0.05, band=0.5, corrections=2, station=2))
