@@ -23,7 +23,6 @@ from .equilibrium import schedule
 from .gauss_newton import network_response
 from .journal import Journal
 
-
 FEW = 20_000  # images on which statistics are refreshed, and several copies measured
 
 
