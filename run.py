@@ -1,11 +1,19 @@
 """The commands of this project, on a machine with Python 3.11 or newer and nothing else.
 
-    python3 run.py book            the web edition, from the stored, verified outputs
+    python3 run.py book            the web edition, from the stored, verified outputs; pages that did not change stay
     python3 run.py book --fresh    the same from a new execution of every notebook
     python3 run.py colab           the Colab edition: colab/*.ipynb
     python3 run.py course          the course edition: _build/course, for nbgrader
     python3 run.py pdf             the book and each chapter as PDF: _build/pdf (needs Debian's chromium)
     python3 run.py test            unit tests, every edition, every notebook executed and compared, all pages in a browser
+
+For daily work (CONTRIBUTING.md says when):
+
+    python3 run.py sync            set-up cells, notebooks whose code or library changed, pages, Colab edition: half a minute, and 1–3 a notebook
+    python3 run.py check [5 …]     the tests that your changes touch, these chapters (or the changed ones) executed and compared, the pages: two minutes
+    python3 run.py new-exercise 5 name "Title"    an exercise with all its parts, to be rewritten
+    python3 run.py new-chapter name "Title"       a chapter with all its parts
+    python3 run.py publish URL [--authors "A. One; B. Two"]    give your copy its own address, everywhere
 
 Each makes `.venv` in this folder on its first run and installs the locked requirements there.
 """
@@ -17,6 +25,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import venv
 
@@ -26,15 +35,18 @@ BIN = VENV / ("Scripts" if os.name == "nt" else "bin")
 LOCK = ROOT / "requirements.lock"
 
 
-def run(*command, **environment):
-    """Run a tool of the virtual environment; its exit code."""
+def run(*command, log=None, **environment):
+    """Run a tool of the virtual environment; its exit code. What it prints goes to `log`, a file, if one is named."""
     one_thread = {name: "1" for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
     path = f"{BIN}{os.pathsep}{os.environ.get('PATH', '')}"
     env = os.environ | one_thread | {"PATH": path, "VIRTUAL_ENV": str(VENV), "PYDEVD_DISABLE_FILE_VALIDATION": "1"} | environment
-    print("\n$", *command, flush=True)
+    if log is None:
+        print("\n$", *command, flush=True)
+    else:
+        print("\n$", *command, file=log, flush=True)
     began = time.time()
-    code = subprocess.call([str(BIN / command[0]), *command[1:]], cwd=ROOT, env=env)
-    print(f"[{command[0]}: exit {code}, {time.time() - began:.0f} s]", flush=True)
+    code = subprocess.call([str(BIN / command[0]), *command[1:]], cwd=ROOT, env=env, stdout=log, stderr=log and subprocess.STDOUT)
+    print(f"[{command[0]}: exit {code}, {time.time() - began:.0f} s]", file=log, flush=True)
     return code
 
 
@@ -45,22 +57,31 @@ def install():
         return
     print(f"Setting up {VENV} (torch and its libraries are about 5 GB; once).", flush=True)
     venv.create(VENV, with_pip=True, clear=True)
-    for step in (["-r", str(LOCK)], ["--no-deps", "-e", "."]):
+    for step in (["--require-hashes", "-r", str(LOCK)], ["--no-deps", "--no-build-isolation", "-e", "."]):
         if run("python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *step):
             sys.exit("installation failed; the lines above say why. Run the command again to go on.")
     stamp.write_text(want)
 
 
-def build(fresh=False, **environment):
-    command = ["jupyter-book", "build", ".", "-W", "--keep-going", "--all"]
+def build(fresh=False, everything=False, log=None, **environment):
+    """The web edition. Pages whose sources did not change stay, unless the tools that make pages did or `everything` is asked for."""
+    stamp, made_by = ROOT / "_build" / "made_by", hashlib.sha256(LOCK.read_bytes())
+    for path in [*sorted((ROOT / "tools").glob("*.py")), *sorted((ROOT / "book" / "_static").glob("*.*"))]:
+        made_by.update(path.read_bytes())
+    known = stamp.exists() and stamp.read_text() == made_by.hexdigest()
+    command = ["jupyter-book", "build", ".", "-W", "--keep-going", *([] if known and not everything and not fresh else ["--all"])]
     if fresh:
         config = ROOT / "_build" / "fresh_config.yml"
         config.parent.mkdir(exist_ok=True)
         settings = "  execute_notebooks: force\n  timeout: 600\n  raise_on_error: true"
         config.write_text((ROOT / "_config.yml").read_text().replace('  execute_notebooks: "off"', settings))
         command += ["--config", str(config)]
+    stamp.unlink(missing_ok=True)
     # a configuration below _build does not find the extensions in tools/ by itself
-    return run(*command, PYTHONPATH=str(ROOT / "tools"), **environment)
+    code = run(*command, log=log, PYTHONPATH=str(ROOT / "tools"), **environment)
+    if not code:
+        stamp.write_text(made_by.hexdigest())
+    return code
 
 
 def book(fresh=False):
@@ -70,50 +91,120 @@ def book(fresh=False):
     return code
 
 
-def tool(name):
-    return run("python", f"tools/{name}.py", PYTHONPATH=str(ROOT / "tools"))
+def tool(name, *arguments, log=None):
+    return run("python", f"tools/{name}.py", *arguments, log=log, PYTHONPATH=str(ROOT / "tools"))
 
 
-def pdf():
+def pdf(log=None):
     """Build pages that offer their PDFs, and print those."""
-    return build(FE_PDF="1") or tool("pdf")
+    return build(everything=True, log=log, FE_PDF="1") or tool("pdf", log=log)
+
+
+def cores():
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 2
+
+
+def pytest(*what, log=None):
+    """Tests on up to four cores (a kernel with torch takes up to 1 GB), without a reader's own results."""
+    options = ["-n", str(min(cores(), 4)), "--dist", "loadgroup", "-p", "no:cacheprovider", "-q", "-rs", "--durations=15"]
+    with tempfile.TemporaryDirectory() as empty:
+        return run("python", "-m", "pytest", *what, *options, log=log, FE_RESULTS=empty, FE_TESTING="1")
+
+
+def at_once(stages):
+    """Run {name: function of a log} side by side, show each one's log when it ends; the names of those that failed."""
+    failed, folder, lock = [], ROOT / "_build" / "logs", threading.Lock()
+    folder.mkdir(parents=True, exist_ok=True)
+
+    def one(name):
+        began, path = time.time(), folder / f"{name.replace(' ', '-')}.txt"
+        with open(path, "w") as log:
+            try:
+                code = stages[name](log)
+            except Exception as error:
+                code = 1
+                print(f"{type(error).__name__}: {error}", file=log, flush=True)
+        with lock:
+            print(path.read_text(errors="replace"), end="", flush=True)
+            waiting.discard(name)
+            print(f"\n{'FAILED' if code else 'passed'}: {name} ({time.time() - began:.0f} s). Still running: {', '.join(sorted(waiting)) or 'nothing of this part'}.", flush=True)
+            if code:
+                failed.append(name)
+
+    waiting = set(stages)
+    print(f"\nrunning side by side: {', '.join(stages)}", flush=True)
+    threads = [threading.Thread(target=one, args=(name,)) for name in stages]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return failed
+
+
+NEED_THE_PAGES = ["tests/test_colab.py", "tests/test_course.py", "tests/test_pdf.py", "tests/test_reading.py"]
 
 
 def test():
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 2
-    workers = str(min(cores, 4))  # a kernel with torch takes up to 1 GB
-    xdist = ["-n", workers, "-p", "no:cacheprovider", "-q", "-rs"]
-    empty = tempfile.TemporaryDirectory()  # for FE_RESULTS: the book's own results are tested, not those of your own long runs
-    pytest = lambda *what: run("python", "-m", "pytest", *what, *xdist, FE_RESULTS=empty.name)
-    stages = {
-        "pages and PDF": pdf if shutil.which("chromium") else build,
-        "units and editions": lambda: pytest("tests", "--ignore=tests/browser", "--doctest-modules", "fe", "--dist", "worksteal", "--durations=15"),
-        "notebooks": lambda: pytest("book", "--nbval", "--nbval-current-env", "--nbval-cell-timeout=600", "--dist", "loadscope"),
-        "browser": lambda: pytest("tests/browser", "--dist", "load"),
-    }
-    failed, left = [], list(stages)
-    for name, stage in stages.items():
-        left.remove(name)
-        if code := stage():
-            failed.append(name)
-            print(f"\nFAILED: {name} (exit code {code}); the lines above say why. Still to run: {', '.join(left) or 'nothing'}.", flush=True)
-    print(f"\nFAILED: {', '.join(failed)}" if failed else "\nall stages passed")
+    began = time.time()
+    ignored = [f"--ignore={path}" for path in ("tests/browser", *NEED_THE_PAGES)]
+    chapters = ["book", "--nbval", "--nbval-current-env", "--nbval-cell-timeout=600"]
+    failed = at_once({
+        "pages and PDF": pdf if shutil.which("chromium") else lambda log: build(everything=True, log=log),
+        "notebooks and units": lambda log: pytest("tests", *ignored, "--doctest-modules", "fe", *chapters, log=log),
+    })
+    failed += at_once({
+        "editions": lambda log: pytest(*NEED_THE_PAGES, log=log),
+        "browser": lambda log: pytest("tests/browser", log=log),
+    })
+    took = f"{(time.time() - began) / 60:.1f} minutes"
+    print(f"\nFAILED: {', '.join(failed)} ({took})" if failed else f"\nall stages passed in {took}")
+    return int(bool(failed))
+
+
+def sync():
+    """What follows from the sources, in the one order that works; it stops at the first step that fails."""
+    return tool("setup_cell") or tool("execute", "--changed") or build() or tool("colab")
+
+
+def check(*chapters):
+    """The tests that the changes touch, the chapters, the pages."""
+    what = subprocess.run([str(BIN / "python"), "tools/uses.py", *chapters], cwd=ROOT, capture_output=True, text=True)
+    if what.returncode:
+        sys.exit(what.stderr)
+    tests, notebooks, exercises = (line.split() for line in what.stdout.split("\n")[:3])
+    print(f"tests: {', '.join(tests)}\nchapters: {', '.join(notebooks) or 'none'}", flush=True)
+    lint = lambda log: run("ruff", "check", ".", log=log)
+    nbval = [*notebooks, "--nbval", "--nbval-current-env", "--nbval-cell-timeout=600"]
+    stages = {"lint": lint, "tests": lambda log: pytest(*tests, log=log)}
+    if notebooks:
+        stages["chapters"] = lambda log: pytest(*nbval, log=log)
+        stages["exercises"] = lambda log: pytest("tests/test_exercises.py", "-k", " or ".join(f"chapter{n} or ex-{n}-" for n in exercises), log=log)
+    failed = at_once({"pages": lambda log: build(log=log)}) + at_once(stages)
+    failed += [] if failed else at_once({"Colab edition": lambda log: pytest("tests/test_colab.py", "-k", "not it_runs_alone", log=log)})
+    print(f"\nFAILED: {', '.join(failed)}" if failed else "\nall of this passed; `python3 run.py test` runs everything")
     return int(bool(failed))
 
 
 COMMANDS = {
-    ("book",): book, ("book", "--fresh"): lambda: book(fresh=True), ("test",): test,
+    ("book",): book, ("book", "--fresh"): lambda: book(fresh=True), ("test",): test, ("sync",): sync,
     ("colab",): lambda: tool("colab"), ("course",): lambda: tool("course"), ("pdf",): pdf,
+}
+WITH_ARGUMENTS = {
+    "check": check, "new-exercise": lambda *a: tool("new", "exercise", *a), "new-chapter": lambda *a: tool("new", "chapter", *a),
+    "publish": lambda *a: tool("publish", *a),
 }
 
 
 def main(arguments):
     if sys.version_info < (3, 11):
         sys.exit(f"Python 3.11 or newer is needed, this is {sys.version.split()[0]}")
-    if tuple(arguments) not in COMMANDS:
+    command = COMMANDS.get(tuple(arguments))
+    if command is None and arguments and arguments[0] in WITH_ARGUMENTS:
+        command = lambda: WITH_ARGUMENTS[arguments[0]](*arguments[1:])
+    if command is None:
         sys.exit(__doc__)
     install()
-    return COMMANDS[tuple(arguments)]()
+    return command()
 
 
 if __name__ == "__main__":

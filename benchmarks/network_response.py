@@ -8,8 +8,6 @@ MNIST at (0.25, 4) first, unless the checkpoint of such a run is given. Writes r
 import argparse
 import time
 
-import torch
-
 from fe import experiments, reproduce
 
 LAM, GAM = 0.25, 4.0

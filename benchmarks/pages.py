@@ -22,9 +22,9 @@ from playwright.sync_api import TimeoutError, sync_playwright
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tests" / "browser"))
-from serving import ARGUMENTS, CHROMIUM, Quiet, served
-
 from fe import reproduce
+
+from serving import ARGUMENTS, CHROMIUM, Quiet, served
 
 TEXT = (".html", ".js", ".css", ".svg", ".json", ".txt")
 LINE = {"offline": False, "latency": 40, "downloadThroughput": 10e6 / 8, "uploadThroughput": 10e6 / 8}

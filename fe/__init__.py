@@ -5,13 +5,32 @@ from .data import digits
 from .equilibrium import Equilibrium, minimise, schedule
 from .errors import NegativeCurvature, NotAtEquilibrium, NotConverged, SingularHessian
 from .finite import TabularModel, blahut_arimoto, rate_distortion_curve
-from .gibbs import GibbsObjective, GridTooCoarse, check_resolution, gauss_hermite, gibbs_posterior, log_partition, uniform_grid
+from .gibbs import (
+    GibbsObjective,
+    GridTooCoarse,
+    check_resolution,
+    gauss_hermite,
+    gibbs_posterior,
+    log_partition,
+    uniform_grid,
+)
 from .linear_gaussian import LinearGaussian
 from .networks import Classifier, Decoder, Encoder
 from .objective import Functionals, Ridge, flatten, functionals
 from .process import Conserve, Geodesic, Path, QuasiStatic, follow
-from .response import Response, conjugate_gradient, dense_response, linear_response, smallest_eigenpair
-from .sampling import TooFewSamples, annealed_importance_sampling, importance_sampling, reverse_annealed
+from .response import (
+    Response,
+    conjugate_gradient,
+    dense_response,
+    linear_response,
+    smallest_eigenpair,
+)
+from .sampling import (
+    TooFewSamples,
+    annealed_importance_sampling,
+    importance_sampling,
+    reverse_annealed,
+)
 from .tasks import Displacement, Mixture, TaskObjective
 from .topographic import TopographicMap
 from .transport import optimal_plan, sinkhorn_plan

@@ -26,8 +26,9 @@ def seeded(seed, device="cpu"):
 
     It and no other: `torch.manual_seed` would seed those of all devices. (Threads share it: use processes.)
     """
-    device = torch.device(device)
-    random = torch.cuda.default_generators[device.index or 0] if device.type == "cuda" else torch.default_generator
+    device, random = torch.device(device), torch.default_generator
+    if device.type == "cuda":
+        random = torch.cuda.default_generators[torch.cuda.current_device() if device.index is None else device.index]
     state = random.get_state()
     random.manual_seed(seed)
     try:

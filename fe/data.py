@@ -120,7 +120,8 @@ def npz(path, *, split="train", dtype=torch.float32, device=None):
     """
     try:
         with np.load(path, allow_pickle=False) as arrays:  # a pickle inside could run code
-            names = (f"x_{split}", f"y_{split}") if f"x_{split}" in arrays else ("x", "y")
+            whole = split == "train" and "x_train" not in arrays  # a test set must say that it is one
+            names = ("x", "y") if whole else (f"x_{split}", f"y_{split}")
             missing = [n for n in names if n not in arrays]
             if missing:
                 raise ValueError(f"{path} has no array {missing[0]!r}; it has {sorted(arrays)}")
@@ -175,8 +176,8 @@ def _tensors(x, y, name, dtype, device, shuffle=False):
     if shuffle:
         x, y = (v[_order(len(v)).numpy()] for v in (x, y))
     scale = 255 if x.dtype == np.uint8 else 1
-    x = torch.as_tensor(np.ascontiguousarray(x).reshape(len(x), -1)).to(device=device, dtype=dtype) / scale
+    x = torch.as_tensor(np.ascontiguousarray(x).reshape(len(x), -1), device="cpu").to(device=device, dtype=dtype) / scale
     low, high = (float(v) for v in x.aminmax())
     if not (0 <= low and high <= 1):  # NaN fails too
         raise ValueError(f"{name}: pixels run from {low:.3g} to {high:.3g}; they must be uint8, or floating in [0, 1] and not NaN")
-    return x, torch.as_tensor(y.astype(np.int64), device=device)
+    return x, torch.as_tensor(y.astype(np.int64), device="cpu").to(device)

@@ -36,7 +36,9 @@ class _Losses(nn.Module):
         super().__init__()
         self.encoder, self.decoder, self.classifier = encoder, decoder, classifier
 
-    def forward(self, x, y, noise):
+    def forward(self, x, y, noise, measure=False):
+        if measure:
+            return self.measure(x, y, noise)
         mu, log_sigma = self.encoder(x)
         z = mu + log_sigma.exp() * noise
         R = kl_to_standard_normal(mu, log_sigma).mean()
@@ -125,13 +127,13 @@ class Ensemble:
             for k, v in mine.items():
                 v.copy_(state[k])
 
-    def __call__(self, x, y, noise, method="forward"):
-        """`method` of every member on the same x, y, ε: (M, …)."""
+    def __call__(self, x, y, noise, measure=False):
+        """(R, D, C) of every member on the same x, y, ε, (M, 3); with `measure` those of `_Losses.measure`, (M, 4)."""
         if len(self) == 1:  # a batched product with one batch is slower than the product
-            return getattr(self._skeleton, method)(x, y, noise)[None]
+            return self._skeleton(x, y, noise, measure)[None]
 
         def call(parameters, buffers):
-            return torch.func.functional_call(_Method(self._skeleton, method), _prefixed(parameters, buffers), (x, y, noise))
+            return torch.func.functional_call(self._skeleton, (parameters, buffers), (x, y, noise, measure))
 
         return torch.func.vmap(call, randomness="same")(self.parameters, self.buffers)  # dropout: common random numbers too
 
@@ -142,21 +144,6 @@ class Ensemble:
     def mode(self, training):
         """Training mode (batch statistics, dropout) or evaluation mode, as `nn.Module.train`."""
         self._skeleton.train(training)
-
-
-class _Method(nn.Module):
-    """functional_call runs `forward`; this is how it runs another method."""
-
-    def __init__(self, network, method):
-        super().__init__()
-        self.network, self.method = network, method
-
-    def forward(self, *arguments):
-        return getattr(self.network, self.method)(*arguments)
-
-
-def _prefixed(*dicts):
-    return {f"network.{k}": v for d in dicts for k, v in d.items()}
 
 
 def step_decay(step, steps, epochs=120, top=1e-3):
@@ -267,5 +254,5 @@ def evaluate(ensemble, x, y, *, seed=0, samples=8, chunk=5000):
     d, random, sums = ensemble[0][0](x[:1])[0].shape[1], generator(seed, 2), 0.0
     for xc, yc in zip(x.split(chunk), y.split(chunk)):
         noise = torch.randn(samples, len(xc), d, generator=random, dtype=x.dtype, device="cpu").to(x.device)
-        sums = sums + ensemble(xc, yc, noise, method="measure").double() * (len(xc) / len(x))
+        sums = sums + ensemble(xc, yc, noise, measure=True).double() * (len(xc) / len(x))
     return State(*sums.T)

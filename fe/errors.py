@@ -21,6 +21,9 @@ class NegativeCurvature(RuntimeError):
         super().__init__(message)
         self.curvature, self.direction = curvature, direction
 
+    def __reduce__(self):  # an exception that cannot be pickled takes a whole process pool down with it
+        return type(self), (str(self), self.curvature, self.direction)
+
 
 class SingularHessian(RuntimeError):
     """A is singular and the right-hand side is not in its range: A x = b has no solution."""

@@ -84,7 +84,8 @@ def load(settings):
     elif name.endswith(".npz"):
         sets = tuple(npz(name, split=split, device=device) for split in ("train", "test"))
     else:
-        sets = tuple(image_folder(Path(name) / split, device=device) for split in ("train", "test"))
+        gray = settings.get("network") != "resnet"  # which takes three colours
+        sets = tuple(image_folder(Path(name) / split, gray=gray, device=device) for split in ("train", "test"))
         here, there = ({p.name for p in (Path(name) / split).iterdir() if p.is_dir()} for split in ("train", "test"))
         if here != there:  # a label is the number of a sub-folder: with other sub-folders it would mean something else
             raise ValueError(f"{name}: train and test must have the same classes, but {sorted(here ^ there)} are in one of them only")
@@ -254,8 +255,10 @@ def task_of(settings, kind):
 
     Raises
     ------
-    ValueError : a class of source or target is not in the data; other than for "mixture", numbers of classes that differ
+    ValueError : another kind; a class of source or target is not in the data; other than for "mixture", numbers of classes that differ
     """
+    if kind not in ("mixture", "paired", "aligned", "transport"):
+        raise ValueError(f'kinds of task are "mixture", "paired", "aligned" and "transport", got {kind!r}')
     train, test = load(settings)
     first, second = settings["source"], settings["target"]
     if len(first) != len(second) and kind != "mixture":

@@ -18,7 +18,7 @@ from .objective import Ridged
 
 
 def _array(name, values, ndim):
-    values = values.double() if isinstance(values, torch.Tensor) else torch.as_tensor(values, dtype=torch.float64)
+    values = values.double() if isinstance(values, torch.Tensor) else torch.as_tensor(values, dtype=torch.float64, device="cpu")
     if values.ndim != ndim or values.numel() == 0:
         raise ValueError(f"{name} must be {ndim}-D and not empty, got shape {tuple(values.shape)}")
     check_finite(name, values)
@@ -66,11 +66,6 @@ def mutual_information(p_x, encoder):
     _same_x(p_x, "encoder", e)
     m = p_x @ e
     return rate(p_x, e, m / m.sum())
-
-
-def conditional_entropy(p_x, encoder):
-    """H(x|z) = H − I: the smallest distortion that any decoder d(x|z) reaches with this encoder (eq. 2)."""
-    return entropy(p_x) - mutual_information(p_x, encoder)
 
 
 def expected(p_x, encoder, energy):
@@ -144,6 +139,7 @@ def blahut_arimoto(p_x, energy, *, m0=None, tol=1e-12, max_iterations=100_000):
     """
     p_x, energy = _distribution("p_x", p_x), _array("energy", energy, 2)
     _same_x(p_x, "energy", energy)
+    p_x = p_x.to(energy.device)
     n_codes = energy.shape[1]
     m = torch.full_like(energy[0], 1 / n_codes) if m0 is None else _distribution("m0", m0)
     if len(m) != n_codes or (m <= 0).any():
@@ -191,6 +187,7 @@ def rate_distortion_curve(p_x, distortion, lams, *, tol=1e-12, max_iterations=10
     lams, distortion = _array("lams", lams, 1), _array("distortion", distortion, 2)
     if (lams < 0).any():
         raise ValueError(f"lams must not be negative, got a minimum of {lams.min().item()}")
+    p_x, lams = _distribution("p_x", p_x).to(distortion.device), lams.to(distortion.device)
     points = [blahut_arimoto(p_x, lam * distortion, tol=tol, max_iterations=max_iterations) for lam in lams]
     D = torch.stack([expected(p_x, point.encoder, distortion) for point in points])
     return RateDistortionCurve(lams, torch.stack([q.rate for q in points]), D, torch.stack([q.value for q in points]))

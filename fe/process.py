@@ -289,7 +289,7 @@ class _Follower:
         theta = point.theta + h * point.theta_p @ point.velocity
         try:
             theta, p, effort = self.correct(theta, p)
-        except ValueError as e:  # J or its derivatives overflow where so long a step leads
+        except (ValueError, torch.linalg.LinAlgError) as e:  # J or its derivatives overflow where so long a step leads
             raise _Lost from e
         new = self.measure(point.s + h, theta, p)
         # landing on another branch shows: F leaves its second-order expansion by more than the second-order terms
@@ -350,7 +350,7 @@ class _Follower:
                 break
             found, last = [], h
             for sign in (1, -1):
-                with contextlib.suppress(NotConverged, ValueError):  # J may have no minimum there, or overflow on the way to it
+                with contextlib.suppress(NotConverged, ValueError, torch.linalg.LinAlgError):  # J may have no minimum there, or overflow on the way to it
                     found.append(minimise(self.J, point.theta + sign * kick * u, p, tol=self.tol, preconditioner=self.make))
             for best in sorted(found, key=lambda e: e.value):
                 try:

@@ -37,9 +37,11 @@ from .topographic import TopographicMap
 
 def provenance(seconds, **arguments):
     """What a reader needs to run the same thing again."""
+    device = arguments.get("device", "cpu")
+    name = torch.cuda.get_device_name(device) if device.startswith("cuda") else platform.machine()
     return {
         "arguments": arguments, "torch": torch.__version__.split("+")[0], "python": platform.python_version(),
-        "threads": torch.get_num_threads(), "device": arguments.get("device", "cpu") + f" ({platform.machine()})", "seconds": round(seconds, 1),
+        "threads": torch.get_num_threads(), "device": f"{device} ({name})", "seconds": round(seconds, 1),
     }
 
 
@@ -71,7 +73,7 @@ def _row(point):
 def digits_path(*, n=1000, lam=0.25, lam_end=3.5, gam=4.0, seed=0, grid=15, features=4, ridge=1e-3, progress=True, **options):
     """Iso-classification of the topographic map on n digits from (λ, γ) = (0.25, 4) to λ = 3.5 (paper, eq. 19–20).
 
-    Returns a dict with `provenance`, `points` (rows) and `jumps` (rows `before` and `after`). About five minutes on one
+    Returns a dict with `provenance`, `points` (rows) and `jumps` (rows `before` and `after`). About six minutes on one
     core at n = 1000, and no checkpoints: stopped, it begins anew. `options` go to `fe.follow`.
     """
     x, y = digits(n, seed=seed)

@@ -17,7 +17,15 @@ from typing import NamedTuple
 
 import torch
 
-from .errors import NegativeCurvature, NotAtEquilibrium, NotConverged, NotFinite, SingularHessian, check_finite, check_vector
+from .errors import (
+    NegativeCurvature,
+    NotAtEquilibrium,
+    NotConverged,
+    NotFinite,
+    SingularHessian,
+    check_finite,
+    check_vector,
+)
 from .objective import check_controls
 
 
@@ -146,7 +154,7 @@ def conjugate_gradient(matvec, B, *, preconditioner=None, rtol=1e-8, max_iterati
             raise SingularHessian(
                 f"A is singular: curvature {float(curvature[worst]):.1e} (largest met {high:.1e}) along a direction in which "
                 "the right-hand side still acts, so A x = b has no solution. θ sits on a bifurcation, or J lacks a minimum; "
-                "a ridge inside J makes A positive definite"
+                "a ridge inside J (fe.Ridge) makes A positive definite"
             )
         alpha = torch.where(active, rz / dad, torch.zeros_like(rz))
         X, R = X + alpha * D, R - alpha * AD

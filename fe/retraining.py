@@ -23,6 +23,8 @@ from .equilibrium import schedule
 from .gauss_newton import network_response
 from .journal import Journal
 
+FEW = 20_000  # images on which statistics are refreshed, and several copies measured
+
 
 class ConstraintLost(RuntimeError):
     """C could not be held: it left its band, or it does not answer to γ. `rows` holds the states recorded until then, `measured` the slopes."""
@@ -30,6 +32,9 @@ class ConstraintLost(RuntimeError):
     def __init__(self, message, rows, measured):
         super().__init__(message)
         self.rows, self.measured = rows, measured
+
+    def __reduce__(self):  # for process pools
+        return type(self), (str(self), self.rows, self.measured)
 
 
 class Derivatives(NamedTuple):
@@ -121,17 +126,20 @@ class Retraining:
         """Train at (λ, γ), numbers or lists of M (then M copies, of which the first stays); R, D, C, accuracy of each.
 
         Minibatches and noise are those of stage `number` (default: the one that this is). Interrupted, it leaves the network as it was.
-        Returns a dict of lists: rate, distortion, classification, accuracy; if M = 1 the same on the validation set (`val_rate`, …)
-        and on every other probe; epochs trained, times M; seconds of training; with trace=True also `trace`, for every epoch from 0
-        and every member its (R, D, C).
+        Returns a dict of lists: rate, distortion, classification, accuracy, of copies on the first 20,000 images; without copies on
+        all, and the same on the validation set (`val_rate`, …) and on every other probe; epochs trained, times M; seconds of
+        training; with trace=True also `trace`, for every epoch from 0 and every member its (R, D, C).
         """
         lam, gam = ([float(v) for v in q] if isinstance(q, list) else float(q) for q in (lam, gam))
+        if isinstance(gam, list) and not (isinstance(lam, list) and len(lam) == len(gam)):
+            raise ValueError(f"λ and γ must be two numbers, two lists of one length, or a list and a number, got {lam} and {gam}")
         epochs, number = epochs or self.epochs, self.done if number is None else number
-        request = ["train", lam, gam, epochs, number, trace]
+        request = ["train", lam, gam, epochs, number, trace, self.seed, self.batch_size]
         return self.answer(request, lambda: self._train(lam, gam, epochs, lr, trace, number, request))
 
     def _train(self, lam, gam, epochs, lr, trace, number, request):
-        M = len(lam) if isinstance(lam, list) else 1
+        copies, n = isinstance(lam, list), FEW
+        M = len(lam) if copies else 1
         ensemble = self.network if M == 1 else self.network.copies(0, M)
         optimiser, first, spent, saved = None, 0, 0.0, time.monotonic()
         began, traced = saved, [self._traced(ensemble)] if trace else None
@@ -157,27 +165,28 @@ class Retraining:
 
         train_ensemble(ensemble, self.x, self.y, lam, gam, epochs, lr, (self.seed, number), batch_size=self.batch_size, first=first,
                        optimiser=optimiser, on_epoch=on_epoch)
-        n = 20_000
         refresh_statistics(ensemble, self.x[:n], self.y[:n])
-        measured = evaluate(ensemble, self.x, self.y) if M == 1 else evaluate(ensemble, self.x[:n], self.y[:n])
+        measured = evaluate(ensemble, self.x[:n], self.y[:n]) if copies else evaluate(ensemble, self.x, self.y)
         spent += time.monotonic() - began
         entry = {name: value.tolist() for name, value in measured._asdict().items()}
-        if M == 1:
+        if not copies:
             for name, (x, y) in self.probes.items():
                 entry |= {f"{name}_{k}": v.tolist() for k, v in evaluate(ensemble, x, y, seed=1)._asdict().items()}
-        else:
+        if M > 1:
             self.network.load({k: v[:1] for k, v in ensemble.state().items()})
         return entry | dict(epochs=epochs * M, seconds=round(spent, 2)) | (dict(trace=traced) if trace else {})
 
     def _traced(self, ensemble):
         """(R, D, C) of every member now, with refreshed statistics; training is not disturbed."""
-        ensemble, n = copy.deepcopy(ensemble), 20_000
-        refresh_statistics(ensemble, self.x[:n], self.y[:n])
-        R, D, C, _ = evaluate(ensemble, self.x[:n], self.y[:n])
+        ensemble, x, y = copy.deepcopy(ensemble), self.x[:FEW], self.y[:FEW]
+        refresh_statistics(ensemble, x, y)
+        R, D, C, _ = evaluate(ensemble, x, y)
         return torch.stack([R, D, C], 1).tolist()
 
     def finite_differences(self, lam, gam, delta=0.3, repeats=1, epochs=None):
         """`Derivatives` from five copies on common random numbers; `repeats` runs one after another give the errors."""
+        if not (delta > 0 and repeats >= 1):
+            raise ValueError(f"need delta > 0 and repeats ≥ 1, got {delta} and {repeats}")
         tables, entry = [], None
         for _ in range(repeats):
             up, down = math.exp(delta), math.exp(-delta)
@@ -195,7 +204,7 @@ class Retraining:
 
         Raises
         ------
-        ValueError : fewer than batches · images images
+        ValueError : batches or images below 1, or fewer than batches · images images
         """
         def measure(x, y):
             members = self.network[0]
@@ -205,12 +214,12 @@ class Retraining:
             found = network_response(J, J.theta0, torch.tensor([lam, gam], dtype=x.dtype, device=x.device), damping=damping)
             return dict(hess=found.hess.tolist(), matrix=found.matrix, D=found.D, C=found.C)
 
-        if batches * images > len(self.x):
-            raise ValueError(f"{batches} batches of {images} images need {batches * images}, there are {len(self.x)}")
+        if not (batches >= 1 and 1 <= images <= len(self.x) // batches):
+            raise ValueError(f"need batches ≥ 1 of images ≥ 1 each, in all at most the {len(self.x)} there are, got {batches} of {images}")
         tables, states, matrices = [], [], []
         for k in range(batches):
             part = slice(k * images, (k + 1) * images)
-            entry = self.answer(["response", float(lam), float(gam), images, k, damping], lambda: measure(self.x[part], self.y[part]))
+            entry = self.answer(["response", float(lam), float(gam), images, k, damping, self.seed], lambda: measure(self.x[part], self.y[part]))
             (D_lam, D_gam), (C_lam, C_gam) = entry["hess"]
             tables.append([[D_lam * lam, D_gam * gam], [C_lam * lam / entry["C"], C_gam * gam / entry["C"]]])
             states.append([entry["D"], entry["C"]])

@@ -26,12 +26,6 @@ def log_standard_normal(z):
     return -0.5 * z.square().sum(-1) - 0.5 * z.shape[-1] * math.log(2 * math.pi)
 
 
-def sample_posterior(posterior, grid, n, generator):
-    """n codes for each image from a posterior (N, K) on a grid, shape (n, N, d): starting points of `reverse_annealed`."""
-    index = torch.multinomial(posterior, n, replacement=True, generator=generator)  # (N, n)
-    return grid.nodes[index.T]
-
-
 @dataclass(frozen=True)
 class Estimate:
     """log Z by sampling. The error bar is that of the delta method: it presumes that `ess` is large."""
@@ -123,7 +117,7 @@ def reverse_annealed(log_prior, log_joint, z_posterior, betas, generator, *, ste
 
     Started from samples of e* the weights estimate 1/Z without bias, so that −log w̄ lies above log Z on average (Grosse,
     Ghahramani and Adams, arXiv 1511.02543, 2015). Exact samples are to be had where the data were simulated (z ~ m, then
-    x ~ N(x̂(z), ½I) and y ~ c: z is a sample of e* at λ = γ = 1), or from `sample_posterior` on a fine grid.
+    x ~ N(x̂(z), ½I) and y ~ c: z is a sample of e* at λ = γ = 1), or from the posterior on a fine grid.
     From other samples there is no bound.
 
     Parameters

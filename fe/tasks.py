@@ -25,7 +25,7 @@ def check_time(t):
 
 
 def _check_pair(source, target):
-    (xs, ys), (xt, yt) = source, target
+    (xs, _), (xt, _) = source, target
     for name, (x, y) in (("source", source), ("target", target)):
         try:
             check_data(x, y)
@@ -33,8 +33,8 @@ def _check_pair(source, target):
             raise type(e)(f"{name}: {e}") from None
         if int(y.min()) < 0:
             raise ValueError(f"{name}: labels must be ≥ 0, got {int(y.min())}")
-    if xs.shape[1] != xt.shape[1] or xs.dtype != xt.dtype:
-        raise ValueError(f"source and target images differ: {xs.shape[1]} pixels of {xs.dtype}, {xt.shape[1]} of {xt.dtype}")
+    if xs.shape[1] != xt.shape[1] or (xs.dtype, xs.device) != (xt.dtype, xt.device):
+        raise ValueError(f"source and target images differ: {xs.shape[1]} pixels of {xs.dtype} on {xs.device}, {xt.shape[1]} of {xt.dtype} on {xt.device}")
 
 
 class Mixture:
@@ -108,7 +108,10 @@ class Displacement:
             raise ValueError(f'labels must be "both", "source" or "target", got {labels!r}')
         self.source, self.target, self.plan, self.labels = source, target, plan, labels
         self.weights = plan.mass.to(source[0])
-        self.n_classes = n_classes or 1 + max(int(source[1].max()), int(target[1].max()))
+        most = 1 + max(int(source[1].max()), int(target[1].max()))
+        self.n_classes = most if n_classes is None else n_classes
+        if self.n_classes < most:
+            raise ValueError(f"n_classes = {n_classes}, but labels run to {most - 1}")
         self._ends = source[0][plan.i], target[0][plan.j], source[1][plan.i], target[1][plan.j]
 
     def at(self, t):

@@ -102,7 +102,7 @@ def measure_slopes(run, task, t, lam, gam, size, *, delta=0.3, dt=0.05):
     dt = dt if t + dt <= 1 else -dt
     run.keep("station")
     run.x, run.y = task.sample(t + dt, size, run.seed)
-    moved = run.stage(lam, gam, number=run.done + 1)
+    moved = run.stage([lam], [gam], number=run.done + 1)  # a list: measured on the same images as the copies
     run.back("station")
     run.x, run.y = task.sample(t, size, run.seed)
     up, down = math.exp(delta), math.exp(-delta)
@@ -138,9 +138,12 @@ def transfer(run, task, lam, gam, times, law, *, size, target=None, tolerance=0.
     ------
     ConstraintLost : C outside the band after all corrections, ∂C/∂γ not negative, 1 + kλ = 0, or λ ≤ 0; its `rows` and `measured`
         are the rows and slopes before
+    ValueError : times do not increase from 0 or more to 1 or less (with `Fixed` they may stay)
     """
     rows, measured, spent, anchor = [], [], 0, 0.0
-    corrected = not type(law) is Fixed
+    corrected, times = not type(law) is Fixed, [float(t) for t in times]
+    if not times or times[0] < 0 or times[-1] > 1 or any(b < a or (corrected and b == a) for a, b in zip(times, times[1:])):
+        raise ValueError(f"times must increase within 0 … 1, got {times}")
 
     def record(entry, t, **more):
         rows.append(row(entry, lam, gam) | dict(t=t, spent=spent, **more))
@@ -193,4 +196,4 @@ def transfer(run, task, lam, gam, times, law, *, size, target=None, tolerance=0.
 
 
 def _answered(run, task, t, lam, gam, size, dt):
-    return run.answer(["F_t", *map(float, (t, lam, gam, dt)), size], lambda: dict(F_t=free_energy_rate(run, task, t, lam, gam, size, dt)))["F_t"]
+    return run.answer(["F_t", *map(float, (t, lam, gam, dt)), size, run.seed], lambda: dict(F_t=free_energy_rate(run, task, t, lam, gam, size, dt)))["F_t"]

@@ -1,66 +1,59 @@
 """The Colab edition: nothing of MyST left, the book's own numbers, in step with book/, and it runs where only Colab's packages are."""
 
 import html
+import importlib.util
 import json
+import os
 import pathlib
 import re
 import shutil
 import subprocess
 import sys
-from dataclasses import asdict
 
-import bare
 import nbformat
 import pytest
 from bs4 import BeautifulSoup
 from filelock import FileLock
-from jupyter_client.kernelspec import KernelSpecManager
-from jupyter_client.manager import AsyncKernelManager
-from nbclient import NotebookClient
+
+import bare
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tools"))
 
 import book_numbers
-import colab
 import myst
 import setup_cell
 
+import colab
+
 CHAPTERS = [path.stem for path in sorted((ROOT / "book").glob("[0-9]*.ipynb"))]
-# the longest first, so that two workers end together
-BY_LENGTH = sorted(CHAPTERS, key=lambda name: name[:2] not in ("02", "06", "09", "10"))
+WHOLE = "08-optimal-transport"  # the chapter that runs to its end, since its code uses most of what Colab brings
 
 
 def cells(folder, name, kind):
     return [(c, "".join(c["source"])) for c in json.loads((ROOT / folder / f"{name}.ipynb").read_text())["cells"] if c["cell_type"] == kind]
 
 
-def once(tmp_path_factory, name, make):
-    """A folder that the first worker fills by make(folder) and all workers share."""
-    base = tmp_path_factory.getbasetemp()
-    folder = (base.parent if base.name.startswith("popen-") else base) / name
-    with FileLock(f"{folder}.lock"):
-        if not (folder / "done").exists():
-            folder.mkdir(exist_ok=True)
-            make(folder)
-            (folder / "done").touch()
-    return folder
-
-
 @pytest.fixture(scope="session")
-def built(tmp_path_factory):
-    """(numbers, folder of the pages) of a new build of the book."""
-
-    def make(folder):
-        (folder / "numbers.json").write_text(json.dumps(asdict(book_numbers.read(ROOT, folder / "html"))))
-
-    folder = once(tmp_path_factory, "colab-book", make)
-    return book_numbers.Numbers(**json.loads((folder / "numbers.json").read_text())), folder / "html"
+def built():
+    """(numbers, folder of the pages) of the built book."""
+    numbers = book_numbers.stored()
+    if numbers is None:
+        (pytest.fail if os.environ.get("FE_TESTING") else pytest.skip)("no build of the sources as they are: run `python3 run.py book`")
+    return numbers, ROOT / "_build" / "html"
 
 
 @pytest.fixture(scope="session")
 def wheel(tmp_path_factory):
-    return next(once(tmp_path_factory, "colab-wheels", bare.wheels).glob("free_energy_book-*.whl"))
+    """The first worker makes it, all share it."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if base.name.startswith("popen-") else base) / "colab-wheels"
+    with FileLock(f"{folder}.lock"):
+        if not (folder / "done").exists():
+            folder.mkdir(exist_ok=True)
+            bare.wheels(folder)
+            (folder / "done").touch()
+    return next(folder.glob("free_energy_book-*.whl"))
 
 
 # -- what is stored ------------------------------------------------------------------------------------------------------------------
@@ -102,9 +95,36 @@ def test_a_notebook_is_valid_small_and_without_outputs(name):
 def test_set_up_comes_first_and_says_how_long_the_chapter_runs(name):
     first, source = cells("colab", name, "code")[0]
     assert "setup" in first["metadata"]["tags"] and source.endswith(setup_cell.source(json.loads((ROOT / "book" / f"{name}.ipynb").read_text())))
-    (time,) = re.findall(r'time="(.*)"\)$', source)
+    call = eval("dict" + source.partition("notebook.start")[2], dict.fromkeys(("scale", "device", "keep")))
+    time = call["time"]
     assert re.search(r"\d+ (min|s)", time) and time in cells("book", name, "markdown")[0][1].replace("`", "")
-    assert 'scale = "small"' in source and 'device = "auto"' in source and "--no-deps" in source
+    choices = re.findall(r"^(\w+) = .*# @param", source, re.MULTILINE)
+    assert choices == [name for name in call if name != "time"]
+    code = "\n".join(source for _, source in cells("book", name, "code")[1:])
+    assert ("scale" in choices) == ("device" in choices) == ("reproduce.main(" in code), "offered where they do something"
+    assert ("keep" in choices) == ("notebook.results(" in code)
+
+
+@pytest.mark.parametrize("package, said", [("", "does not say where to get it"), ("/nowhere/fe-1-py3-none-any.whl", "pip could not install /nowhere/fe-1-py3-none-any.whl. .*nowhere")])
+def test_a_set_up_that_cannot_install_says_why(package, said, monkeypatch):
+    """Without `fe`: as in a copy that has no address yet, and with an address that leads nowhere."""
+    source = setup_cell.source({"cells": []}).split("from fe import")[0]
+    find = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "fe" else find(name))
+    monkeypatch.setenv("FE_PACKAGE", package)
+    with pytest.raises(SystemExit, match=said):
+        exec(source, {})
+
+
+def test_what_is_installed_is_the_wheel_of_this_version(tmp_path):
+    version = re.search(r'^version = "(.*)"', (ROOT / "pyproject.toml").read_text(), re.MULTILINE)[1]
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    for address, wheel in ((setup_cell.PLACEHOLDER, ""), ("https://github.com/someone/book", f"https://github.com/someone/book/releases/download/v{version}/free_energy_book-{version}-py3-none-any.whl")):
+        (tmp_path / "_config.yml").write_text(f"repository: {{url: '{address}'}}")
+        assert setup_cell.wheel(tmp_path) == wheel
+        names = {"os": os}
+        exec(re.search(r"^package = .*?\)$", setup_cell.source({"cells": []}, tmp_path), re.MULTILINE | re.DOTALL)[0], names)
+        assert names["package"] == os.environ.get("FE_PACKAGE", wheel)
 
 
 def prose(text):
@@ -190,11 +210,8 @@ def test_launch_buttons_open_the_edition(built):
         assert len(links) == 2 and all(url.endswith(f"/colab/{name}.ipynb") for url in links), links
 
 
-def test_binder_gets_what_the_notebooks_need_and_nothing_else():
-    """The reader's part of requirements.txt, and a Python that the library accepts."""
-    lines = lambda path: {line for line in path.read_text().splitlines() if line and not line.startswith("#")}
-    wanted, everything = lines(ROOT / ".binder" / "requirements.txt"), lines(ROOT / "requirements.txt")
-    assert wanted < everything and {re.split(r"[>=<]", line)[0] for line in wanted} == set(bare.COLAB) - {"ipykernel", "pip"}
+def test_binder_gets_this_checkout_and_a_python_that_it_accepts():
+    assert [line for line in (ROOT / ".binder" / "requirements.txt").read_text().splitlines() if not line.startswith("#")] == ["-e .[notebooks]"]
     python = (ROOT / ".binder" / "runtime.txt").read_text().strip().removeprefix("python-")
     needed = re.search(r'requires-python = ">=([\d.]+)"', (ROOT / "pyproject.toml").read_text())[1]
     assert tuple(map(int, python.split("."))) >= tuple(map(int, needed.split(".")))
@@ -253,43 +270,25 @@ def test_what_is_not_understood_is_named_with_its_cell(text, message):
 # -- it runs ---------------------------------------------------------------------------------------------------------------------------
 
 
-def printed(outputs):
-    return "".join("".join(o["text"]) for o in outputs if o.get("name") == "stdout")
-
-
-@pytest.mark.parametrize("name", BY_LENGTH)
-def test_it_runs_alone_in_colabs_environment(name, tmp_path, wheel, monkeypatch):
-    """In an empty folder; `fe` and POT come from the set-up cell. What cells print is what the book shows."""
-    python, work = bare.make(tmp_path / "env"), tmp_path / "work"
-    work.mkdir()
+@pytest.mark.long
+@pytest.mark.parametrize("name", [WHOLE, *(name for name in CHAPTERS if name != WHOLE)])
+def test_it_runs_alone_in_colabs_environment(name, tmp_path, wheel):
+    """In an empty folder: set-up, which installs `fe` and POT, and imports; one chapter to its end, and its cells print what the book shows."""
+    python = bare.make(tmp_path / "env")
     (site,) = (tmp_path / "env").glob("lib/python*/site-packages")
     before = {path.name for path in site.iterdir()}
     absent = "import importlib.util as u; print([m for m in ('fe', 'ot', 'nbval', 'jupyter_book', 'pytest', 'pandas') if u.find_spec(m)])"
     clean = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path)}
-    assert subprocess.run([python, "-c", absent], capture_output=True, text=True, cwd=work, env=clean).stdout.strip() == "[]"
-
-    kernel = {"argv": [str(python), "-m", "ipykernel_launcher", "-f", "{connection_file}"], "language": "python", "display_name": "bare"}
-    (tmp_path / "kernels" / "bare").mkdir(parents=True)
-    (tmp_path / "kernels" / "bare" / "kernel.json").write_text(json.dumps(kernel))
-    for variable in ("PYTHONPATH", "VIRTUAL_ENV", "FE_RESULTS"):
-        monkeypatch.delenv(variable, raising=False)
-    settings = dict(HOME=str(tmp_path), FE_PACKAGE=str(wheel), FE_SCALE="small", PIP_NO_INDEX="1", PIP_FIND_LINKS=str(wheel.parent), PYTHONNOUSERSITE="1")
-    settings |= dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
-    for variable, value in settings.items():
-        monkeypatch.setenv(variable, value)
+    assert subprocess.run([python, "-c", absent], capture_output=True, text=True, cwd=tmp_path, env=clean).stdout.strip() == "[]"
 
     alone = nbformat.read(ROOT / "colab" / f"{name}.ipynb", 4)
+    if name != WHOLE:
+        alone.cells = [cell for cell in alone.cells if cell.cell_type == "code"][:2]
     alone.cells.append(nbformat.v4.new_code_cell("import fe, ot, torch\nprint(fe.__file__, ot.__file__, torch.__file__)"))
-    manager = AsyncKernelManager(kernel_name="bare", kernel_spec_manager=KernelSpecManager(kernel_dirs=[str(tmp_path / "kernels")]))
-    client = NotebookClient(alone, km=manager, timeout=600, iopub_timeout=60, raise_on_iopub_timeout=True, resources={"metadata": {"path": str(work)}})
-    client.owns_km = True  # it ends the kernel when it is done; ten idle ones would fill the memory
-    client.execute()
+    bare.run(alone, python, tmp_path / "run", wheel, PIP_NO_INDEX="1")
 
-    assert printed(alone.cells[-1].outputs).count(str(site)) == 3
+    assert bare.printed(alone.cells[-1].outputs).count(str(site)) == 3
     new = {path.name for path in site.iterdir()} - before
     assert {re.split(r"[-.]", entry)[0].lower() for entry in new} <= {"fe", "free_energy_book", "ot", "pot", "results"}, new
-    assert list(work.iterdir()) == [], "a chapter leaves files behind"
-    stored = {c["id"]: c for c, _ in cells("book", name, "code")}
-    for cell in alone.cells:
-        if cell.id in stored and "nbval-ignore-output" not in stored[cell.id]["metadata"].get("tags", []):
-            assert printed(cell.outputs) == printed(stored[cell.id]["outputs"]), cell.source
+    assert list((tmp_path / "run" / "work").iterdir()) == [], "a chapter leaves files behind"
+    assert bare.differences(alone, name) == []

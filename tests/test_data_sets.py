@@ -53,8 +53,11 @@ def test_npz_round_trip_and_errors(tmp_path):
     x, y = npz(tmp_path / "a.npz")
     np.testing.assert_allclose(x.numpy() * 255, images.reshape(2, 12)[y], atol=1e-5)  # one float32 division
     assert sorted(y.tolist()) == [0, 1]
-    with pytest.raises(ValueError, match="has no array 'x'"):
-        npz(tmp_path / "a.npz", split="test")
+    np.savez(tmp_path / "whole.npz", x=images, y=labels)
+    assert len(npz(tmp_path / "whole.npz")[0]) == 2
+    for name in ("a", "whole"):  # the training images again would be called held out
+        with pytest.raises(ValueError, match="has no array 'x_test'"):
+            npz(tmp_path / f"{name}.npz", split="test")
     with pytest.raises(FileNotFoundError):
         npz(tmp_path / "b.npz")
     (tmp_path / "c.npz").write_bytes((tmp_path / "a.npz").read_bytes()[:300])

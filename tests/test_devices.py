@@ -4,11 +4,12 @@ A tensor of our own that is made without a device, or a generator for the wrong 
 the default is the CPU.
 """
 
+import numpy as np
 import pytest
 import torch
 
 import fe
-from fe import experiments, gibbs, process, sampling, tasks, transport
+from fe import data, experiments, gibbs, plot, process, reproduce, sampling, tasks, transport
 from fe.ensemble import Ensemble, evaluate, refresh_statistics, train_ensemble
 from fe.gauss_newton import network_response
 from fe.retraining import Retraining, iso_classification
@@ -31,6 +32,12 @@ def test_data():
     assert x.device.type == y.device.type == "cpu" and y.max() < 3
 
 
+def test_data_of_ones_own(tmp_path):
+    np.savez(tmp_path / "a.npz", x=np.ones((4, 3)), y=np.array([0, 1, 0, 1]))
+    x, y = data.npz(tmp_path / "a.npz")
+    assert x.device.type == y.device.type == "cpu" and float(x.sum()) == 12
+
+
 def test_exact_models():
     e = fe.minimise(MAP, MAP.initial(), P, preconditioner=MAP.preconditioner)
     f = fe.functionals(MAP, e.theta, P)
@@ -50,6 +57,8 @@ def test_finite_alphabets():
     point = fe.blahut_arimoto(p_x, energy)
     assert float(fe.finite.rate(p_x, point.encoder, point.marginal / point.marginal.sum())) == pytest.approx(float(point.rate))
     assert fe.rate_distortion_curve(p_x, energy, torch.tensor([0.5, 1.0], device="cpu")).rate.isfinite().all()
+    listed = fe.rate_distortion_curve([0.25] * 4, energy.tolist(), [0.5, 1.0])
+    assert torch.equal(listed.rate, fe.rate_distortion_curve(p_x, energy, torch.tensor([0.5, 1.0], **CPU)).rate)
     model = fe.TabularModel(p_x, torch.tensor([0, 1, 0, 1], device="cpu"), 3, 2, ridge=0.1)
     assert fe.minimise(model, model.initial(0), P).gradient_norm < 1e-9
 
@@ -114,3 +123,16 @@ def test_processes_of_networks():
         transfer(run, task, 0.5, 4.0, [0.0, 0.5, 1.0], GeodesicLaw(1.0), size=30, **hard)
     except fe.retraining.ConstraintLost as e:
         assert "does not answer" in str(e)
+
+
+def test_jobs_of_the_figures():
+    """From the data to the plain numbers, as the command line runs them."""
+    small = dict(hidden=8, codes=2, start_epochs=4, epochs=1)
+    options = dict(step=0.5, max_step=0.5, tolerance=9.0, band=99.0, settle=(1e3, 1e3))
+    path = experiments.SMALL | small | dict(lam_end=2.5, compare=[[5.0, 0]], repeats=2, images=50, options=options)
+    assert experiments.path_job(path, 5.0, 0)["rows"] and experiments.relaxation_job(path, 0, epochs=2)["moves"]
+    task = experiments.SMALL5 | small | dict(size=100, steps=2, plan_images=200, options=dict(tolerance=9.0, band=99.0))
+    for kind in task["kinds"]:
+        assert experiments.transfer_job(task, kind, 0)["runs"]["fixed"]["rows"]
+    assert reproduce.digits_path(n=40, grid=7, features=2, lam_end=0.3, progress=False)["points"]
+    assert plot.images(X[:3])

@@ -9,7 +9,14 @@ import torch
 
 from fe import digits
 from fe.amortised import seeded
-from fe.ensemble import Ensemble, evaluate, generator, refresh_statistics, step_decay, train_ensemble
+from fe.ensemble import (
+    Ensemble,
+    evaluate,
+    generator,
+    refresh_statistics,
+    step_decay,
+    train_ensemble,
+)
 from fe.networks import Classifier, Decoder, Encoder
 
 
@@ -257,9 +264,10 @@ def test_a_seed_touches_one_generator_and_gives_it_back(monkeypatch):
     """Two generators on the CPU stand for those of two GPUs."""
     gpus = tuple(torch.Generator("cpu").manual_seed(k) for k in range(2))
     monkeypatch.setattr(torch.cuda, "default_generators", gpus)
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: 1)
     everything = lambda: [g.get_state() for g in (torch.default_generator, *gpus)]
     before = everything()
-    for place, device in enumerate(("cpu", "cuda:0", "cuda:1")):
+    for place, device in ((0, "cpu"), (1, "cuda:0"), (2, "cuda:1"), (2, "cuda")):
         with seeded(5, device):
             inside = everything()
             assert [torch.equal(a, b) for a, b in zip(inside, before)] == [k != place for k in range(3)]

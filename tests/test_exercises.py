@@ -24,6 +24,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tools"))
 
 import exercises  # noqa: E402
+
 from answers import right_answers, stated, wrong_answers  # noqa: E402
 
 matplotlib.use("agg")

@@ -10,6 +10,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 
 import nbformat
 import pytest
@@ -22,24 +23,37 @@ ROOT = pathlib.Path(__file__).resolve().parents[1]
 MODULES = sorted(path.stem for path in (ROOT / "fe").glob("*.py") if path.stem != "__init__")
 
 
-def requirements(name):
-    lines = (line.split("#")[0].strip() for line in (ROOT / name).read_text().splitlines())
-    return [Requirement(line) for line in lines if line]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+NEEDED = [Requirement(line) for line in PROJECT["dependencies"] + [line for extra in PROJECT["optional-dependencies"].values() for line in extra]]
 
 
-def test_the_lock_is_exact_and_holds_every_requirement():
+def test_the_lock_is_exact_and_hashed_and_holds_every_requirement():
+    """Where a package has several entries (for different Pythons or machines), each meets the requirement."""
+    entries = re.split(r"\n(?=\S)", re.sub(r"^#.*\n", "", (ROOT / "requirements.lock").read_text(), flags=re.MULTILINE).strip())
     locked = {}
-    for r in requirements("requirements.lock"):
+    for entry in entries:
+        first, *hashes = entry.split(" \\\n")
+        r = Requirement(first)
         (spec,) = r.specifier
         assert spec.operator == "==" and r.url is None and not Version(spec.version).local, f"{r}: not a plain exact version"
-        locked[canonicalize_name(r.name)] = Version(spec.version)
-    for r in requirements("requirements.txt"):
-        assert r.specifier.contains(locked[canonicalize_name(r.name)]), f"{r} is not met by the lock"
+        assert hashes and all(re.fullmatch(r" {4}--hash=sha256:[0-9a-f]{64}", line) for line in hashes), f"{r}: no hash"
+        locked.setdefault(canonicalize_name(r.name), []).append(Version(spec.version))
+    for r in NEEDED:
+        assert all(r.specifier.contains(version) for version in locked[canonicalize_name(r.name)]), f"{r} is not met by the lock"
+
+
+def test_names_of_packages_stand_in_one_place():
+    """requirements.txt and Binder's name the groups of pyproject.toml."""
+    lines = [line for name in ("requirements.txt", ".binder/requirements.txt") for line in (ROOT / name).read_text().splitlines() if not line.startswith("#")]
+    assert len(lines) == 2
+    for line in lines:
+        assert set(re.fullmatch(r"-e \.\[([\w,]+)\]", line)[1].split(",")) <= set(PROJECT["optional-dependencies"])
+    assert set(re.fullmatch(r"-e \.\[([\w,]+)\]", lines[0])[1].split(",")) == set(PROJECT["optional-dependencies"]), "requirements.txt has everything"
 
 
 def test_requirements_leave_colabs_own_packages_alone():
     """A pin or an upper bound on what Colab brings would replace gigabytes there, or break its other packages."""
-    bounds = {r.name: {s.operator for s in r.specifier} for r in requirements("requirements.txt")}
+    bounds = {r.name: {s.operator for s in r.specifier} for r in NEEDED}
     for name in ("torch", "torchvision", "numpy", "matplotlib", "scipy", "scikit-learn", "ipywidgets"):
         assert bounds[name] <= {">="}, f"{name}: lower bounds only"
 
@@ -92,8 +106,14 @@ def test_commands_explain_themselves():
 
 
 def test_run_needs_nothing_but_the_standard_library():
-    imports = {a.name for n in ast.walk(ast.parse((ROOT / "run.py").read_text())) if isinstance(n, ast.Import) for a in n.names}
-    assert imports <= set(sys.stdlib_module_names)
+    tree = list(ast.walk(ast.parse((ROOT / "run.py").read_text())))
+    imports = {a.name for n in tree if isinstance(n, ast.Import) for a in n.names} | {n.module for n in tree if isinstance(n, ast.ImportFrom)}
+    assert imports and {name.split(".")[0] for name in imports} <= set(sys.stdlib_module_names)
+
+
+def test_ruff_has_nothing_to_say():
+    done = subprocess.run(["ruff", "check", "."], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout[-3000:]
 
 
 def test_the_ci_script_is_executable_and_strict():
@@ -109,6 +129,7 @@ def test_the_set_up_tool_repairs_what_it_checks(tmp_path):
     config = (ROOT / "_config.yml").read_text()
     address = yaml.safe_load(config)["repository"]["url"]
     (tmp_path / "_config.yml").write_text(config.replace(address, "https://example.org/someone/else"))
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
     other = {"cell_type": "code", "metadata": {}, "source": ["1 + 1"], "outputs": [], "execution_count": 2}
     setup = {"cell_type": "code", "metadata": {"tags": ["setup"]}, "source": ["old"], "outputs": [], "execution_count": 1}
     path = tmp_path / "book" / "a.ipynb"
@@ -124,15 +145,16 @@ def test_the_set_up_tool_repairs_what_it_checks(tmp_path):
     assert "https://example.org/someone/else" in written and "--no-deps" in written and cells[1] == other
 
 
-def test_the_tests_do_not_see_a_developers_own_results(monkeypatch):
+def test_the_tests_do_not_see_a_developers_own_results(monkeypatch, tmp_path):
     """Every pytest of `run.py test` gets an empty folder in place of results/own and of what FE_RESULTS says."""
     spec = importlib.util.spec_from_file_location("run_py", ROOT / "run.py")
     run = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(run)
     monkeypatch.setenv("FE_RESULTS", str(ROOT / "results"))
+    monkeypatch.setattr(run, "ROOT", tmp_path)  # its logs go there
     seen = []
 
-    def call(command, cwd, env):
+    def call(command, env, **rest):
         if "pytest" in command:
             seen.append([path.name for path in pathlib.Path(env["FE_RESULTS"]).iterdir()])
         return 0

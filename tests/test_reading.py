@@ -171,6 +171,14 @@ def test_only_running_text_is_linked():
     assert [reading.is_running_text(m) for m in doctree.findall(nodes.math)] == [True, False, False, False, False, False, True]
 
 
+def test_a_text_on_hover_keeps_the_words_of_a_link_and_not_the_link():
+    link = nodes.reference("", "", nodes.inline("", "Theorem 9.1"), refuri="#x")
+    paragraph = nodes.paragraph("", "", nodes.Text("see "), link, nodes.emphasis("", "", nodes.reference("", "here", refuri="#y")))
+    text = reading.without_links(paragraph)
+    assert "".join(node.astext() for node in text) == "see Theorem 9.1here" and paragraph.children[1] is link
+    assert not [node for part in text for node in part.findall(nodes.reference)]
+
+
 @built
 @pytest.mark.parametrize("name", CHAPTERS)
 def test_first_uses_lead_to_their_entry(name):

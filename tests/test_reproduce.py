@@ -269,6 +269,12 @@ def test_workers_die_with_a_killed_parent_and_the_run_goes_on(tmp_path):
     assert without_provenance(again) == without_provenance(whole)
 
 
+def test_the_name_of_a_gpu_is_kept(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: f"the GPU at {device}")
+    assert reproduce.provenance(1.0, device="cuda:1")["device"] == "cuda:1 (the GPU at cuda:1)"
+    assert reproduce.provenance(1.0)["device"].startswith("cpu (")
+
+
 def broken(checkpoint=None):
     raise RuntimeError("no luck")
 
@@ -307,6 +313,12 @@ def test_a_readers_own_folder_of_images(tmp_path, single):
     settings = TINY | dict(data=data, batch_size=20, gammas=[4.0], scratch=[], images=5_000, start_epochs=15, lam=0.25, lam_end=0.26, variants=False)
     record = reproduce.save(tmp_path / "a.json", "fig2", settings | dict(options=TINY["options"] | dict(hold="validation")), Here(), progress=False)
     assert record["runs"][0]["responses"] and "validation set" in record["what"]
+
+
+def test_a_folder_for_a_residual_network_keeps_its_colours(tmp_path):
+    data = a_folder(tmp_path / "own", {"train": ["cat", "dog"], "test": ["cat", "dog"]}, side=16)
+    (x, _), _ = experiments.load(experiments.PAPER3 | dict(data=data))
+    assert x.shape == (80, 3 * 16 * 16)
 
 
 def test_a_folder_whose_halves_do_not_match(tmp_path):

@@ -2,6 +2,7 @@
 
 import math
 import os
+import pickle
 import random
 import signal
 import time
@@ -268,6 +269,41 @@ def test_what_a_reader_does_with_an_answer_does_not_change_the_journal():
     for _ in range(2):
         again = Retraining(experiments.networks(TINY, x, y, 0), x, y, epochs=3, batch_size=50, journal=run.journal)
         assert again.stage(0.3, 4.0).pop("rate")
+
+
+@pytest.mark.parametrize("change", [dict(seed=1), dict(batch_size=40)])
+def test_a_journal_in_a_notebook_is_refused_by_a_run_of_another_seed(change):
+    """A journal made without `arguments`, as a reader does: it would give the numbers of the first seed as those of the second."""
+    run, _ = stage()
+    (x, y), _ = experiments.load(TINY)
+    other = Retraining(experiments.networks(TINY, x, y, 0), x, y, **dict(epochs=3, batch_size=50, journal=run.journal) | change)
+    with pytest.raises(ValueError, match="another run"):
+        other.stage(0.3, 4.0)
+
+
+@pytest.mark.parametrize("lam, gam", [(0.3, [4.0, 5.0]), ([0.3, 0.4], [4.0, 5.0, 6.0])])
+def test_prices_of_copies_that_do_not_match_are_refused(lam, gam):
+    run, _ = stage()
+    with pytest.raises(ValueError, match="two lists of one length"):
+        run.stage(lam, gam)
+
+
+@pytest.mark.parametrize("measure, words", [
+    (lambda run: run.finite_differences(0.3, 4.0, delta=0.0), "delta > 0"), (lambda run: run.finite_differences(0.3, 4.0, repeats=0), "repeats ≥ 1"),
+    (lambda run: run.linear_response(0.3, 4.0, 50, 0), "batches ≥ 1"), (lambda run: run.linear_response(0.3, 4.0, 1000, 2), "at most the 1500 there are"),
+])
+def test_derivatives_that_cannot_be_measured_are_refused(measure, words):
+    (x, y), _ = experiments.load(TINY)
+    with pytest.raises(ValueError, match=words):
+        measure(Retraining(experiments.networks(TINY, x, y, 0), x, y))
+
+
+def test_an_exception_of_the_library_comes_through_a_process_pool():
+    """One that cannot be pickled would break the pool, and with it every other job."""
+    lost = pickle.loads(pickle.dumps(ConstraintLost("C left its band", [{"lam": 1.0}], [2])))
+    assert (str(lost), lost.rows, lost.measured) == ("C left its band", [{"lam": 1.0}], [2])
+    saddle = pickle.loads(pickle.dumps(fe.NegativeCurvature("a saddle", -0.5, torch.ones(2))))
+    assert (str(saddle), saddle.curvature, saddle.direction.tolist()) == ("a saddle", -0.5, [1.0, 1.0])
 
 
 @pytest.mark.parametrize("stop", [None, (1, 2)])

@@ -333,6 +333,13 @@ def test_weights_that_are_no_distribution_are_refused(wrong):
             Mixture(data, data, **{name: wrong.double()})
 
 
+def test_fewer_classes_than_labels_are_refused():
+    source, target = (torch.rand(4, 3), torch.tensor([0, 1, 0, 1])), (torch.rand(4, 3), torch.tensor([0, 1, 2, 1]))
+    plan = fe.optimal_plan(source[0], target[0])
+    with pytest.raises(ValueError, match="n_classes = 2, but labels run to 2"):
+        fe.Displacement(source, target, plan, n_classes=2)
+
+
 def test_stored_new_classes():
     """`results/new_classes.json`: C held at every point; jumps and the refusal at the weak ridges; and one start walked again."""
     stored = json.loads((ROOT / "results" / "new_classes.json").read_text())

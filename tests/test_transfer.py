@@ -5,11 +5,19 @@ import math
 import pytest
 import torch
 
-from fe import experiments
+from fe import experiments, retraining
 from fe.ensemble import evaluate, step_decay
 from fe.journal import Journal
 from fe.retraining import ConstraintLost, Retraining
-from fe.transfer import Fixed, GeodesicLaw, Heuristic, Slopes, free_energy_rate, measure_slopes, transfer
+from fe.transfer import (
+    Fixed,
+    GeodesicLaw,
+    Heuristic,
+    Slopes,
+    free_energy_rate,
+    measure_slopes,
+    transfer,
+)
 
 pytestmark = pytest.mark.usefixtures("single")
 TINY = experiments.SMALL5 | dict(hidden=24, codes=4, size=400, start_epochs=150, epochs=10, steps=4, options=dict(tolerance=0.05, band=0.5, corrections=2, station=2))
@@ -75,6 +83,26 @@ def test_slopes_have_the_signs_of_a_concave_F():
     assert slopes.table[2][2] > 0  # at t = 0 new digits raise C
 
 
+def test_slopes_compare_what_was_measured_on_the_same_images(monkeypatch):
+    """Copies are measured on the first 20,000 images; so is then the network at t + dt, or ∂C/∂t would hold the difference of two sets."""
+    seen = []
+    monkeypatch.setattr(retraining, "FEW", 50)
+    monkeypatch.setattr(retraining, "evaluate", lambda ensemble, x, y, **options: seen.append(len(x)) or evaluate(ensemble, x, y, **options))
+    run, task = start(epochs=2)
+    seen.clear()
+    measure_slopes(run, task, 0.0, 4.0, 8.0, 300)
+    assert seen == [50, 50]
+
+
+@pytest.mark.parametrize("law, times", [(Heuristic(), [0.0, 0.5, 0.5]), (Fixed(), [0.5, 0.0]), (Fixed(), [0.0, 1.5]), (Heuristic(), [])])
+def test_times_that_do_not_run_forward_are_refused_before_the_training(law, times):
+    run, task = start(epochs=2)
+    done = run.done
+    with pytest.raises(ValueError, match="times must increase within 0 … 1"):
+        transfer(run, task, 4.0, 8.0, times, law, size=300)
+    assert run.done == done
+
+
 def test_a_band_that_cannot_be_kept_stops_the_run():
     run, task = start("mixture")
     with pytest.raises(ConstraintLost, match="left its band of 1%.*∂ln C/∂t") as e:
@@ -135,6 +163,11 @@ def test_cut_at_every_entry_the_result_is_the_same(tmp_path):
     assert tries > 5 and [s.table for s in slopes_again] == [s.table for s in slopes]
     drop = lambda rs: [{k: v for k, v in r.items() if "seconds" not in k} for r in rs]
     assert drop(again) == drop(rows)
+
+
+def test_an_unknown_kind_of_task_is_refused():
+    with pytest.raises(ValueError, match="kinds of task are .* got 'transprot'"):
+        experiments.task_of(TINY, "transprot")
 
 
 @pytest.mark.parametrize("change, words", [(dict(target=[5, 6]), "cannot be paired"), (dict(source=[0, 1, 2, 3, 11]), "no images with the labels")])

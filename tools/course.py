@@ -13,14 +13,14 @@ import pathlib
 import re
 import sys
 
+import book_numbers
+import exercises
+import myst
 import nbformat
 from nbgrader.converters import GenerateAssignment
 from nbgrader.coursedir import CourseDirectory
 from traitlets.config import PyFileConfigLoader
 
-import book_numbers
-import exercises
-import myst
 from colab import Addresses
 
 POINTS = {"checked": 4, "written": 3, "project": 10}

@@ -64,6 +64,7 @@ def lighten(app, error):
     if error or app.builder.name != "html":
         return
     out = Path(app.outdir)
+    (out / ".nojekyll").touch()  # else GitHub would not serve _static
     pages = {path: path.read_text() for path in out.rglob("*.html") if "_static" not in path.parts}
     script = out / "_static" / "scripts" / "fontawesome.js"
     # the whole library, once more from the theme: an earlier build may have left the short one

@@ -1,13 +1,19 @@
 """Execute notebooks in place and store what readers will see: python tools/execute.py [book/NAME.ipynb …], all without names.
 
+`--changed` executes those whose code, stored outputs, part of the library or stored results are no longer what they were when they
+last ran here; where that is not known, those that differ from the last commit.
+
 Stops at the first error and leaves that notebook as it was. Times and other traces of the machine are not stored, so a second
 run changes only what really changed. One thread, as the tests use, and the book's results, not those of your own long runs.
 """
 
 import base64
+import hashlib
 import io
+import json
 import os
 import pathlib
+import subprocess
 import sys
 import tempfile
 import time
@@ -16,6 +22,7 @@ for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ.setdefault(name, "1")
 
 import nbformat
+import uses
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 from PIL import Image
@@ -69,6 +76,34 @@ def execute(path, timeout=600):
     print(f"{path.name}: {time.time() - began:.0f} s, {path.stat().st_size / 1e6:.1f} MB")
 
 
+def state(path):
+    """A digest of what the notebook's outputs follow from, and of the outputs."""
+    cells = [cell for cell in nbformat.read(path, 4).cells if cell.cell_type == "code"]
+    digest = hashlib.sha256(json.dumps([[cell.source, cell.outputs] for cell in cells if "setup" not in cell.metadata.get("tags", [])]).encode())
+    for file in uses.files("\n".join(cell.source for cell in cells)):
+        digest.update(file.read_bytes())
+    return digest.hexdigest()
+
+
+def is_as_committed(path):
+    """Whether neither the notebook nor what it uses differs from the last commit."""
+    code = "\n".join(cell.source for cell in nbformat.read(path, 4).cells if cell.cell_type == "code")
+    return subprocess.run(["git", "diff", "--quiet", "HEAD", "--", path, *uses.files(code)], cwd=ROOT, capture_output=True).returncode == 0
+
+
+def main(arguments):
+    paths = [pathlib.Path(a).resolve() for a in arguments if a != "--changed"] or sorted((ROOT / "book").glob("*.ipynb"))
+    memory = ROOT / "_build" / "executed.json"
+    known = json.loads(memory.read_text()) if memory.exists() else {}
+    memory.parent.mkdir(exist_ok=True)
+    for path in paths:
+        if "--changed" in arguments and (known[path.name] == state(path) if path.name in known else is_as_committed(path)):
+            known[path.name] = state(path)
+        else:
+            execute(path)
+            known[path.name] = state(path)
+        memory.write_text(json.dumps(known, indent=1))
+
+
 if __name__ == "__main__":
-    for path in [pathlib.Path(a).resolve() for a in sys.argv[1:]] or sorted((ROOT / "book").glob("*.ipynb")):
-        execute(path)
+    main(sys.argv[1:])

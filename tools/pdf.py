@@ -19,7 +19,14 @@ import pypdf
 import yaml
 from bs4 import BeautifulSoup
 from playwright.sync_api import sync_playwright
-from pypdf.generic import ArrayObject, DictionaryObject, FloatObject, NameObject, NullObject, TextStringObject
+from pypdf.generic import (
+    ArrayObject,
+    DictionaryObject,
+    FloatObject,
+    NameObject,
+    NullObject,
+    TextStringObject,
+)
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tests" / "browser"))
@@ -221,7 +228,7 @@ def outline(writer, parts, titles, places):
                 if level == 1:
                     if caption and part is None:
                         part = writer.add_outline_item(title=caption, page_number=number, bold=True, is_open=True)
-                    parent = chapter = writer.add_outline_item(title=plain(text), page_number=number, parent=part, fit=pypdf.generic.Fit.xyz(top=top), is_open=False)
+                    chapter = writer.add_outline_item(title=plain(text), page_number=number, parent=part, fit=pypdf.generic.Fit.xyz(top=top), is_open=False)
                 else:
                     writer.add_outline_item(title=plain(text), page_number=number, parent=chapter, fit=pypdf.generic.Fit.xyz(top=top))
 

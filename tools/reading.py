@@ -7,7 +7,6 @@ symbol, the third cell lists the chapters in which it has this meaning, the last
 import re
 
 from docutils import nodes
-from sphinx.addnodes import pending_xref
 from sphinx_design.dropdown import dropdown_main
 from sphinx_exercise.nodes import solution_node
 
@@ -40,7 +39,8 @@ def name_rows(app, doctree):
     """Each row of the notation page gets an anchor, made from its first spelling."""
     if app.env.docname == NOTATION:
         for row, spellings, _ in rows(doctree):
-            row["ids"].append("symbol-" + re.sub(r"[^A-Za-z0-9]+", "-", spellings[0]).strip("-"))
+            name = spellings[0].replace("'", "-prime").replace("*", "-star")
+            row["ids"].append("symbol-" + re.sub(r"[^A-Za-z0-9]+", "-", name).strip("-"))
 
 
 def is_running_text(math):
@@ -55,21 +55,29 @@ def spoken(tex):
     return " ".join(re.findall(r"[A-Za-z]+|\d+", tex)) + ", symbol"
 
 
-def unlinked(node):
-    """The node, or what stands in it if it is a reference: a text that appears on hover has no links."""
-    for inner in list(node.findall(pending_xref)):
-        if inner is not node:
-            inner.replace_self(inner.children)
-    return node.children if isinstance(node, pending_xref) else [node]
+def without_links(paragraph):
+    """A copy of what stands in a paragraph: a text that appears on hover has no links, the words of a reference stay."""
+    copy = paragraph.deepcopy()
+    for reference in list(copy.findall(nodes.reference)):
+        reference.parent[reference.parent.index(reference) : reference.parent.index(reference) + 1] = reference.children
+    return copy.children
+
+
+def notation(app):
+    """The rows of the notation page with its references resolved, once a build."""
+    if not hasattr(app, "notation_rows"):
+        doctree = app.env.get_doctree(NOTATION)
+        app.env.resolve_references(doctree, NOTATION, app.builder)
+        app.notation_rows = rows(doctree)
+    return app.notation_rows
 
 
 def link(math, address, meaning, name):
     """The formula as a link, with what it means in a text that appears on hover and focus (reading.css)."""
     start = f'<span class="symbol"><a class="symbol-link" href="{address}" aria-label="{spoken(math.astext())}" aria-describedby="{name}">'
-    text = [part for child in meaning for part in unlinked(child.deepcopy())]
     return [
         nodes.raw("", start, format="html"), math.deepcopy(),
-        nodes.raw("", f'</a><span class="symbol-text" role="tooltip" id="{name}">', format="html"), *text,
+        nodes.raw("", f'</a><span class="symbol-text" role="tooltip" id="{name}">', format="html"), *meaning,
         nodes.raw("", "</span></span>", format="html"),
     ]
 
@@ -78,7 +86,7 @@ def link_first_uses(app, doctree, docname):
     if app.builder.format != "html" or not CHAPTER.match(docname):
         return
     number = int(docname.removeprefix("book/")[:2])
-    entries = {spelling: row for row, spellings, chapters in rows(app.env.get_doctree(NOTATION)) if number in chapters for spelling in spellings}
+    entries = {spelling: row for row, spellings, chapters in notation(app) if number in chapters for spelling in spellings}
     page, seen = app.builder.get_relative_uri(docname, NOTATION), set()
     for math in list(doctree.findall(nodes.math)):
         row = entries.get(tidy(math.astext()))
@@ -86,8 +94,7 @@ def link_first_uses(app, doctree, docname):
             continue
         anchor = row["ids"][0]
         seen.add(anchor)
-        paragraph = row[-1][0]
-        math.replace_self(link(math, f"{page}#{anchor}", paragraph.children, f"what-{anchor}"))
+        math.replace_self(link(math, f"{page}#{anchor}", without_links(row[-1][0]), f"what-{anchor}"))
 
 
 def folds(node):

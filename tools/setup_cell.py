@@ -1,34 +1,53 @@
-"""Write the set-up cell of every notebook: the one address from _config.yml, the chapter's own running time (or check with --check).
+"""Write the set-up cell of every notebook: the address from _config.yml, the version from pyproject.toml, the chapter's own running time (or check with --check).
 
-The cell is the first code cell and carries the tag `setup`. It installs `fe` and POT where they are missing, without their
-dependencies, so Colab's own torch stays; where they are there it installs nothing. `FE_PACKAGE` names another source, say a wheel.
+The cell is the first code cell and carries the tag `setup`. Where `fe` or POT are missing it installs them, without their dependencies,
+so that Colab's own torch stays: `fe` from the wheel of this version's release, so that a saved notebook stays what it was. It stops
+with a sentence if that fails. `FE_PACKAGE` names another source, say a wheel. It offers only what does something in its chapter.
 """
 
 import json
 import pathlib
 import re
 import sys
+import textwrap
+import tomllib
 
 import yaml
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
+PLACEHOLDER = "https://github.com/free-energy-book/free-energy-book"  # nobody's: whoever registered it could run code in readers' notebooks
+CHOICES = {
+    "scale": 'scale = "small"  # @param ["small", "paper"]\n',
+    "device": 'device = "auto"  # @param ["auto", "cpu", "cuda"]\n',
+    "keep": 'keep = ""  # @param {type: "string"}\n'
+            "# keep: a folder for the results of your own long runs, say\n# /content/drive/MyDrive/fe on Colab (asks for the drive)\n",
+}
 CELL = """\
-# Set-up: choose here, then run. Installs the book's small library `fe` and POT where they are missing, and leaves torch alone.
-scale = "small"  # @param ["small", "paper"]
-device = "auto"  # @param ["auto", "cpu", "cuda"]
-keep = ""  # @param {{type: "string"}}
-# keep: a folder for the results of your own long runs, say /content/drive/MyDrive/fe on Colab (asks for the drive)
-import importlib.util
+# Set-up: {how}. Installs the book's small library `fe` and POT
+# where they are missing, and leaves torch alone.
+{choices}import importlib.util
 import os
+import subprocess
+import sys
 
-package = os.environ.get("FE_PACKAGE", "git+{address}")
-missing = [name for module, name in (("fe", package), ("ot", "pot")) if importlib.util.find_spec(module) is None]
+package = os.environ.get("FE_PACKAGE", {wheel})
+missing = [name for module, name in (("fe", package), ("ot", "pot"))
+           if importlib.util.find_spec(module) is None]
+if "" in missing:
+    raise SystemExit("`fe` is not installed, and this copy of the book does not say "
+                     "where to get it: run `pip install -e .` in the book's folder")
 if missing:
-    %pip install -q --no-deps {{" ".join(missing)}}
+    pip = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", *missing]
+    done = subprocess.run(pip, capture_output=True, text=True)
+    if done.returncode:
+        why = (done.stderr.strip().splitlines() or ["pip does not say why"])[-1]
+        raise SystemExit(f"The chapter cannot run: pip could not install "
+                         f"{{' and '.join(missing)}}. {{why}}")
+    importlib.invalidate_caches()
 
 from fe import notebook
 
-device, scale = notebook.start(scale=scale, device=device, keep=keep{time})"""
+{start}"""
 
 
 def running_time(notebook):
@@ -38,26 +57,48 @@ def running_time(notebook):
     return line and line[1].split(" · ", 1)[-1].replace("`", "").rstrip(".")
 
 
-def source(notebook):
-    address = yaml.safe_load((ROOT / "_config.yml").read_text())["repository"]["url"]
-    time = running_time(notebook)
-    return CELL.format(address=address, time=f', time="{time}"' if time else "")
+def offered(notebook):
+    """Which of `CHOICES` change what the chapter's other cells do."""
+    code = "\n".join("".join(c["source"]) for c in notebook["cells"] if c["cell_type"] == "code" and "setup" not in c["metadata"].get("tags", []))
+    uses = {"scale": r'\bscale == "paper"', "device": r"\bstr\(device\)|\bdevice\)", "keep": r"notebook\.results\(|\bresults\("}
+    return [name for name in CHOICES if re.search(uses[name], code)]
 
 
-def main(check=False):
+def wheel(root=ROOT):
+    """Where the release of this version offers its wheel; "" in a copy that has no address of its own yet."""
+    address = yaml.safe_load((root / "_config.yml").read_text())["repository"]["url"].rstrip("/")
+    version = tomllib.loads((root / "pyproject.toml").read_text())["project"]["version"]
+    return "" if address == PLACEHOLDER else f"{address}/releases/download/v{version}/free_energy_book-{version}-py3-none-any.whl"
+
+
+def source(notebook, root=ROOT):
+    names, time, address = offered(notebook), running_time(notebook), wheel(root)
+    given = ", ".join(f"{name}={name}" for name in names)
+    if time:
+        pieces = textwrap.wrap(time, 70)
+        words = "\n".join(f'{"         " if i else ""}"{piece}{" " if i < len(pieces) - 1 else ""}"' for i, piece in enumerate(pieces))
+        given += (",\n    " if given else "") + f"time={words}"
+    if address:
+        base, _, file = address.rpartition("/")
+        address = f'\n    "{base}/"\n    "{file}"'
+    return CELL.format(how="choose here, then run" if names else "run this first", choices="".join(CHOICES[name] for name in names),
+                       wheel=address or '""', start=f"device, scale = notebook.start(\n    {given})")
+
+
+def main(check=False, root=ROOT):
     wrong = []
-    for path in sorted((ROOT / "book").glob("*.ipynb")):
+    for path in sorted((root / "book").glob("*.ipynb")):
         notebook = json.loads(path.read_text())
         cells = [c for c in notebook["cells"] if "setup" in c.get("metadata", {}).get("tags", [])]
         if len(cells) != 1:
             raise SystemExit(f"{path.name}: expected one code cell tagged 'setup', found {len(cells)}")
-        if "".join(cells[0]["source"]) != source(notebook):
+        if "".join(cells[0]["source"]) != source(notebook, root):
             wrong.append(path.name)
-            cells[0]["source"] = source(notebook).splitlines(keepends=True)
+            cells[0]["source"] = source(notebook, root).splitlines(keepends=True)
             if not check:
                 path.write_text(json.dumps(notebook, indent=1, ensure_ascii=False) + "\n")
     if check and wrong:
-        raise SystemExit(f"set-up cells differ from _config.yml's address or the Time line in {', '.join(wrong)}: run python tools/setup_cell.py")
+        raise SystemExit(f"set-up cells differ from the address, the version or the Time line in {', '.join(wrong)}: run `python3 run.py sync`")
     print("set-up cells in step" if not wrong else f"rewrote the set-up cell of {', '.join(wrong)}")
 
 

@@ -32,11 +32,12 @@ def citations(citation, number, title, url):
     authors = " and ".join(f"{{{p['name']}}}" if "name" in p else f"{p['family-names']}, {p['given-names']}" for p in citation["authors"])
     year = str(citation["date-released"])[:4]
     fields = {"author": authors, "title": title, "booktitle": citation["title"], "chapter": number, "year": year,
-              "note": f"Version {citation['version']}", "url": url}
+              "note": f"Version {citation['version']}", "doi": citation.get("doi"), "url": url}
+    fields = {key: value for key, value in fields.items() if value}
     lines = [f"  {key:<9} = {{{value}}}," for key, value in fields.items()]
     bibtex = "\n".join([f"@incollection{{free-energy-book-{number},", *lines, "}"])
     names = ", ".join(full_name(p) for p in citation["authors"])
-    words = f"{names} ({year}). {title}. Chapter {number} of “{citation['title']}”, version {citation['version']}. {url}"
+    words = f"{names} ({year}). {title}. Chapter {number} of “{citation['title']}”, version {citation['version']}. {'https://doi.org/' + citation['doi'] if 'doi' in citation else url}"
     return bibtex, words
 
 

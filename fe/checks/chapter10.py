@@ -29,7 +29,7 @@ def check_lever(lever):
             truth = (total(h, beta) - total(-h, beta)) / (2 * h)  # error h² and rounding 1e-16/h: about 1e-10
             if near(found, truth, 1e-7 * max(1, abs(truth))):
                 continue
-            diagonal, cross = float(hess[1, 1]), lam / beta * float(hess[0, 1])
+            diagonal = float(hess[1, 1])
             for value, why in ((diagonal, "that is dC/dγ alone: the rate moves too"),
                                (diagonal * (1 - gam / beta), "the term −(λ/β) F_λγ is missing: D moves with γ as well, and R pays for it"),
                                (-truth, "the sign is reversed"), (abs(truth), "the sign is lost: the lever may have either")):

@@ -42,6 +42,13 @@ def test_nothing_is_loaded_from_elsewhere(path):
     assert not [url for url in loaded if url and re.match(r"(https?:)?//", url)]
 
 
+def test_pages_can_be_served_below_any_path():
+    """Every link inside the book is relative to its page."""
+    for path in built():
+        rooted = [a[key] for _, a in Tags(path.read_text()).tags for key in ("href", "src") if (a.get(key) or "").startswith("/")]
+        assert not rooted, f"{path.name}: {rooted[:3]}"
+
+
 def test_no_style_sheet_loads_from_elsewhere():
     for path in HTML.rglob("*.css"):
         assert not re.search(r"(@import\s+['\"]|url\(\s*['\"]?)(https?:)?//", path.read_text(errors="replace")), path.name
