@@ -356,3 +356,26 @@ def test_a_side_of_the_bifurcation_without_a_minimum_does_not_end_the_crossing(m
 def test_steps_are_positive(name):
     with pytest.raises(ValueError, match="max_step and min_step must be positive"):
         fe.follow(readers_own, torch.zeros(4), START, fe.Conserve(classification), 0.5, **{name: 0.0})
+
+
+def test_at_one_c_a_larger_ridge_has_its_jump_earlier():
+    """Chapter 5, exercise on the ridge: at the C of ridge 1e-3, whose path jumps at λ = 1.94, ridge 3e-3 jumps at 0.68 and 3e-2 nowhere."""
+    x, y = fe.digits(120, classes=(0, 1, 2, 3))
+    x = x[:, x.var(0).argsort(descending=True)[:8]].contiguous()
+    found, target = {}, None
+    for ridge in (1e-3, 3e-3, 3e-2):
+        model = fe.TopographicMap(x, y, 4, grid=9, features=3, ridge=ridge)
+        theta, p = model.initial(), torch.tensor([0.25, 4.0])
+        for _ in range(30):  # Newton in ln γ
+            e = fe.minimise(model, theta, p, preconditioner=model.preconditioner)
+            r = fe.linear_response(model, e.theta, p, preconditioner=model.preconditioner(e.theta, p))
+            target = float(r.gradient[1]) if target is None else target
+            if abs(float(r.gradient[1]) - target) < 1e-9:
+                break
+            step = (target - float(r.gradient[1])) / float(p[1] * r.hess[1, 1])
+            theta, p = e.theta, p * torch.tensor([1.0, math.exp(max(-0.5, min(0.5, step)))])
+        if ridge > 1e-3:  # that path is the chapter's
+            path = fe.follow(model, e.theta, p, fe.Conserve(classification), 2.0, preconditioner=model.preconditioner)
+            assert abs(path.points[-1].classification - target) < 1e-8
+            found[ridge] = [round(float(j.before.p[0]), 2) for j in path.jumps]
+    assert found == {3e-3: [0.68], 3e-2: []}
