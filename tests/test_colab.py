@@ -63,6 +63,13 @@ def test_the_edition_is_in_step_with_the_book(built):
     assert colab.out_of_step(built[0]) == [], "run python tools/colab.py"
 
 
+@pytest.mark.long
+def test_a_build_leaves_the_numbers_that_a_reading_of_its_own_finds(built, monkeypatch):
+    monkeypatch.setattr(book_numbers, "stored", lambda root: None)
+    monkeypatch.setattr(book_numbers, "store", lambda env, root: book_numbers._collect(env, {page: book_numbers._references(env, page) for page in book_numbers._pages(env)}))
+    assert book_numbers.read() == built[0]
+
+
 def test_drift_is_found(built, tmp_path):
     """One word changed in a chapter, one file that belongs to no chapter: both are named."""
     (tmp_path / "book").mkdir()

@@ -3,6 +3,7 @@
 import ast
 import importlib
 import importlib.util
+import io
 import json
 import os
 import pathlib
@@ -10,6 +11,8 @@ import re
 import shutil
 import subprocess
 import sys
+import threading
+import time
 import tomllib
 
 import nbformat
@@ -20,6 +23,10 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "tools"))
+
+import uses  # noqa: E402
+
 MODULES = sorted(path.stem for path in (ROOT / "fe").glob("*.py") if path.stem != "__init__")
 
 
@@ -161,6 +168,50 @@ def test_the_tests_do_not_see_a_developers_own_results(monkeypatch, tmp_path):
 
     monkeypatch.setattr(run.subprocess, "call", call)
     assert run.test() == 0 and seen == [[], [], []]
+
+
+def test_a_stage_that_fails_is_named_at_once_and_what_it_said_is_shown(monkeypatch, tmp_path):
+    spec = importlib.util.spec_from_file_location("run_py", ROOT / "run.py")
+    run = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(run)
+    monkeypatch.setattr(run, "ROOT", tmp_path)
+    failing = threading.Event()
+
+    def bad(log):
+        print("what went wrong", file=log)
+        failing.set()
+        return 3
+
+    def good(log):
+        failing.wait(60)
+        while "FAILED" not in out.getvalue():
+            time.sleep(0.01)
+        return 0
+
+    def broken(log):
+        good(log)
+        raise OSError("no room")
+
+    out = io.StringIO()
+    monkeypatch.setattr(sys, "stdout", out)
+    assert sorted(run.at_once({"one": bad, "two": good, "three": broken})) == ["one", "three"]
+    text = out.getvalue()
+    assert text.index("what went wrong") < text.index("FAILED: one") < text.index("passed: two")
+    assert "Still running: three, two." in text and "OSError: no room" in text and (tmp_path / "_build" / "logs" / "one.txt").read_text() == "what went wrong\n"
+
+
+def test_what_code_stands_on_is_found():
+    code = "import fe\nfrom fe import plot\nfrom fe.checks import chapter1\nfe.optimal_plan\nnotebook.results('fig2.json')"
+    names = {path.relative_to(ROOT).as_posix() for path in uses.files(code)}
+    assert {"fe/transport.py", "fe/plot.py", "fe/checks/chapter1.py", "fe/checks/answers.py", "fe/finite.py", "results/fig2.json"} <= names
+    assert not names & {"fe/retraining.py", "fe/checks/chapter2.py", "results/fig5.json"}
+    touched = {path.name for path in uses.tests([ROOT / "fe" / "journal.py", ROOT / "tools" / "course.py"])}
+    assert {"test_journal.py", "test_course.py", "test_reproduce.py"} <= touched and not touched & {"test_finite.py", "test_pdf.py"}
+
+
+def test_check_refuses_a_chapter_that_is_not_there():
+    done = subprocess.run([sys.executable, ROOT / "tools" / "uses.py", "5", "12"], capture_output=True, text=True)
+    assert done.returncode and "no chapter 12; there are 1 to 10" in done.stderr
 
 
 def test_what_is_stored_is_the_books_own_result(tmp_path, monkeypatch):

@@ -1,0 +1,58 @@
+"""For all tests: their order side by side, and figures that nbval does not look at."""
+
+import base64
+import io
+import pathlib
+
+import numpy as np
+import pytest
+from PIL import Image
+
+ROUGHLY = 0.2  # lines move a little from machine to machine, and fonts differ; an empty plot or a lost curve among three is more
+
+
+def ink(png):
+    """How much of a picture is coloured, and how much is dark: lines and points, and axes and words. Per pixel, from 0 to 1."""
+    picture = np.asarray(Image.open(io.BytesIO(base64.b64decode(png))).convert("RGB"), float) / 255
+    return np.array([np.ptp(picture, axis=-1).mean(), 1 - picture.mean()])
+
+
+def unlike(stored, new):
+    """What is wrong with the new picture, in words, or None."""
+    before, now = ink(stored), ink(new)
+    for what, a, b in zip(("colour", "ink"), before, now, strict=True):
+        if abs(a - b) > ROUGHLY * max(a, 0.002):
+            return f"the figure has {b:.4f} of {what} a pixel, the stored one {a:.4f}"
+
+
+def pictures(outputs):
+    return [output["data"]["image/png"] for output in outputs if "image/png" in output.get("data", {})]
+
+
+def pytest_configure(config):
+    """nbval compares what cells print; its cells compare their figures too, roughly."""
+    from nbval.plugin import IPyNbCell
+
+    compare = IPyNbCell.compare_outputs
+
+    def with_figures(self, test, ref, skip_compare=None):
+        if not compare(self, test, ref, skip_compare):
+            return False
+        new, stored = pictures(test), pictures(ref)
+        found = [f"{len(new)} figures, {len(stored)} stored"] if len(new) != len(stored) else filter(None, map(unlike, stored, new))
+        self.comparison_traceback += found
+        return not self.comparison_traceback
+
+    IPyNbCell.compare_outputs = with_figures
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """Side by side, a notebook's cells stay in one worker, and so do the tests of one PDF; the longest groups start first."""
+    for item in items:
+        path = pathlib.Path(str(item.path))
+        if path.suffix == ".ipynb":
+            item.add_marker(pytest.mark.xdist_group(path.stem))
+        elif path.name == "test_pdf.py":
+            item.add_marker(pytest.mark.xdist_group("pdf"))
+    items.sort(key=lambda item: (not item.get_closest_marker("xdist_group"), not item.get_closest_marker("long")))
