@@ -437,6 +437,7 @@ def test_stored_figure_5_is_at_equal_compute(figure_5):
         longest = spent.get("held", spent.get("unbounded"))
         for name in ("fixed", "finetuned", "scratch"):
             assert abs(spent[name] - longest) <= 7, (r["kind"], r["seed"], spent)  # epochs are whole: 13 stages, half an epoch each
+        assert all(abs(n / spent["fixed"] - 1) < 0.06 for n in spent.values())  # chapter 9: within six per cent, the geodesic's own total too
 
 
 def test_stored_figure_5_controls_have_the_smaller_loss(figure_5):
