@@ -2,10 +2,8 @@
 
 import base64
 import io
-import pathlib
 
 import numpy as np
-import pytest
 from PIL import Image
 
 ROUGHLY = 0.2  # lines move a little from machine to machine, and fonts differ; an empty plot or a lost curve among three is more
@@ -46,13 +44,6 @@ def pytest_configure(config):
     IPyNbCell.compare_outputs = with_figures
 
 
-@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
-    """Side by side, a notebook's cells stay in one worker, and so do the tests of one PDF; the longest groups start first."""
-    for item in items:
-        path = pathlib.Path(str(item.path))
-        if path.suffix == ".ipynb":
-            item.add_marker(pytest.mark.xdist_group(path.stem))
-        elif path.name == "test_pdf.py":
-            item.add_marker(pytest.mark.xdist_group("pdf"))
-    items.sort(key=lambda item: (not item.get_closest_marker("xdist_group"), not item.get_closest_marker("long")))
+    """The longest tests start first, so that workers end together."""
+    items.sort(key=lambda item: not item.get_closest_marker("long"))

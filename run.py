@@ -104,9 +104,12 @@ def cores():
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 2
 
 
-def pytest(*what, log=None):
-    """Tests on up to four cores (a kernel with torch takes up to 1 GB), without a reader's own results."""
-    options = ["-n", str(min(cores(), 4)), "--dist", "loadgroup", "-p", "no:cacheprovider", "-q", "-rs", "--durations=15"]
+def pytest(*what, log=None, dist="loadgroup"):
+    """Tests on up to four cores (a kernel with torch takes up to 1 GB), without a reader's own results.
+
+    "loadscope" keeps a notebook's cells in one worker, and a file's tests; "loadgroup" spreads all but marked groups.
+    """
+    options = ["-n", str(min(cores(), 4)), "--dist", dist, "-p", "no:cacheprovider", "-q", "-rs", "--durations=15"]
     with tempfile.TemporaryDirectory() as empty:
         return run("python", "-m", "pytest", *what, *options, log=log, FE_RESULTS=empty, FE_TESTING="1")
 
@@ -150,7 +153,7 @@ def test():
     chapters = ["book", "--nbval", "--nbval-current-env", "--nbval-cell-timeout=600"]
     failed = at_once({
         "pages and PDF": pdf if shutil.which("chromium") else lambda log: build(everything=True, log=log),
-        "notebooks and units": lambda log: pytest("tests", *ignored, "--doctest-modules", "fe", *chapters, log=log),
+        "notebooks and units": lambda log: pytest("tests", *ignored, "--doctest-modules", "fe", *chapters, log=log, dist="loadscope"),
     })
     failed += at_once({
         "editions": lambda log: pytest(*NEED_THE_PAGES, log=log),
@@ -177,7 +180,7 @@ def check(*chapters):
     nbval = [*notebooks, "--nbval", "--nbval-current-env", "--nbval-cell-timeout=600"]
     stages = {"lint": lint, "tests": lambda log: pytest(*tests, log=log)}
     if notebooks:
-        stages["chapters"] = lambda log: pytest(*nbval, log=log)
+        stages["chapters"] = lambda log: pytest(*nbval, log=log, dist="loadscope")
         stages["exercises"] = lambda log: pytest("tests/test_exercises.py", "-k", " or ".join(f"chapter{n} or ex-{n}-" for n in exercises), log=log)
     failed = at_once({"pages": lambda log: build(log=log)}) + at_once(stages)
     failed += [] if failed else at_once({"Colab edition": lambda log: pytest("tests/test_colab.py", "-k", "not it_runs_alone", log=log)})

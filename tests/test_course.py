@@ -118,6 +118,14 @@ def test_the_command_makes_every_sheet(tmp_path):
             assert not [line for line in secret if line in text], f"{e.label}: lines of the solution are in the release"
 
 
+@every_chapter
+def test_each_exercise_says_what_it_asks(chapter):
+    """In the metadata of its cell; what has a stub is checked, what has none is read."""
+    for e in chapter.exercises:
+        assert e.kinds and set(e.kinds) <= set(course.POINTS), f"{e.label}: {e.kinds}"
+        assert ("checked" in e.kinds) == e.checked and not {"written", "project"} <= set(e.kinds), f"{e.label}: {e.kinds}"
+
+
 def test_the_exceptions_name_exercises():
     labels = {e.label for chapter in CHAPTERS for e in chapter.exercises}
     assert set(course.EXCEPTIONS) <= labels, set(course.EXCEPTIONS) - labels

@@ -24,6 +24,8 @@ if not pdf.HTML.exists():
 
 import pypdf  # noqa: E402
 
+pytestmark = pytest.mark.xdist_group("pdf")  # one worker prints and reads the files
+
 CHAPTERS = [page for _, pages in pdf.order() for page in pages if pdf.CHAPTER.match(page)]
 
 

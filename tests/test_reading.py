@@ -219,32 +219,6 @@ def test_symbols_have_different_anchors():
     assert len(ids) > 35 and len(set(ids)) == len(ids)
 
 
-# --- reading time
-
-
-def test_amounts_leave_out_what_is_folded():
-    def cell(*classes):
-        code = nodes.literal_block("", "a = 1\n\nb = 2")
-        return nodes.container("", nodes.container("", code, classes=["cell_input"]), classes=["cell", *classes])
-
-    folded = dropdown_main("", nodes.paragraph("", "not counted at all"), nodes.math_block("", "x"))
-    doctree = document(nodes.paragraph("", "four words and more"), nodes.math_block("", "x"), cell(), cell("tag_hide-input"), folded)
-    assert reading.amounts(doctree) == (4, 1, 2)
-
-
-def test_minutes_grow_with_each_amount():
-    assert reading.minutes(0, 0, 0) == 5 and reading.minutes(1800, 0, 0) == 10
-    assert reading.minutes(0, 20, 0) == 10 and reading.minutes(0, 0, 200) == 10
-
-
-@built
-@pytest.mark.parametrize("name", CHAPTERS)
-def test_reading_time_is_near_the_chapters_own(name):
-    shown = int(re.search(r"About (\d+) minutes", page(name).select_one("p.reading-time").get_text())[1])
-    own = int(re.search(r"\*\*Time\*\* reading (\d+) min", source(name))[1])
-    assert 0.5 <= shown / own <= 2, f"the page says {shown} minutes, the author {own}"
-
-
 # --- what a reader takes away
 
 

@@ -44,12 +44,7 @@ c.Execute.timeout = 300  # seconds a cell
 
 def points(exercise):
     """{kind: points} of the parts of an exercise: "checked" by a machine; "written" or "project", graded by a person."""
-    kinds = ["checked"] if exercise.checked else []
-    if re.search(r"\ban afternoon\b", f"{exercise.title} {exercise.statement[:40]}", re.IGNORECASE):
-        kinds.append("project")
-    elif not kinds or re.search(r"\b(show|prove|derive|conclude|verify|why)\b|\?", exercise.statement, re.IGNORECASE):
-        kinds.append("written")  # a function to write, and words that are asked for
-    return EXCEPTIONS.get(exercise.label, {kind: POINTS[kind] for kind in kinds})
+    return EXCEPTIONS.get(exercise.label, {kind: POINTS[kind] for kind in exercise.kinds})
 
 
 def converter(numbers):

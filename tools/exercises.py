@@ -8,6 +8,8 @@ An exercise is a MyST directive with a label, followed by its folded solution:
     ```{solution-start} ex-5-3     text and code cells up to {solution-end}; in a checked exercise one code cell has the reference
     ```                            between ### BEGIN SOLUTION and ### END SOLUTION, then print(chapter5.check_…(name))
 
+The metadata of the cell with the directive say what is asked: {"exercises": {"ex-5-3": ["checked", "written"]}} for a function to write
+and words beside it, "project" for an afternoon.
 A checked exercise runs after `Chapter.preparation` alone: the set-up cell, the imports, the cells tagged `for-exercises`.
 """
 
@@ -31,6 +33,7 @@ class Exercise:
     stub: str  # source, empty where there is nothing to check
     solution: tuple  # (cell type, source) pairs of the folded solution
     checks: tuple  # (module, check, name of the answer) of each check call
+    kinds: tuple  # of "checked" (by a machine), "written", "project" (read by a person): what is asked
 
     @property
     def checked(self):
@@ -71,11 +74,12 @@ def options(body):
 
 
 def chapter(path):
-    cells = [(c["cell_type"], c["metadata"].get("tags", []), "".join(c["source"])) for c in json.loads(path.read_text())["cells"]]
+    cells = [(c["cell_type"], c["metadata"], "".join(c["source"])) for c in json.loads(path.read_text())["cells"]]
     code = [i for i, (kind, _, _) in enumerate(cells) if kind == "code"]
-    if "setup" not in cells[code[0]][1]:
+    tags = lambda i: cells[i][1].get("tags", [])
+    if "setup" not in tags(code[0]):
         raise ValueError(f"{path.name}: the first code cell must be the one tagged 'setup'")
-    chosen = code[:2] + [i for i in code[2:] if "for-exercises" in cells[i][1]]
+    chosen = code[:2] + [i for i in code[2:] if "for-exercises" in tags(i)]
     preparation = tuple(cells[i][2] for i in chosen)
     title = re.search(r"^# (.+)$", cells[0][2], re.MULTILINE)[1]
     return Chapter(int(path.name[:2]), path, title, preparation, tuple(exercises(cells, path.name)))
@@ -84,7 +88,7 @@ def chapter(path):
 def exercises(cells, where):
     """The exercises in the order of the page."""
     statement, solution = None, None  # the exercise that waits for its solution; the pieces of an open solution
-    for kind, _, source in cells:
+    for kind, metadata, source in cells:
         if kind != "markdown":
             if solution is not None:
                 solution.append((kind, source))
@@ -105,7 +109,8 @@ def exercises(cells, where):
                     raise ValueError(f"{where}: {statement['label']} has no solution")
                 named, text = options(body)
                 stub = "\n".join(STUB.findall(text))
-                statement = {"label": named["label"], "title": argument.strip(), "statement": STUB.sub("", text).strip(), "stub": stub}
+                statement = {"label": named["label"], "title": argument.strip(), "statement": STUB.sub("", text).strip(), "stub": stub,
+                             "kinds": tuple(metadata.get("exercises", {}).get(named["label"], ()))}
             elif directive == "solution-start":
                 if statement is None or argument.strip() != statement["label"]:
                     raise ValueError(f"{where}: the solution of {argument.strip()!r} does not follow its exercise")

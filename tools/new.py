@@ -133,7 +133,11 @@ def add_exercise(number, name, title):
     for kind, source in (("markdown", f"{before}{filled(STATEMENT, **words)}"), ("code", filled(SOLUTION, **words)), ("markdown", f"```{{solution-end}}\n```\n\n## Further reading{after}")):
         cell = getattr(nbformat.v4, f"new_{kind}_cell")(source, id=fresh_id(number, taken))
         taken.add(cell.id)
+        if not new:
+            cell.metadata["exercises"] = {label: ["checked", "written"]}
         new.append(cell)
+    old = notebook.cells[at].metadata.pop("exercises", {})
+    new[0].metadata["exercises"] |= old
     notebook.cells[at : at + 1] = new
     path.write_text(json.dumps(notebook, indent=1, ensure_ascii=False) + "\n")
     check = ROOT / "fe" / "checks" / f"chapter{number}.py"

@@ -1,4 +1,4 @@
-"""Sphinx extension of this book: symbols that lead to their entry, and the reading time under a chapter's title.
+"""Sphinx extension of this book: symbols that lead to their entry.
 
 The table of book/notation.md is the one source of the symbols: all formulas in the first cell of a row are spellings of one
 symbol, the third cell lists the chapters in which it has this meaning, the last cell says what it means.
@@ -102,51 +102,13 @@ def folds(node):
     return isinstance(node, (solution_node, dropdown_main))
 
 
-def is_folded(node):
-    return any(folds(n) for n in ancestors(node))
-
-
 def ancestors(node):
     while node is not None:
         yield node
         node = node.parent
 
 
-def amounts(doctree):
-    """What a reader meets: words of prose, displayed formulas, lines of code that are not folded away."""
-    words = formulas = lines = 0
-    for node in doctree.findall(lambda n: isinstance(n, (nodes.paragraph, nodes.math_block, nodes.literal_block))):
-        if is_folded(node):
-            continue
-        if isinstance(node, nodes.paragraph):
-            words += len(node.astext().split())
-        elif isinstance(node, nodes.math_block):
-            formulas += 1
-        elif "cell_input" in node.parent.get("classes", []) and not hidden(node.parent.parent):
-            lines += sum(bool(line.strip()) for line in node.astext().splitlines())
-    return words, formulas, lines
-
-
-def hidden(cell):
-    return any(tag in cell.get("classes", []) for tag in ("tag_hide-input", "tag_remove-input"))
-
-
-def minutes(words, formulas, lines):
-    """At 180 words a minute, half a minute a displayed formula, three seconds a line of code; to five minutes."""
-    return max(5, 5 * round((words / 180 + formulas / 2 + lines / 20) / 5))
-
-
-def show_reading_time(app, doctree, docname):
-    if app.builder.format != "html" or not CHAPTER.match(docname):
-        return
-    words, formulas, lines = amounts(doctree)
-    text = f"About {minutes(words, formulas, lines)} minutes to read: {round(words, -2):,} words, {formulas} formulas, {lines} lines of code"
-    title = next(iter(doctree.findall(nodes.title)))
-    title.parent.insert(title.parent.index(title) + 1, nodes.paragraph("", text, classes=["reading-time"]))
-
-
 def setup(app):
     app.connect("doctree-read", name_rows)
-    app.connect("doctree-resolved", show_reading_time, priority=600)  # before the links, whose texts it must not count
     app.connect("doctree-resolved", link_first_uses, priority=700)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
