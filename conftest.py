@@ -12,7 +12,8 @@ ROUGHLY = 0.2  # lines move a little from machine to machine, and fonts differ; 
 def ink(png):
     """How much of a picture is coloured, and how much is dark: lines and points, and axes and words. Per pixel, from 0 to 1."""
     picture = np.asarray(Image.open(io.BytesIO(base64.b64decode(png))).convert("RGB"), float) / 255
-    return np.array([np.ptp(picture, axis=-1).mean(), 1 - picture.mean()])
+    faint = 0.15  # what is stored has fewer shades: panes of three-dimensional axes are white in it
+    return np.array([np.maximum(np.ptp(picture, axis=-1) - faint, 0).mean(), np.maximum(1 - faint - picture.mean(-1), 0).mean()])
 
 
 def unlike(stored, new):

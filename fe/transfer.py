@@ -138,12 +138,12 @@ def transfer(run, task, lam, gam, times, law, *, size, target=None, tolerance=0.
     ------
     ConstraintLost : C outside the band after all corrections, ∂C/∂γ not negative, 1 + kλ = 0, or λ ≤ 0; its `rows` and `measured`
         are the rows and slopes before
-    ValueError : times do not increase from 0 or more to 1 or less (with `Fixed` they may stay)
+    ValueError : times outside 0 … 1, or that do not increase (with `Fixed` they may stay or go back)
     """
     rows, measured, spent, anchor = [], [], 0, 0.0
     corrected, times = not type(law) is Fixed, [float(t) for t in times]
-    if not times or times[0] < 0 or times[-1] > 1 or any(b < a or (corrected and b == a) for a, b in zip(times, times[1:])):
-        raise ValueError(f"times must increase within 0 … 1, got {times}")
+    if not times or min(times) < 0 or max(times) > 1 or (corrected and any(b <= a for a, b in zip(times, times[1:]))):
+        raise ValueError(f"times must increase within 0 … 1 (with Fixed they may stay or go back), got {times}")
 
     def record(entry, t, **more):
         rows.append(row(entry, lam, gam) | dict(t=t, spent=spent, **more))

@@ -43,6 +43,8 @@ def set_line(text, pattern, line, what):
 def configure(url, site, root=ROOT):
     path = root / "_config.yml"
     text = set_line(path.read_text(), r"^  url: \S+$", f"  url: {url}", path.name)
+    provider = "gitlab" if "gitlab" in urlparse(url).hostname else "github"  # how addresses of files and issues are made
+    text = set_line(text, r"^      repository_provider: \w+", f"      repository_provider: {provider}", path.name)
     text = re.sub(r"^  baseurl: .*\n", "", text, flags=re.MULTILINE)
     if site:
         text = set_line(text, r"^html:$", f"html:\n  baseurl: {site}", path.name)
