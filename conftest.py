@@ -45,6 +45,13 @@ def pytest_configure(config):
     IPyNbCell.compare_outputs = with_figures
 
 
+LONG = {f"test_{name}.py" for name in ("reproduce", "retraining", "interrupt", "process", "transport", "transfer", "exercises", "publish", "new")}
+
+
 def pytest_collection_modifyitems(items):
-    """The longest tests start first, so that workers end together."""
-    items.sort(key=lambda item: not item.get_closest_marker("long"))
+    """What takes longest starts first, so that workers end together: notebooks, files and tests of minutes, the rest."""
+
+    def rank(item):
+        return 0 if item.path.suffix == ".ipynb" else 1 if item.path.name in LONG or item.get_closest_marker("long") else 2
+
+    items.sort(key=rank)

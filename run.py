@@ -109,7 +109,7 @@ def pytest(*what, log=None, dist="loadgroup"):
 
     "loadscope" keeps a notebook's cells in one worker, and a file's tests; "loadgroup" spreads all but marked groups.
     """
-    options = ["-n", str(min(cores(), 4)), "--dist", dist, "-p", "no:cacheprovider", "-q", "-rs", "--durations=15"]
+    options = ["-n", str(min(cores(), 4)), "--dist", dist, "-p", "no:cacheprovider", "-q", "-rs", "--durations=15", "--no-loadscope-reorder"]
     with tempfile.TemporaryDirectory() as empty:
         return run("python", "-m", "pytest", *what, *options, log=log, FE_RESULTS=empty, FE_TESTING="1")
 
