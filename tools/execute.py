@@ -76,19 +76,30 @@ def execute(path, timeout=600):
     print(f"{path.name}: {time.time() - began:.0f} s, {path.stat().st_size / 1e6:.1f} MB")
 
 
+def code_of(notebook):
+    """Source and outputs of the code cells but for the set-up: what the words around them do not change."""
+    return [[cell.source, cell.outputs] for cell in notebook.cells if cell.cell_type == "code" and "setup" not in cell.metadata.get("tags", [])]
+
+
+def stands_on(notebook):
+    return uses.files("\n".join(cell.source for cell in notebook.cells if cell.cell_type == "code"))
+
+
 def state(path):
     """A digest of what the notebook's outputs follow from, and of the outputs."""
-    cells = [cell for cell in nbformat.read(path, 4).cells if cell.cell_type == "code"]
-    digest = hashlib.sha256(json.dumps([[cell.source, cell.outputs] for cell in cells if "setup" not in cell.metadata.get("tags", [])]).encode())
-    for file in uses.files("\n".join(cell.source for cell in cells)):
+    notebook = nbformat.read(path, 4)
+    digest = hashlib.sha256(json.dumps(code_of(notebook)).encode())
+    for file in stands_on(notebook):
         digest.update(file.read_bytes())
     return digest.hexdigest()
 
 
 def is_as_committed(path):
-    """Whether neither the notebook nor what it uses differs from the last commit."""
-    code = "\n".join(cell.source for cell in nbformat.read(path, 4).cells if cell.cell_type == "code")
-    return subprocess.run(["git", "diff", "--quiet", "HEAD", "--", path, *uses.files(code)], cwd=ROOT, capture_output=True).returncode == 0
+    """Whether neither the notebook's code and outputs nor what it stands on differ from the last commit."""
+    notebook = nbformat.read(path, 4)
+    stored = subprocess.run(["git", "show", f"HEAD:{path.relative_to(ROOT).as_posix()}"], cwd=ROOT, capture_output=True, text=True)
+    same = stored.returncode == 0 and code_of(nbformat.reads(stored.stdout, 4)) == code_of(notebook)
+    return same and subprocess.run(["git", "diff", "--quiet", "HEAD", "--", *stands_on(notebook)], cwd=ROOT).returncode == 0
 
 
 def main(arguments):
