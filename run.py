@@ -66,7 +66,7 @@ def install():
 def build(fresh=False, everything=False, log=None, **environment):
     """The web edition. Pages whose sources did not change stay, unless the tools that make pages did or `everything` is asked for."""
     stamp, made_by = ROOT / "_build" / "made_by", hashlib.sha256(LOCK.read_bytes())
-    for path in [*sorted((ROOT / "tools").glob("*.py")), *sorted((ROOT / "book" / "_static").glob("*.*"))]:
+    for path in [*sorted((ROOT / "tools").glob("*.py")), *sorted((ROOT / "book" / "_static").glob("*.*")), *ROOT.glob("CITATION.cff")]:
         made_by.update(path.read_bytes())
     known = stamp.exists() and stamp.read_text() == made_by.hexdigest()
     command = ["jupyter-book", "build", ".", "-W", "--keep-going", *([] if known and not everything and not fresh else ["--all"])]
