@@ -1,19 +1,25 @@
 """The commands of this project, on a machine with Python 3.11 or newer and nothing else.
 
-    python3 run.py book            the web edition, from the stored, verified outputs; pages that did not change stay
+    python3 run.py book            the web edition, from the stored, verified outputs; pages that
+    did not change stay
     python3 run.py book --fresh    the same from a new execution of every notebook
     python3 run.py colab           the Colab edition: colab/*.ipynb
     python3 run.py course          the course edition: _build/course, for nbgrader
-    python3 run.py pdf             the book and each chapter as PDF: _build/pdf (needs Debian's chromium)
-    python3 run.py test            unit tests, every edition, every notebook executed and compared, all pages in a browser
+    python3 run.py pdf             the book and each chapter as PDF: _build/pdf (needs Debian's
+    chromium)
+    python3 run.py test            unit tests, every edition, every notebook executed and compared,
+    all pages in a browser
 
 For daily work (CONTRIBUTING.md says when):
 
-    python3 run.py sync            set-up cells, notebooks whose code or library changed, pages, Colab edition: half a minute, and 1–3 a notebook
-    python3 run.py check [5 …]     the tests that your changes touch, these chapters (or the changed ones) executed and compared, the pages: two minutes
+    python3 run.py sync            set-up cells, notebooks whose code or library changed, pages,
+    Colab edition: half a minute, and 1–3 a notebook
+    python3 run.py check [5 …]     the tests that your changes touch, these chapters (or the changed
+    ones) executed and compared, the pages: two minutes
     python3 run.py new-exercise 5 name "Title"    an exercise with all its parts, to be rewritten
     python3 run.py new-chapter name "Title"       a chapter with all its parts
-    python3 run.py publish URL [--authors "A. One; B. Two"]    give your copy its own address, everywhere
+    python3 run.py publish URL [--authors "A. One; B. Two"]    give your copy its own address,
+    everywhere
 
 Each makes `.venv` in this folder on its first run and installs the locked requirements there.
 """
@@ -36,16 +42,31 @@ LOCK = ROOT / "requirements.lock"
 
 
 def run(*command, log=None, **environment):
-    """Run a tool of the virtual environment; its exit code. What it prints goes to `log`, a file, if one is named."""
-    one_thread = {name: "1" for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
+    """Run a tool of the virtual environment; its exit code. What it prints goes to `log`, a file,
+    if one is named.
+    """
+    one_thread = {
+        name: "1" for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+    }
     path = f"{BIN}{os.pathsep}{os.environ.get('PATH', '')}"
-    env = os.environ | one_thread | {"PATH": path, "VIRTUAL_ENV": str(VENV), "PYDEVD_DISABLE_FILE_VALIDATION": "1"} | environment
+    env = (
+        os.environ
+        | one_thread
+        | {"PATH": path, "VIRTUAL_ENV": str(VENV), "PYDEVD_DISABLE_FILE_VALIDATION": "1"}
+        | environment
+    )
     if log is None:
         print("\n$", *command, flush=True)
     else:
         print("\n$", *command, file=log, flush=True)
     began = time.time()
-    code = subprocess.call([str(BIN / command[0]), *command[1:]], cwd=ROOT, env=env, stdout=log, stderr=log and subprocess.STDOUT)
+    code = subprocess.call(
+        [str(BIN / command[0]), *command[1:]],
+        cwd=ROOT,
+        env=env,
+        stdout=log,
+        stderr=log and subprocess.STDOUT,
+    )
     print(f"[{command[0]}: exit {code}, {time.time() - began:.0f} s]", file=log, flush=True)
     return code
 
@@ -57,24 +78,44 @@ def install():
         return
     print(f"Setting up {VENV} (torch and its libraries are about 5 GB; once).", flush=True)
     venv.create(VENV, with_pip=True, clear=True)
-    for step in (["--require-hashes", "-r", str(LOCK)], ["--no-deps", "--no-build-isolation", "-e", "."]):
+    for step in (
+        ["--require-hashes", "-r", str(LOCK)],
+        ["--no-deps", "--no-build-isolation", "-e", "."],
+    ):
         if run("python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *step):
-            sys.exit("installation failed; the lines above say why. Run the command again to go on.")
+            sys.exit(
+                "installation failed; the lines above say why. Run the command again to go on."
+            )
     stamp.write_text(want)
 
 
 def build(fresh=False, everything=False, log=None, **environment):
-    """The web edition. Pages whose sources did not change stay, unless the tools that make pages did or `everything` is asked for."""
+    """The web edition. Pages whose sources did not change stay, unless the tools that make pages
+    did or `everything` is asked for.
+    """
     stamp, made_by = ROOT / "_build" / "made_by", hashlib.sha256(LOCK.read_bytes())
-    for path in [*sorted((ROOT / "tools").glob("*.py")), *sorted((ROOT / "book" / "_static").glob("*.*")), *ROOT.glob("CITATION.cff")]:
+    for path in [
+        *sorted((ROOT / "tools").glob("*.py")),
+        *sorted((ROOT / "book" / "_static").glob("*.*")),
+        *ROOT.glob("CITATION.cff"),
+    ]:
         made_by.update(path.read_bytes())
     known = stamp.exists() and stamp.read_text() == made_by.hexdigest()
-    command = ["jupyter-book", "build", ".", "-W", "--keep-going", *([] if known and not everything and not fresh else ["--all"])]
+    command = [
+        "jupyter-book",
+        "build",
+        ".",
+        "-W",
+        "--keep-going",
+        *([] if known and not everything and not fresh else ["--all"]),
+    ]
     if fresh:
         config = ROOT / "_build" / "fresh_config.yml"
         config.parent.mkdir(exist_ok=True)
         settings = "  execute_notebooks: force\n  timeout: 600\n  raise_on_error: true"
-        config.write_text((ROOT / "_config.yml").read_text().replace('  execute_notebooks: "off"', settings))
+        config.write_text(
+            (ROOT / "_config.yml").read_text().replace('  execute_notebooks: "off"', settings)
+        )
         command += ["--config", str(config)]
     stamp.unlink(missing_ok=True)
     # a configuration below _build does not find the extensions in tools/ by itself
@@ -87,7 +128,10 @@ def build(fresh=False, everything=False, log=None, **environment):
 def book(fresh=False):
     code = build(fresh)
     if not code:
-        print(f"\nThe book is built. Open {ROOT / '_build' / 'html' / 'index.html'}\nor serve it: python3 -m http.server -d _build/html")
+        print(
+            f"\nThe book is built. Open {ROOT / '_build' / 'html' / 'index.html'}\nor serve it: "
+            "python3 -m http.server -d _build/html"
+        )
     return code
 
 
@@ -105,17 +149,34 @@ def cores():
 
 
 def pytest(*what, log=None, dist="loadgroup"):
-    """Tests on up to four cores (a kernel with torch takes up to 1 GB), without a reader's own results.
+    """Tests on up to four cores (a kernel with torch takes up to 1 GB), without a reader's own
+    results.
 
-    "loadscope" keeps a notebook's cells in one worker, and a file's tests; "loadgroup" spreads all but marked groups.
+    "loadscope" keeps a notebook's cells in one worker, and a file's tests; "loadgroup" spreads all
+    but marked groups.
     """
-    options = ["-n", str(min(cores(), 4)), "--dist", dist, "-p", "no:cacheprovider", "-q", "-rs", "--durations=15", "--no-loadscope-reorder"]
+    options = [
+        "-n",
+        str(min(cores(), 4)),
+        "--dist",
+        dist,
+        "-p",
+        "no:cacheprovider",
+        "-q",
+        "-rs",
+        "--durations=15",
+        "--no-loadscope-reorder",
+    ]
     with tempfile.TemporaryDirectory() as empty:
-        return run("python", "-m", "pytest", *what, *options, log=log, FE_RESULTS=empty, FE_TESTING="1")
+        return run(
+            "python", "-m", "pytest", *what, *options, log=log, FE_RESULTS=empty, FE_TESTING="1"
+        )
 
 
 def at_once(stages):
-    """Run {name: function of a log} side by side, show each one's log when it ends; the names of those that failed."""
+    """Run {name: function of a log} side by side, show each one's log when it ends; the names of
+    those that failed.
+    """
     failed, folder, lock = [], ROOT / "_build" / "logs", threading.Lock()
     folder.mkdir(parents=True, exist_ok=True)
 
@@ -130,7 +191,11 @@ def at_once(stages):
         with lock:
             print(path.read_text(errors="replace"), end="", flush=True)
             waiting.discard(name)
-            print(f"\n{'FAILED' if code else 'passed'}: {name} ({time.time() - began:.0f} s). Still running: {', '.join(sorted(waiting)) or 'nothing of this part'}.", flush=True)
+            print(
+                f"\n{'FAILED' if code else 'passed'}: {name} ({time.time() - began:.0f} s). Still "
+                f"running: {', '.join(sorted(waiting)) or 'nothing of this part'}.",
+                flush=True,
+            )
             if code:
                 failed.append(name)
 
@@ -144,56 +209,101 @@ def at_once(stages):
     return failed
 
 
-NEED_THE_PAGES = ["tests/test_colab.py", "tests/test_course.py", "tests/test_pdf.py", "tests/test_reading.py"]
+NEED_THE_PAGES = [
+    "tests/test_colab.py",
+    "tests/test_course.py",
+    "tests/test_pdf.py",
+    "tests/test_reading.py",
+]
 
 
 def test():
     began = time.time()
     ignored = [f"--ignore={path}" for path in ("tests/browser", *NEED_THE_PAGES)]
     chapters = ["book", "--nbval", "--nbval-current-env", "--nbval-cell-timeout=600"]
-    failed = at_once({
-        "pages and PDF": pdf if shutil.which("chromium") else lambda log: build(everything=True, log=log),
-        "notebooks and units": lambda log: pytest("tests", *ignored, "--doctest-modules", "fe", *chapters, log=log, dist="loadscope"),
-    })
-    failed += at_once({
-        "editions": lambda log: pytest(*NEED_THE_PAGES, log=log),
-        "browser": lambda log: pytest("tests/browser", log=log),
-    })
+    failed = at_once(
+        {
+            "pages and PDF": pdf
+            if shutil.which("chromium")
+            else lambda log: build(everything=True, log=log),
+            "notebooks and units": lambda log: pytest(
+                "tests", *ignored, "--doctest-modules", "fe", *chapters, log=log, dist="loadscope"
+            ),
+        }
+    )
+    failed += at_once(
+        {
+            "editions": lambda log: pytest(*NEED_THE_PAGES, log=log),
+            "browser": lambda log: pytest("tests/browser", log=log),
+        }
+    )
     took = f"{(time.time() - began) / 60:.1f} minutes"
     print(f"\nFAILED: {', '.join(failed)} ({took})" if failed else f"\nall stages passed in {took}")
     return int(bool(failed))
 
 
 def sync():
-    """What follows from the sources, in the one order that works; it stops at the first step that fails."""
+    """What follows from the sources, in the one order that works; it stops at the first step that
+    fails.
+    """
     return tool("setup_cell") or tool("execute", "--changed") or build() or tool("colab")
 
 
 def check(*chapters):
     """The tests that the changes touch, the chapters, the pages."""
-    what = subprocess.run([str(BIN / "python"), "tools/uses.py", *chapters], cwd=ROOT, capture_output=True, text=True)
+    what = subprocess.run(
+        [str(BIN / "python"), "tools/uses.py", *chapters], cwd=ROOT, capture_output=True, text=True
+    )
     if what.returncode:
         sys.exit(what.stderr)
     tests, notebooks, exercises = (line.split() for line in what.stdout.split("\n")[:3])
     print(f"tests: {', '.join(tests)}\nchapters: {', '.join(notebooks) or 'none'}", flush=True)
-    lint = lambda log: run("ruff", "check", ".", log=log)
+    lint = lambda log: (
+        run("ruff", "check", ".", log=log) or run("ruff", "format", "--check", ".", log=log)
+    )
     nbval = [*notebooks, "--nbval", "--nbval-current-env", "--nbval-cell-timeout=600"]
     stages = {"lint": lint, "tests": lambda log: pytest(*tests, log=log)}
     if notebooks:
         stages["chapters"] = lambda log: pytest(*nbval, log=log, dist="loadscope")
-        stages["exercises"] = lambda log: pytest("tests/test_exercises.py", "-k", " or ".join(f"chapter{n} or ex-{n}-" for n in exercises), log=log)
+        stages["exercises"] = lambda log: pytest(
+            "tests/test_exercises.py",
+            "-k",
+            " or ".join(f"chapter{n} or ex-{n}-" for n in exercises),
+            log=log,
+        )
     failed = at_once({"pages": lambda log: build(log=log)}) + at_once(stages)
-    failed += [] if failed else at_once({"Colab edition": lambda log: pytest("tests/test_colab.py", "-k", "not it_runs_alone", log=log)})
-    print(f"\nFAILED: {', '.join(failed)}" if failed else "\nall of this passed; `python3 run.py test` runs everything")
+    failed += (
+        []
+        if failed
+        else at_once(
+            {
+                "Colab edition": lambda log: pytest(
+                    "tests/test_colab.py", "-k", "not it_runs_alone", log=log
+                )
+            }
+        )
+    )
+    print(
+        f"\nFAILED: {', '.join(failed)}"
+        if failed
+        else "\nall of this passed; `python3 run.py test` runs everything"
+    )
     return int(bool(failed))
 
 
 COMMANDS = {
-    ("book",): book, ("book", "--fresh"): lambda: book(fresh=True), ("test",): test, ("sync",): sync,
-    ("colab",): lambda: tool("colab"), ("course",): lambda: tool("course"), ("pdf",): pdf,
+    ("book",): book,
+    ("book", "--fresh"): lambda: book(fresh=True),
+    ("test",): test,
+    ("sync",): sync,
+    ("colab",): lambda: tool("colab"),
+    ("course",): lambda: tool("course"),
+    ("pdf",): pdf,
 }
 WITH_ARGUMENTS = {
-    "check": check, "new-exercise": lambda *a: tool("new", "exercise", *a), "new-chapter": lambda *a: tool("new", "chapter", *a),
+    "check": check,
+    "new-exercise": lambda *a: tool("new", "exercise", *a),
+    "new-chapter": lambda *a: tool("new", "chapter", *a),
     "publish": lambda *a: tool("publish", *a),
 }
 

@@ -1,6 +1,8 @@
-"""The transitions on chapter 10's two exchanges of classes, at fixed prices: python benchmarks/exchange.py
+"""The transitions on chapter 10's two exchanges of classes, at fixed prices: python
+benchmarks/exchange.py
 
-Each map is followed from t = 0 to 1, state by state (`fe.follow`). Wherever A loses rank on the way the fall of F is recorded.
+Each map is followed from t = 0 to 1, state by state (`fe.follow`). Wherever A loses rank on the way
+the fall of F is recorded.
 The chapter's schedules leave such falls out of account; here they are counted one by one.
 
 Writes results/exchange_jumps.json; about ten minutes on one core.
@@ -27,22 +29,47 @@ def main():
         old, new = (fe.digits(60, classes=range(a, a + n)) for a in (0, n))
         wide = fe.TopographicMap(*old, 2 * n, grid=9, features=features, ridge=ridge)
         J = TaskObjective(wide, Mixture(old, new))
-        path = fe.follow(J, wide.initial(), torch.tensor([lam, gam, 0.0]), fe.QuasiStatic(torch.tensor([0.0, 0.0, 1.0])), 1.0,
-                         preconditioner=J.preconditioner)
+        path = fe.follow(
+            J,
+            wide.initial(),
+            torch.tensor([lam, gam, 0.0]),
+            fe.QuasiStatic(torch.tensor([0.0, 0.0, 1.0])),
+            1.0,
+            preconditioner=J.preconditioner,
+        )
         jumps = []
         for j in path.jumps:
             b, a = j.before, j.after
-            fall = b.value + float(b.gradient[2]) * float(a.p[2] - b.p[2]) - a.value  # F of the old branch, to first order, at the landing
-            jumps.append(dict(t=round(float(b.p[2]), 6), fall=float(f"{fall:.4g}"), curvature=float(f"{b.curvature:.3g}"), overlap=float(f"{j.overlap:.3g}")))
+            fall = (
+                b.value + float(b.gradient[2]) * float(a.p[2] - b.p[2]) - a.value
+            )  # F of the old branch, to first order, at the landing
+            jumps.append(
+                dict(
+                    t=round(float(b.p[2]), 6),
+                    fall=float(f"{fall:.4g}"),
+                    curvature=float(f"{b.curvature:.3g}"),
+                    overlap=float(f"{j.overlap:.3g}"),
+                )
+            )
             print(name, jumps[-1], flush=True)
-        t, root = path.controls[:, 2], torch.tensor([max(-float(h[2, 2]), 0.0) for h in path["hess"]]).sqrt()
+        t, root = (
+            path.controls[:, 2],
+            torch.tensor([max(-float(h[2, 2]), 0.0) for h in path["hess"]]).sqrt(),
+        )
         length = float(((root[1:] + root[:-1]) / 2 * t.diff()).sum())
         maps[name] = dict(points=len(path.points), length=round(length, 4), jumps=jumps)
-    save_json(RESULTS / "exchange_jumps.json", {
-        "what": "places t where A loses rank while classes are exchanged at fixed prices, and by how much F falls there (nats); "
-                "length: the thermodynamic length of the path, over its own points",
-        "provenance": provenance(time.perf_counter() - began, maps={k: list(v) for k, v in MAPS.items()}), "maps": maps,
-    })
+    save_json(
+        RESULTS / "exchange_jumps.json",
+        {
+            "what": "places t where A loses rank while classes are exchanged at fixed prices, and "
+            "by how much F falls there (nats); "
+            "length: the thermodynamic length of the path, over its own points",
+            "provenance": provenance(
+                time.perf_counter() - began, maps={k: list(v) for k, v in MAPS.items()}
+            ),
+            "maps": maps,
+        },
+    )
 
 
 if __name__ == "__main__":

@@ -1,8 +1,12 @@
-"""Slopes of a trained network two ways: python benchmarks/network_response.py --root DATA [--checkpoint FILE]
+"""Slopes of a trained network two ways: python benchmarks/network_response.py --root DATA
+[--checkpoint FILE]
 
-Linear response (Gauss–Newton where the Hessian is indefinite) for several numbers of images and dampings, against five
-copies trained on common random numbers: the slopes and the seconds of both. Trains the paper's network on
-MNIST at (0.25, 4) first, unless the checkpoint of such a run is given. Writes results/benchmark_network_response.json.
+Linear response (Gauss–Newton where the Hessian is indefinite) for several numbers of images and
+dampings, against five
+copies trained on common random numbers: the slopes and the seconds of both. Trains the paper's
+network on
+MNIST at (0.25, 4) first, unless the checkpoint of such a run is given. Writes
+results/benchmark_network_response.json.
 """
 
 import argparse
@@ -17,11 +21,18 @@ GRID = [(1_000, 0.1), (3_000, 0.1), (10_000, 0.1), (3_000, 1.0), (3_000, 0.02)]
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--root", default="data", help="folder with MNIST/raw")
-    parser.add_argument("--checkpoint", help="file of this run's checkpoint, to go on after an interruption")
+    parser.add_argument(
+        "--checkpoint", help="file of this run's checkpoint, to go on after an interruption"
+    )
     parser.add_argument("--out", default="results/benchmark_network_response.json")
     chosen = parser.parse_args()
     began = time.perf_counter()
-    job = experiments._Job(experiments.PAPER | dict(root=chosen.root), 0, chosen.checkpoint, benchmark="network response")
+    job = experiments._Job(
+        experiments.PAPER | dict(root=chosen.root),
+        0,
+        chosen.checkpoint,
+        benchmark="network response",
+    )
     run = job.run
     run.stage(LAM, GAM, experiments.PAPER["start_epochs"], experiments.step_decay)
     run.stage(LAM, GAM)
@@ -29,16 +40,29 @@ def main():
     for images, damping in GRID:
         clock = time.perf_counter()
         found, matrices = run.linear_response(LAM, GAM, images, 2, damping)
-        rows.append(dict(images=images, damping=damping, matrices=matrices, slopes=found.slopes, errors=found.errors,
-                         seconds_a_batch=(time.perf_counter() - clock) / 2))
+        rows.append(
+            dict(
+                images=images,
+                damping=damping,
+                matrices=matrices,
+                slopes=found.slopes,
+                errors=found.errors,
+                seconds_a_batch=(time.perf_counter() - clock) / 2,
+            )
+        )
         print(rows[-1], flush=True)
     clock = time.perf_counter()
     d = run.finite_differences(LAM, GAM, repeats=4)
-    copies = dict(slopes=d.slopes, errors=d.errors, seconds_a_repeat=(time.perf_counter() - clock) / 4)
+    copies = dict(
+        slopes=d.slopes, errors=d.errors, seconds_a_repeat=(time.perf_counter() - clock) / 4
+    )
     print(copies)
     record = {
-        "what": "slopes [[dD/dlnλ, dD/dlnγ], [dlnC/dlnλ, dlnC/dlnγ]] at (0.25, 4), MNIST, the paper's network",
-        "provenance": reproduce.provenance(time.perf_counter() - began, root="MNIST"), "linear_response": rows, "copies": copies,
+        "what": "slopes [[dD/dlnλ, dD/dlnγ], [dlnC/dlnλ, dlnC/dlnγ]] at (0.25, 4), MNIST, the "
+        "paper's network",
+        "provenance": reproduce.provenance(time.perf_counter() - began, root="MNIST"),
+        "linear_response": rows,
+        "copies": copies,
     }
     reproduce.save_json(chosen.out, reproduce._rounded(record))
 

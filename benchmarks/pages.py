@@ -1,12 +1,23 @@
-"""What a page of the built book costs its reader: python benchmarks/pages.py before|after [--html _build/html] [book/NAME.html …]
+"""What a page of the built book costs its reader: python benchmarks/pages.py before|after
+[--html
+_build/html] [book/NAME.html …]
 
-For every page, in Debian's chromium on a line of 10 Mbit/s with 40 ms delay and an empty cache: bytes and requests until the page
-is at rest and once it was scrolled to its end (images that load late count there), MathJax apart; milliseconds to the first
-contentful paint and until the last equation is typeset; and the layout shifts added up, those while scrolling included.
-`transferred` is what comes over the line from a host that compresses text, as most do; `plain` is the same without.
+For every page, in Debian's chromium on a line of 10 Mbit/s with 40 ms delay and an empty cache:
+bytes and requests until the page
+is at rest and once it was scrolled to its end (images that load late count there), MathJax
+apart;
+milliseconds to the first
+contentful paint and until the last equation is typeset; and the layout shifts added up, those
+while
+scrolling included.
+`transferred` is what comes over the line from a host that compresses text, as most do; `plain`
+is
+the same without.
 
-Bytes are exact. Times are the smallest of the repetitions and belong to the machine: compare two runs of one day.
-Writes results/benchmark_pages.json under the given name and leaves the other name as it was. No test asserts a time.
+Bytes are exact. Times are the smallest of the repetitions and belong to the machine: compare two
+runs of one day.
+Writes results/benchmark_pages.json under the given name and leaves the other name as it was. No
+test asserts a time.
 """
 
 import argparse
@@ -27,7 +38,12 @@ from fe import reproduce
 from serving import ARGUMENTS, CHROMIUM, Quiet, served
 
 TEXT = (".html", ".js", ".css", ".svg", ".json", ".txt")
-LINE = {"offline": False, "latency": 40, "downloadThroughput": 10e6 / 8, "uploadThroughput": 10e6 / 8}
+LINE = {
+    "offline": False,
+    "latency": 40,
+    "downloadThroughput": 10e6 / 8,
+    "uploadThroughput": 10e6 / 8,
+}
 WATCH = """
 window.fe = {shift: 0, shifted: [], typeset: null};
 new PerformanceObserver(list => { for (const e of list.getEntries()) { window.fe.shift += e.value;
@@ -35,7 +51,7 @@ new PerformanceObserver(list => { for (const e of list.getEntries()) { window.fe
   .observe({type: 'layout-shift', buffered: true});
 const wait = setInterval(() => { const m = window.MathJax; if (m && m.startup && m.startup.promise) {
   clearInterval(wait); m.startup.promise.then(() => { window.fe.typeset = performance.now(); }); } }, 5);
-"""
+"""  # noqa: E501
 
 
 @functools.cache
@@ -73,27 +89,45 @@ def visit(browser, url):
         entry = sizes.setdefault(event["requestId"], [0, 0])
         entry[1] += event["dataLength"]
 
-    session.on("Network.requestWillBeSent", lambda e: address.__setitem__(e["requestId"], e["request"]["url"]))
+    session.on(
+        "Network.requestWillBeSent",
+        lambda e: address.__setitem__(e["requestId"], e["request"]["url"]),
+    )
     session.on("Network.dataReceived", received)
-    session.on("Network.loadingFinished", lambda e: sizes.setdefault(e["requestId"], [0, 0]).__setitem__(0, e["encodedDataLength"]))
+    session.on(
+        "Network.loadingFinished",
+        lambda e: sizes.setdefault(e["requestId"], [0, 0]).__setitem__(0, e["encodedDataLength"]),
+    )
 
     def count():
         asked = {k: u for k, u in address.items() if u.startswith("http")}
         mathjax = {k for k, u in asked.items() if "/mathjax/" in u}
         add = lambda keys, i: sum(sizes.get(k, (0, 0))[i] for k in keys)
         rest = asked.keys() - mathjax
-        return {"requests": len(asked), "transferred": int(add(rest, 0)), "plain": add(rest, 1),
-                "mathjax_transferred": int(add(mathjax, 0)), "mathjax_plain": add(mathjax, 1)}
+        return {
+            "requests": len(asked),
+            "transferred": int(add(rest, 0)),
+            "plain": add(rest, 1),
+            "mathjax_transferred": int(add(mathjax, 0)),
+            "mathjax_plain": add(mathjax, 1),
+        }
 
     page.goto(url, wait_until="load", timeout=30_000)
-    page.wait_for_function("() => !document.querySelector('.math') || window.fe.typeset", timeout=120_000)
+    page.wait_for_function(
+        "() => !document.querySelector('.math') || window.fe.typeset", timeout=120_000
+    )
     page.wait_for_load_state("networkidle", timeout=120_000)
     row = {"at_load": count()}
-    painted = page.evaluate("() => (performance.getEntriesByName('first-contentful-paint')[0] || {}).startTime")
-    row["first_paint_ms"], row["typeset_ms"] = round(painted), round(page.evaluate("() => window.fe.typeset || 0"))
+    painted = page.evaluate(
+        "() => (performance.getEntriesByName('first-contentful-paint')[0] || {}).startTime"
+    )
+    row["first_paint_ms"], row["typeset_ms"] = (
+        round(painted),
+        round(page.evaluate("() => window.fe.typeset || 0")),
+    )
     row["shift_at_load"] = round(page.evaluate("() => window.fe.shift"), 4)
     page.evaluate("""async () => { for (let y = 0; y < document.documentElement.scrollHeight; y += 700) {
-        window.scrollTo(0, y); await new Promise(done => setTimeout(done, 40)); } }""")
+        window.scrollTo(0, y); await new Promise(done => setTimeout(done, 40)); } }""")  # noqa: E501
     page.wait_for_load_state("networkidle", timeout=120_000)
     row["to_the_end"], row["shift"] = count(), round(page.evaluate("() => window.fe.shift"), 4)
     worst = page.evaluate("() => window.fe.shifted.sort((a, b) => b[0] - a[0]).slice(0, 3)")
@@ -118,10 +152,15 @@ def main():
     parser.add_argument("pages", nargs="*", help="all pages without")
     parser.add_argument("--html", type=pathlib.Path, default=ROOT / "_build" / "html")
     parser.add_argument("--repeat", type=int, default=3)
-    parser.add_argument("--out", type=pathlib.Path, default=ROOT / "results" / "benchmark_pages.json")
+    parser.add_argument(
+        "--out", type=pathlib.Path, default=ROOT / "results" / "benchmark_pages.json"
+    )
     chosen = parser.parse_intermixed_args()
     html = chosen.html.resolve()
-    names = chosen.pages or sorted(str(p.relative_to(html)) for p in [*html.glob("book/**/*.html"), html / "search.html", html / "genindex.html"])
+    names = chosen.pages or sorted(
+        str(p.relative_to(html))
+        for p in [*html.glob("book/**/*.html"), html / "search.html", html / "genindex.html"]
+    )
     began, rows = time.perf_counter(), {}
     with served(html, Compressing) as address, sync_playwright() as p:
         browser = p.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
@@ -132,13 +171,34 @@ def main():
             for key in ("first_paint_ms", "typeset_ms", "shift_at_load", "shift"):
                 rows[name][key] = min(run[key] for run, _ in runs)
             end = rows[name]["to_the_end"]
-            print(f"{name}: {end['transferred'] / 1e3:.0f} kB ({end['plain'] / 1e3:.0f} plain), paint {rows[name]['first_paint_ms']} ms, "
-                  f"typeset {rows[name]['typeset_ms']} ms, shift {rows[name]['shift']}", worst if rows[name]["shift"] > 0.01 else "", flush=True)
+            print(
+                f"{name}: {end['transferred'] / 1e3:.0f} kB ({end['plain'] / 1e3:.0f} plain), "
+                f"paint {rows[name]['first_paint_ms']} ms, "
+                f"typeset {rows[name]['typeset_ms']} ms, shift {rows[name]['shift']}",
+                worst if rows[name]["shift"] > 0.01 else "",
+                flush=True,
+            )
         browser.close()
-    heaviest = {size: max(rows, key=lambda n: rows[n]["to_the_end"][size]) for size in ("transferred", "plain")}
-    provenance = reproduce.provenance(time.perf_counter() - began, repeat=chosen.repeat, line=LINE, window="1440 x 900, 2 device pixels a pixel")
-    record = json.loads(chosen.out.read_text()) if chosen.out.exists() else {"what": "what a page costs its reader; see benchmarks/pages.py"}
-    record[chosen.name] = {"provenance": provenance | {"browser": f"chromium {version}"}, "heaviest": heaviest, "pages": rows}
+    heaviest = {
+        size: max(rows, key=lambda n: rows[n]["to_the_end"][size])
+        for size in ("transferred", "plain")
+    }
+    provenance = reproduce.provenance(
+        time.perf_counter() - began,
+        repeat=chosen.repeat,
+        line=LINE,
+        window="1440 x 900, 2 device pixels a pixel",
+    )
+    record = (
+        json.loads(chosen.out.read_text())
+        if chosen.out.exists()
+        else {"what": "what a page costs its reader; see benchmarks/pages.py"}
+    )
+    record[chosen.name] = {
+        "provenance": provenance | {"browser": f"chromium {version}"},
+        "heaviest": heaviest,
+        "pages": rows,
+    }
     reproduce.save_json(chosen.out, record)
     print("heaviest:", heaviest)
 

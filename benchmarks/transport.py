@@ -1,7 +1,12 @@
-"""Optimal plans of MNIST images against the bare solvers, side by side in one run: python benchmarks/transport.py --root DATA
+"""Optimal plans of MNIST images against the bare solvers, side by side in one run: python
+benchmarks/transport.py --root DATA
 
-n images of the digits 0–4 to n of 5–9, equal weights, so that the optimal plan is a permutation and scipy's assignment solver
-gives an independent optimum. Each row in a process of its own: seconds and peak memory, both from the images on, matrix of
+n images of the digits 0–4 to n of 5–9, equal weights, so that the optimal plan is a permutation
+and
+scipy's assignment solver
+gives an independent optimum. Each row in a process of its own: seconds and peak memory, both
+from
+the images on, matrix of
 costs included; cost; pairs kept; whether the solver said that it stopped early.
 
 Prints and writes results/benchmark_transport.json. No test asserts a time.
@@ -47,12 +52,18 @@ else:
         cost, pairs, early = float(log["cost"]), int((gamma > 0).sum()), log["warning"] is not None
 seconds = time.perf_counter() - began
 print(json.dumps(dict(seconds=seconds, peak_mb=read("VmHWM") - before, cost=cost, pairs=pairs, gap=gap, stopped_early=early)))
-"""
+"""  # noqa: E501
 SOLVERS = ["optimal_plan", "ot.emd", "ot.emd, limit raised", "scipy assignment"]
 
 
 def row(name, n, root):
-    out = subprocess.run([sys.executable, "-c", CODE, name, str(n), root], capture_output=True, text=True, check=True, env=os.environ | {"OMP_NUM_THREADS": "1"})
+    out = subprocess.run(
+        [sys.executable, "-c", CODE, name, str(n), root],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+    )
     return json.loads(out.stdout)
 
 
@@ -60,7 +71,12 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--root", default="data", help="folder with MNIST/raw")
     parser.add_argument("--sizes", type=int, nargs="+", default=[1_000, 2_000, 5_000])
-    parser.add_argument("--out", default=pathlib.Path(__file__).resolve().parents[1] / "results" / "benchmark_transport.json")
+    parser.add_argument(
+        "--out",
+        default=pathlib.Path(__file__).resolve().parents[1]
+        / "results"
+        / "benchmark_transport.json",
+    )
     chosen = parser.parse_args()
     torch.set_num_threads(1)
     began, rows = time.perf_counter(), {}
@@ -68,11 +84,21 @@ def main():
         rows[n] = found = {name: row(name, n, chosen.root) for name in SOLVERS}
         best = found["scipy assignment"]
         for r in found.values():
-            r |= {"seconds_over_optimal_plan": r["seconds"] / found["optimal_plan"]["seconds"], "cost_over_assignment_less_one": r["cost"] / best["cost"] - 1,
-                  "peak_over_8nn_bytes": r["peak_mb"] * 2**20 / (8 * n * n)}
+            r |= {
+                "seconds_over_optimal_plan": r["seconds"] / found["optimal_plan"]["seconds"],
+                "cost_over_assignment_less_one": r["cost"] / best["cost"] - 1,
+                "peak_over_8nn_bytes": r["peak_mb"] * 2**20 / (8 * n * n),
+            }
         print(n, json.dumps(found, indent=1), flush=True)
-    record = {"what": "n MNIST images of 0-4 to n of 5-9, one thread", "provenance": reproduce.provenance(time.perf_counter() - began, root="MNIST", sizes=chosen.sizes)}
-    reproduce.save_json(chosen.out, reproduce._rounded(record | {"rows": {str(n): r for n, r in rows.items()}}))
+    record = {
+        "what": "n MNIST images of 0-4 to n of 5-9, one thread",
+        "provenance": reproduce.provenance(
+            time.perf_counter() - began, root="MNIST", sizes=chosen.sizes
+        ),
+    }
+    reproduce.save_json(
+        chosen.out, reproduce._rounded(record | {"rows": {str(n): r for n, r in rows.items()}})
+    )
 
 
 if __name__ == "__main__":

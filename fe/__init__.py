@@ -1,4 +1,6 @@
-"""fe: the free-energy view of representation learning, exact where it can be. One concept a file."""
+"""fe: the free-energy view of representation learning, exact where it can be. One concept a
+file.
+"""
 
 from .amortised import AmortisedObjective, free_energy_gap, train
 from .data import digits
@@ -36,11 +38,53 @@ from .topographic import TopographicMap
 from .transport import optimal_plan, sinkhorn_plan
 
 __all__ = [
-    "AmortisedObjective", "Classifier", "Conserve", "Decoder", "Displacement", "Encoder", "Equilibrium", "Functionals", "Geodesic", "GibbsObjective",
-    "GridTooCoarse", "LinearGaussian", "Mixture", "NegativeCurvature", "NotAtEquilibrium", "NotConverged", "Path", "QuasiStatic",
-    "Response", "Ridge", "SingularHessian", "TabularModel", "TaskObjective", "TooFewSamples", "TopographicMap",
-    "annealed_importance_sampling", "blahut_arimoto", "check_resolution", "conjugate_gradient", "dense_response", "digits", "flatten", "follow",
-    "free_energy_gap", "functionals", "gauss_hermite", "gibbs_posterior", "importance_sampling", "linear_response",
-    "log_partition", "minimise", "optimal_plan", "rate_distortion_curve", "reverse_annealed", "schedule", "sinkhorn_plan", "smallest_eigenpair", "train",
+    "AmortisedObjective",
+    "Classifier",
+    "Conserve",
+    "Decoder",
+    "Displacement",
+    "Encoder",
+    "Equilibrium",
+    "Functionals",
+    "Geodesic",
+    "GibbsObjective",
+    "GridTooCoarse",
+    "LinearGaussian",
+    "Mixture",
+    "NegativeCurvature",
+    "NotAtEquilibrium",
+    "NotConverged",
+    "Path",
+    "QuasiStatic",
+    "Response",
+    "Ridge",
+    "SingularHessian",
+    "TabularModel",
+    "TaskObjective",
+    "TooFewSamples",
+    "TopographicMap",
+    "annealed_importance_sampling",
+    "blahut_arimoto",
+    "check_resolution",
+    "conjugate_gradient",
+    "dense_response",
+    "digits",
+    "flatten",
+    "follow",
+    "free_energy_gap",
+    "functionals",
+    "gauss_hermite",
+    "gibbs_posterior",
+    "importance_sampling",
+    "linear_response",
+    "log_partition",
+    "minimise",
+    "optimal_plan",
+    "rate_distortion_curve",
+    "reverse_annealed",
+    "schedule",
+    "sinkhorn_plan",
+    "smallest_eigenpair",
+    "train",
     "uniform_grid",
 ]

@@ -1,10 +1,12 @@
 """The amortised encoder, a Gaussian N(μ(x), diag σ²(x)): what the paper's experiments train.
 
-It sees the image and not the label, and it is a Gaussian; the Gibbs encoder e* of eq. (9) is bound by neither. Hence
+It sees the image and not the label, and it is a Gaussian; the Gibbs encoder e* of eq. (9) is bound
+by neither. Hence
 
     G(θ, p) = R + λD + γC ≥ J(θ, p),        G − J = E KL(e_θ ‖ e*) over the data,
 
-with equality only if the two agree. With z = μ + σε and the noise ε held fixed (common random numbers), G is a deterministic
+with equality only if the two agree. With z = μ + σε and the noise ε held fixed (common random
+numbers), G is a deterministic
 function of θ, so that linear response and everything else in fe applies to it as to J.
 """
 
@@ -22,13 +24,17 @@ from .objective import Ridged, check_controls, flatten
 
 @contextlib.contextmanager
 def seeded(seed, device="cpu"):
-    """torch's global generator on this device seeded, and given back as it was: dropout and first weights draw from it.
+    """torch's global generator on this device seeded, and given back as it was: dropout and first
+    weights draw from it.
 
-    It and no other: `torch.manual_seed` would seed those of all devices. (Threads share it: use processes.)
+    It and no other: `torch.manual_seed` would seed those of all devices. (Threads share it: use
+    processes.)
     """
     device, random = torch.device(device), torch.default_generator
     if device.type == "cuda":
-        random = torch.cuda.default_generators[torch.cuda.current_device() if device.index is None else device.index]
+        random = torch.cuda.default_generators[
+            torch.cuda.current_device() if device.index is None else device.index
+        ]
     state = random.get_state()
     random.manual_seed(seed)
     try:
@@ -38,66 +44,111 @@ def seeded(seed, device="cpu"):
 
 
 def kl_to_standard_normal(mu, log_sigma):
-    """KL(N(μ, diag σ²) ‖ N(0, I)) = Σ_j ½(μ_j² + σ_j² − 1) − log σ_j, summed over the last axis; nats."""
+    """KL(N(μ, diag σ²) ‖ N(0, I)) = Σ_j ½(μ_j² + σ_j² − 1) − log σ_j, summed over the last axis;
+    nats.
+    """
     return (0.5 * (mu.square() + torch.expm1(2 * log_sigma)) - log_sigma).sum(-1)
 
 
 class AmortisedObjective(Ridged):
-    """G(θ, p) = R + λD + γC + ½ρ‖θ‖² of any encoder, decoder and classifier (eq. 8 with an amortised e_θ).
+    """G(θ, p) = R + λD + γC + ½ρ‖θ‖² of any encoder, decoder and classifier (eq. 8 with an
+    amortised e_θ).
 
     Parameters
     ----------
-    encoder : x (N, D) -> (μ, log σ), each (N, d);  decoder : z (M, d) -> x̂ (M, D);  classifier : z (M, d) -> logits (M, Y)
+    encoder : x (N, D) -> (μ, log σ), each (N, d);  decoder : z (M, d) -> x̂ (M, D);  classifier : z
+        (M, d) -> logits (M, Y)
     x : (N, D);  y : (N,) int64
-    noise : (S, N, d), samples of N(0, I), or the nodes of a quadrature rule repeated for every image
+    noise : (S, N, d), samples of N(0, I), or the nodes of a quadrature rule repeated for every
+        image
     ridge : ρ
     weights : (N,) probabilities of the images (default 1/N each)
-    noise_weights : (S,) with sum one (default 1/S each); those of a quadrature rule make G exact for small d
+    noise_weights : (S,) with sum one (default 1/S each); those of a quadrature rule make G exact
+        for small d
 
-    θ stacks encoder, decoder and classifier; `theta0`, `unflatten`, `n_parameters` as in `GibbsObjective`.
+    θ stacks encoder, decoder and classifier; `theta0`, `unflatten`, `n_parameters` as in
+    `GibbsObjective`.
 
     Raises
     ------
-    ValueError, TypeError : NaN, empty or mis-shaped data or noise, labels out of range, batch normalisation or dropout in
+    ValueError, TypeError : NaN, empty or mis-shaped data or noise, labels out of range, batch
+        normalisation or dropout in
         training mode
     """
 
-    def __init__(self, encoder, decoder, classifier, x, y, noise, ridge=0.0, weights=None, noise_weights=None):
+    def __init__(
+        self, encoder, decoder, classifier, x, y, noise, ridge=0.0, weights=None, noise_weights=None
+    ):
         check_data(x, y)
         check_modules(x, encoder=encoder, decoder=decoder, classifier=classifier)
         with torch.no_grad():
             output = encoder(x[:2])
-        if not isinstance(output, tuple | list) or len(output) != 2 or output[0].shape != output[1].shape or output[0].ndim != 2:
-            raise ValueError("encoder(x) must return (mu, log_sigma), two tensors of one shape (N, d)")
+        if (
+            not isinstance(output, tuple | list)
+            or len(output) != 2
+            or output[0].shape != output[1].shape
+            or output[0].ndim != 2
+        ):
+            raise ValueError(
+                "encoder(x) must return (mu, log_sigma), two tensors of one shape (N, d)"
+            )
         shape = (len(x), output[0].shape[1])
-        if noise.ndim != 3 or noise.shape[1:] != shape or len(noise) == 0 or (noise.dtype, noise.device) != (x.dtype, x.device):
-            raise ValueError(f"noise must be {x.dtype} on {x.device}, of shape (S, {shape[0]}, {shape[1]}) with S ≥ 1, got {noise.dtype} "
-                             f"on {noise.device}, {tuple(noise.shape)}")
+        if (
+            noise.ndim != 3
+            or noise.shape[1:] != shape
+            or len(noise) == 0
+            or (noise.dtype, noise.device) != (x.dtype, x.device)
+        ):
+            raise ValueError(
+                f"noise must be {x.dtype} on {x.device}, of shape (S, {shape[0]}, {shape[1]}) "
+                f"with S ≥ 1, got {noise.dtype} "
+                f"on {noise.device}, {tuple(noise.shape)}"
+            )
         check_finite("noise", noise)
         if noise_weights is None:
             noise_weights = torch.full_like(noise[:, 0, 0], 1 / len(noise))
-        if noise_weights.shape != noise.shape[:1] or not abs(float(noise_weights.sum()) - 1) <= 1e-6:
-            raise ValueError(f"noise_weights must be {len(noise)} numbers with sum 1, got shape {tuple(noise_weights.shape)}")
+        if (
+            noise_weights.shape != noise.shape[:1]
+            or not abs(float(noise_weights.sum()) - 1) <= 1e-6
+        ):
+            raise ValueError(
+                f"noise_weights must be {len(noise)} numbers with sum 1, got shape "
+                f"{tuple(noise_weights.shape)}"
+            )
         check_outputs(decoder, classifier, output[0], x, y)
-        self.encoder, self.decoder, self.classifier, self.x, self.y = encoder, decoder, classifier, x, y
+        self.encoder, self.decoder, self.classifier, self.x, self.y = (
+            encoder,
+            decoder,
+            classifier,
+            x,
+            y,
+        )
         self.noise, self.noise_weights = noise, noise_weights.to(noise)
         self.ridge, self.weights = ridge, check_weights(weights, x)
         self.theta0, self.unflatten = flatten(encoder, decoder, classifier)
         self.n_parameters = self.theta0.numel()
 
     def on(self, x, y, weights):
-        """The same networks and noise on as many other images: y (N,) labels or (N, Y) probabilities. Nothing is checked."""
+        """The same networks and noise on as many other images: y (N,) labels or (N, Y)
+        probabilities. Nothing is checked.
+        """
         other = copy.copy(self)
         other.x, other.y, other.weights = x, y, weights
         return other
 
     def outputs(self, theta):
-        """What the networks say: μ, log σ (N, d), x̂ (S, N, D), logits (S, N, Y). G is convex in these, and a net in θ."""
+        """What the networks say: μ, log σ (N, d), x̂ (S, N, D), logits (S, N, Y). G is convex in
+        these, and a net in θ.
+        """
         encoder, decoder, classifier = self.unflatten(theta)
         mu, log_sigma = torch.func.functional_call(self.encoder, encoder, (self.x,))
         z = (mu + log_sigma.exp() * self.noise).flatten(0, 1)  # (S N, d)
-        xhat = torch.func.functional_call(self.decoder, decoder, (z,)).view(len(self.noise), *self.x.shape)
-        logits = torch.func.functional_call(self.classifier, classifier, (z,)).view(len(self.noise), len(self.x), -1)
+        xhat = torch.func.functional_call(self.decoder, decoder, (z,)).view(
+            len(self.noise), *self.x.shape
+        )
+        logits = torch.func.functional_call(self.classifier, classifier, (z,)).view(
+            len(self.noise), len(self.x), -1
+        )
         return mu, log_sigma, xhat, logits
 
     def per_example(self, theta):
@@ -112,7 +163,9 @@ class AmortisedObjective(Ridged):
         return kl_to_standard_normal(mu, log_sigma), D, -(self.noise_weights @ log_cls)
 
     def terms(self, theta):
-        """R without the ridge, D, C, nats per example: they do not depend on p, so that D = ∂G/∂λ and C = ∂G/∂γ at once."""
+        """R without the ridge, D, C, nats per example: they do not depend on p, so that D = ∂G/∂λ
+        and C = ∂G/∂γ at once.
+        """
         return tuple(self.weights.dot(term) for term in self.per_example(theta))
 
     def __call__(self, theta, p):
@@ -130,12 +183,15 @@ def free_energy_gap(objective, theta, p, *, grid=None, log_z=None):
     grid : Grid on which log Z is computed (d up to about 3); its resolution is checked
     log_z : (N,) in place of the grid, for example from `annealed_importance_sampling`
 
-    With noise that is not a quadrature rule G_n has an error of order 1/√S, and may come out below −log Z_n by as much.
-    With log_z from forward annealing, a lower bound on average, the gap is too small by the error of log_z.
+    With noise that is not a quadrature rule G_n has an error of order 1/√S, and may come out below
+    −log Z_n by as much.
+    With log_z from forward annealing, a lower bound on average, the gap is too small by the error
+    of log_z.
 
     Raises
     ------
-    ValueError : neither or both of grid and log_z;  GridTooCoarse : the grid does not resolve the posteriors
+    ValueError : neither or both of grid and log_z;  GridTooCoarse : the grid does not resolve the
+        posteriors
     """
     check_controls(p, theta)
     if (grid is None) == (log_z is None):
@@ -143,8 +199,12 @@ def free_energy_gap(objective, theta, p, *, grid=None, log_z=None):
     R, D, C = objective.per_example(theta)
     if log_z is None:
         _, decoder, classifier = objective.unflatten(theta)
-        ld = log_d(objective.x, torch.func.functional_call(objective.decoder, decoder, (grid.nodes,)))
-        lc = log_c(objective.y, torch.func.functional_call(objective.classifier, classifier, (grid.nodes,)))
+        ld = log_d(
+            objective.x, torch.func.functional_call(objective.decoder, decoder, (grid.nodes,))
+        )
+        lc = log_c(
+            objective.y, torch.func.functional_call(objective.classifier, classifier, (grid.nodes,))
+        )
         log_z = log_partition(grid.log_weights, ld, lc, p)
         check_resolution(torch.exp(grid.log_weights + p[0] * ld + p[1] * lc - log_z[:, None]), grid)
     if log_z.shape != R.shape:
@@ -161,14 +221,18 @@ class History(NamedTuple):
 
 
 def train(encoder, decoder, classifier, x, y, p, epochs, batch_size, lr, seed):
-    """Adam on minibatches of R + λD + γC, one sample of z for each image. Changes the modules; leaves them in eval mode.
+    """Adam on minibatches of R + λD + γC, one sample of z for each image. Changes the modules;
+    leaves them in eval mode.
 
     Parameters
     ----------
-    x : (N, D), y : (N,) on the device of the modules: the whole data set lives there, minibatches are slices of it
+    x : (N, D), y : (N,) on the device of the modules: the whole data set lives there, minibatches
+        are slices of it
     p : (λ, γ)
-    lr : learning rate, or function (step from 0, number of steps) -> learning rate, for example `fe.schedule`
-    seed : of the order of the minibatches, of z, and of dropout. Two runs with one seed see the same minibatches and the
+    lr : learning rate, or function (step from 0, number of steps) -> learning rate, for example
+        `fe.schedule`
+    seed : of the order of the minibatches, of z, and of dropout. Two runs with one seed see the
+        same minibatches and the
         same noise, whatever their λ, γ or initial weights: common random numbers.
 
     Returns
@@ -177,7 +241,8 @@ def train(encoder, decoder, classifier, x, y, p, epochs, batch_size, lr, seed):
 
     Raises
     ------
-    ValueError : the loss is NaN or infinite (learning rate too high); bad data, λ, γ, batch_size or epochs
+    ValueError : the loss is NaN or infinite (learning rate too high); bad data, λ, γ, batch_size or
+        epochs
     """
     check_data(x, y)
     if epochs < 1 or batch_size < 1:
@@ -198,12 +263,18 @@ def train(encoder, decoder, classifier, x, y, p, epochs, batch_size, lr, seed):
         end.callback(modules.eval)  # after an interruption too
         modules.train()
         for epoch in range(epochs):
-            for index in torch.randperm(len(x), generator=order_generator, device="cpu").to(x.device).split(batch_size):
+            for index in (
+                torch.randperm(len(x), generator=order_generator, device="cpu")
+                .to(x.device)
+                .split(batch_size)
+            ):
                 if callable(lr):
                     optimiser.param_groups[0]["lr"] = lr(step, steps)
                 xb, yb = x[index], y[index]
                 mu, log_sigma = encoder(xb)
-                noise = torch.randn(mu.shape, generator=noise_generator, dtype=mu.dtype, device=mu.device)
+                noise = torch.randn(
+                    mu.shape, generator=noise_generator, dtype=mu.dtype, device=mu.device
+                )
                 z = mu + log_sigma.exp() * noise
                 R = kl_to_standard_normal(mu, log_sigma).mean()
                 D = (xb - decoder(z)).square().sum(1).mean()
@@ -215,6 +286,9 @@ def train(encoder, decoder, classifier, x, y, p, epochs, batch_size, lr, seed):
                 step += 1
             rate, distortion, classification = sums[epoch].tolist()
             if not math.isfinite(rate + distortion + classification):
-                raise ValueError(f"the loss became NaN or infinite in epoch {epoch}: R = {rate}, D = {distortion}, "
-                                 f"C = {classification}. The learning rate is likely too high")
+                raise ValueError(
+                    f"the loss became NaN or infinite in epoch {epoch}: R = {rate}, D = "
+                    f"{distortion}, "
+                    f"C = {classification}. The learning rate is likely too high"
+                )
     return History(*sums.cpu().unbind(1))

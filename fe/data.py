@@ -1,7 +1,10 @@
-"""Images and labels as two tensors: scikit-learn's digits by default (no download), MNIST, or a set of one's own.
+"""Images and labels as two tensors: scikit-learn's digits by default (no download), MNIST, or a set
+of one's own.
 
-Every loader returns x (N, D) with pixels in [0, 1] and y (N,) int64, whole, on the device: a minibatch is then an index
-into a tensor, and no Python runs for a single image. A set of one's own is shuffled, always in the same way: files are often
+Every loader returns x (N, D) with pixels in [0, 1] and y (N,) int64, whole, on the device: a
+minibatch is then an index
+into a tensor, and no Python runs for a single image. A set of one's own is shuffled, always in the
+same way: files are often
 sorted by class, and "the first 20,000" of them would be of a few classes.
 """
 
@@ -29,10 +32,14 @@ def digits(n=None, *, classes=None, seed=0, dtype=torch.float64, device=None):
     ------
     ValueError : n is not between 1 and the number available; a class is not 0 … 9
 
-    Source: E. Alpaydin and C. Kaynak, Optical Recognition of Handwritten Digits, UCI Machine Learning Repository (1998).
+    Source: E. Alpaydin and C. Kaynak, Optical Recognition of Handwritten Digits, UCI Machine
+    Learning Repository (1998).
     """
     images, labels = load_digits(return_X_y=True)
-    x, y = torch.as_tensor(images / 16.0, dtype=dtype, device="cpu"), torch.as_tensor(labels, dtype=torch.int64, device="cpu")
+    x, y = (
+        torch.as_tensor(images / 16.0, dtype=dtype, device="cpu"),
+        torch.as_tensor(labels, dtype=torch.int64, device="cpu"),
+    )
     if classes is not None:
         wanted = torch.tensor(list(classes), device="cpu")
         if wanted.numel() == 0 or wanted.min() < 0 or wanted.max() > 9:
@@ -52,7 +59,8 @@ def mnist(root="data", *, train=True, download=False, dtype=torch.float32, devic
 
     Parameters
     ----------
-    root : folder that holds, or with download=True will hold, `MNIST/raw`; torchvision checks what it downloads
+    root : folder that holds, or with download=True will hold, `MNIST/raw`; torchvision checks what
+        it downloads
 
     Raises
     ------
@@ -67,31 +75,43 @@ def mnist(root="data", *, train=True, download=False, dtype=torch.float32, devic
         data = MNIST(str(root), train=train, download=download)
     except (RuntimeError, AssertionError, ValueError, EOFError) as e:
         if "not found" in str(e):
-            raise FileNotFoundError(f"no MNIST under {root}: pass download=True, or the folder that contains MNIST/raw") from e
+            raise FileNotFoundError(
+                f"no MNIST under {root}: pass download=True, or the folder that contains MNIST/raw"
+            ) from e
         if download:  # no connection: torchvision's message says so
             raise
-        raise ValueError(f"the MNIST files under {root} are truncated or damaged ({e}); delete them and download again") from e
+        raise ValueError(
+            f"the MNIST files under {root} are truncated or damaged ({e}); delete them and "
+            "download again"
+        ) from e
     expected = (60_000 if train else 10_000, 28, 28)
     if tuple(data.data.shape) != expected or data.targets.shape != expected[:1]:
-        raise ValueError(f"the MNIST files under {root} hold {tuple(data.data.shape)} images and {len(data.targets)} labels, not {expected}")
+        raise ValueError(
+            f"the MNIST files under {root} hold {tuple(data.data.shape)} images and "
+            f"{len(data.targets)} labels, not {expected}"
+        )
     return _tensors(data.data.numpy(), data.targets.numpy(), str(root), dtype, device)
 
 
 def cifar10(root="data", *, train=True, download=False, dtype=torch.float32, device=None):
-    """CIFAR-10 through torchvision: 50,000 colour images (10,000 with train=False) of 32×32 pixels, as (N, 3·32·32).
+    """CIFAR-10 through torchvision: 50,000 colour images (10,000 with train=False) of 32×32 pixels,
+    as (N, 3·32·32).
 
-    Classes: airplane, automobile, bird, cat, deer, dog, frog, horse, ship, truck, numbered 0 … 9 in this order.
+    Classes: airplane, automobile, bird, cat, deer, dog, frog, horse, ship, truck, numbered 0 … 9 in
+    this order.
 
     Parameters
     ----------
-    root : folder that holds, or with download=True will hold, `cifar-10-batches-py`; or a folder with `train` and `test`
+    root : folder that holds, or with download=True will hold, `cifar-10-batches-py`; or a folder
+        with `train` and `test`
         inside and one sub-folder a class, which is then read by `image_folder`
 
     Raises
     ------
     FileNotFoundError : nothing there and download=False
 
-    Source: A. Krizhevsky, Learning Multiple Layers of Features from Tiny Images (2009). torchvision's files are pickles; it
+    Source: A. Krizhevsky, Learning Multiple Layers of Features from Tiny Images (2009).
+    torchvision's files are pickles; it
     checks their MD5 sums before it reads them.
     """
     from torchvision.datasets import CIFAR10
@@ -103,15 +123,22 @@ def cifar10(root="data", *, train=True, download=False, dtype=torch.float32, dev
         data = CIFAR10(str(root), train=train, download=download)
     except RuntimeError as e:
         if "not found" in str(e):
-            raise FileNotFoundError(f"no CIFAR-10 under {root}: pass download=True, or the folder with cifar-10-batches-py, or one with train/ and test/") from e
+            raise FileNotFoundError(
+                f"no CIFAR-10 under {root}: pass download=True, or the folder with "
+                "cifar-10-batches-py, or one with train/ and test/"
+            ) from e
         raise
-    return _tensors(data.data.transpose(0, 3, 1, 2), np.array(data.targets), str(root), dtype, device)
+    return _tensors(
+        data.data.transpose(0, 3, 1, 2), np.array(data.targets), str(root), dtype, device
+    )
 
 
 def npz(path, *, split="train", dtype=torch.float32, device=None):
-    """A set of one's own, shuffled, from a `.npz` file with the arrays `x_train`, `y_train` (or `x`, `y`), and `x_test`, `y_test`.
+    """A set of one's own, shuffled, from a `.npz` file with the arrays `x_train`, `y_train` (or
+    `x`, `y`), and `x_test`, `y_test`.
 
-    x : (N, …) uint8 in 0 … 255, or floating in [0, 1], flattened to (N, D);  y : (N,) integers from 0
+    x : (N, …) uint8 in 0 … 255, or floating in [0, 1], flattened to (N, D);  y : (N,) integers from
+        0
 
     Raises
     ------
@@ -120,7 +147,9 @@ def npz(path, *, split="train", dtype=torch.float32, device=None):
     """
     try:
         with np.load(path, allow_pickle=False) as arrays:  # a pickle inside could run code
-            whole = split == "train" and "x_train" not in arrays  # a test set must say that it is one
+            whole = (
+                split == "train" and "x_train" not in arrays
+            )  # a test set must say that it is one
             names = ("x", "y") if whole else (f"x_{split}", f"y_{split}")
             missing = [n for n in names if n not in arrays]
             if missing:
@@ -138,14 +167,16 @@ def npz(path, *, split="train", dtype=torch.float32, device=None):
 
 
 def image_folder(root, *, gray=True, dtype=torch.float32, device=None):
-    """A set of one's own, shuffled, from a folder with one sub-folder a class (torchvision's `ImageFolder`), all images of one size.
+    """A set of one's own, shuffled, from a folder with one sub-folder a class (torchvision's
+    `ImageFolder`), all images of one size.
 
     x : (N, height·width), or (N, 3·height·width) with gray=False
 
     Raises
     ------
     FileNotFoundError : no such folder, or a class without images
-    ValueError : an image that cannot be read, or of another size than the first; the message names the file
+    ValueError : an image that cannot be read, or of another size than the first; the message names
+        the file
     """
     from torchvision.datasets import ImageFolder
 
@@ -160,8 +191,13 @@ def image_folder(root, *, gray=True, dtype=torch.float32, device=None):
         except OSError as e:
             raise ValueError(f"cannot read the image {name}: {e}") from e
         if images[-1].shape != images[0].shape:
-            raise ValueError(f"{name} has shape {images[-1].shape}, the first image {images[0].shape}: resize them to one size")
-    return _tensors(np.stack(images), np.array(data.targets), str(root), dtype, device, shuffle=True)
+            raise ValueError(
+                f"{name} has shape {images[-1].shape}, the first image {images[0].shape}: resize "
+                "them to one size"
+            )
+    return _tensors(
+        np.stack(images), np.array(data.targets), str(root), dtype, device, shuffle=True
+    )
 
 
 def _order(n, seed=0):
@@ -170,14 +206,26 @@ def _order(n, seed=0):
 
 def _tensors(x, y, name, dtype, device, shuffle=False):
     if x.ndim < 2 or len(x) == 0 or y.shape != x.shape[:1]:
-        raise ValueError(f"{name}: need N ≥ 1 images (N, …) and N labels, got shapes {x.shape} and {y.shape}")
+        raise ValueError(
+            f"{name}: need N ≥ 1 images (N, …) and N labels, got shapes {x.shape} and {y.shape}"
+        )
     if not np.issubdtype(y.dtype, np.integer) or y.min() < 0:
-        raise ValueError(f"{name}: labels must be integers from 0, got {y.dtype} from {y.min()} to {y.max()}")
+        raise ValueError(
+            f"{name}: labels must be integers from 0, got {y.dtype} from {y.min()} to {y.max()}"
+        )
     if shuffle:
         x, y = (v[_order(len(v)).numpy()] for v in (x, y))
     scale = 255 if x.dtype == np.uint8 else 1
-    x = torch.as_tensor(np.ascontiguousarray(x).reshape(len(x), -1), device="cpu").to(device=device, dtype=dtype) / scale
+    x = (
+        torch.as_tensor(np.ascontiguousarray(x).reshape(len(x), -1), device="cpu").to(
+            device=device, dtype=dtype
+        )
+        / scale
+    )
     low, high = (float(v) for v in x.aminmax())
     if not (0 <= low and high <= 1):  # NaN fails too
-        raise ValueError(f"{name}: pixels run from {low:.3g} to {high:.3g}; they must be uint8, or floating in [0, 1] and not NaN")
+        raise ValueError(
+            f"{name}: pixels run from {low:.3g} to {high:.3g}; they must be uint8, or floating in "
+            "[0, 1] and not NaN"
+        )
     return x, torch.as_tensor(y.astype(np.int64), device="cpu").to(device)

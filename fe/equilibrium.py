@@ -1,7 +1,10 @@
-"""Equilibria: the surface Θ_{λ,γ} = {θ : J(θ, λ, γ) = F(λ, γ)} of eq. (13), and how far a given θ is from it.
+"""Equilibria: the surface Θ_{λ,γ} = {θ : J(θ, λ, γ) = F(λ, γ)} of eq. (13), and how far a given θ
+is from it.
 
-`minimise` goes all the way to ‖∇J‖ ≤ 1e-10 on smooth objectives: L-BFGS first, then Newton steps whose systems are solved
-by conjugate gradients. It ends with the smallest eigenvalue of A, so that a saddle is never taken for a minimum.
+`minimise` goes all the way to ‖∇J‖ ≤ 1e-10 on smooth objectives: L-BFGS first, then Newton steps
+whose systems are solved
+by conjugate gradients. It ends with the smallest eigenvalue of A, so that a saddle is never taken
+for a minimum.
 """
 
 import math
@@ -31,7 +34,8 @@ def minimise(J, theta, p, *, tol=1e-10, preconditioner=None, max_iterations=5000
 
     Parameters
     ----------
-    preconditioner : callable (theta, p) -> (apply: (P, m) -> (P, m)), for example `TopographicMap.preconditioner`
+    preconditioner : callable (theta, p) -> (apply: (P, m) -> (P, m)), for example
+        `TopographicMap.preconditioner`
     max_iterations : evaluations of ∇J by L-BFGS, over all restarts
     seed : of the random vectors that look for negative curvature
 
@@ -41,12 +45,14 @@ def minimise(J, theta, p, *, tol=1e-10, preconditioner=None, max_iterations=5000
 
     Raises
     ------
-    NotConverged : no descent is left but ‖∇J‖ > tol (float32, or J is not smooth), the budget is used up, or every way down ends at a saddle
+    NotConverged : no descent is left but ‖∇J‖ > tol (float32, or J is not smooth), the budget is
+        used up, or every way down ends at a saddle
     ValueError, TypeError : NaN, wrong shapes or dtypes, λ < 0, a J that changes from call to call
 
     Example
     -------
-    >>> J = lambda theta, p: p[0] * (theta.square() - 1).square().sum()       # minima at ±1, a maximum at 0
+    >>> J = lambda theta, p: p[0] * (theta.square() - 1).square().sum()       # minima at ±1, a
+    maximum at 0
     >>> e = minimise(J, torch.zeros(1, dtype=torch.float64), torch.ones(1, dtype=torch.float64))
     >>> round(abs(float(e.theta)), 9), round(e.curvature, 6)
     (1.0, 8.0)
@@ -56,7 +62,13 @@ def minimise(J, theta, p, *, tol=1e-10, preconditioner=None, max_iterations=5000
     check_deterministic(J, theta, p)
     theta, p = theta.detach().clone(), p.detach().clone()
     make = preconditioner or (lambda theta, p: None)
-    noise = torch.randn(len(theta), 2, generator=torch.Generator("cpu").manual_seed(seed), dtype=torch.float64, device="cpu")
+    noise = torch.randn(
+        len(theta),
+        2,
+        generator=torch.Generator("cpu").manual_seed(seed),
+        dtype=torch.float64,
+        device="cpu",
+    )
     noise = noise[:, : len(theta)].to(theta)
     spent = 0
     for _ in range(10):
@@ -74,16 +86,23 @@ def minimise(J, theta, p, *, tol=1e-10, preconditioner=None, max_iterations=5000
         if spent >= max_iterations:
             break
     raise NotConverged(
-        f"minimise stopped at ‖∇J‖ = {size:.2e} (wanted {tol:.0e}) with smallest curvature {mu:.1e} (below zero: a saddle) "
-        f"after {spent} evaluations at p = {p.tolist()}; dtype {theta.dtype}. float32 reaches about 1e-5, a J with ReLU kinks no limit"
+        f"minimise stopped at ‖∇J‖ = {size:.2e} (wanted {tol:.0e}) with smallest curvature "
+        f"{mu:.1e} (below zero: a saddle) "
+        f"after {spent} evaluations at p = {p.tolist()}; dtype {theta.dtype}. float32 reaches "
+        "about 1e-5, a J with ReLU kinks no limit"
     )
 
 
 def _lbfgs(J, theta, p, tol, budget):
     theta = theta.clone().requires_grad_()
     optimiser = torch.optim.LBFGS(
-        [theta], max_iter=max(budget, 1), max_eval=max(budget, 1), tolerance_grad=tol / math.sqrt(len(theta)),
-        tolerance_change=0.0, history_size=20, line_search_fn="strong_wolfe",
+        [theta],
+        max_iter=max(budget, 1),
+        max_eval=max(budget, 1),
+        tolerance_grad=tol / math.sqrt(len(theta)),
+        tolerance_change=0.0,
+        history_size=20,
+        line_search_fn="strong_wolfe",
     )
     calls = 0
 
@@ -98,7 +117,10 @@ def _lbfgs(J, theta, p, tol, budget):
     optimiser.step(closure)
     theta = theta.detach()
     if not torch.isfinite(theta).all():
-        raise ValueError(f"minimisation left the finite numbers at p = {p.tolist()}: J is unbounded below or overflows")
+        raise ValueError(
+            f"minimisation left the finite numbers at p = {p.tolist()}: J is unbounded below or "
+            "overflows"
+        )
     return theta, calls
 
 
@@ -109,7 +131,9 @@ def _newton(J, theta, p, tol, make, max_steps=60):
     while size > tol and steps < max_steps:
         try:
             forcing = min(1e-2, size)
-            step = conjugate_gradient(local.hvp, -local.gradient[:, None], preconditioner=make(theta, p), rtol=forcing)[0][:, 0]
+            step = conjugate_gradient(
+                local.hvp, -local.gradient[:, None], preconditioner=make(theta, p), rtol=forcing
+            )[0][:, 0]
         except NegativeCurvature as e:
             sign = -1.0 if float(e.direction @ local.gradient) > 0 else 1.0
             step = sign * e.direction * min(1.0, 1e-2 * max(float(theta.norm()), 1e-2))
@@ -137,7 +161,9 @@ def _newton(J, theta, p, tol, make, max_steps=60):
 
 
 def _leave(J, theta, p, saddle):
-    """A point lower than the saddle, along its direction of negative curvature (both signs are tried)."""
+    """A point lower than the saddle, along its direction of negative curvature (both signs are
+    tried).
+    """
     with torch.no_grad():
         here, length = J(theta, p), 1e-2 * max(float(theta.norm()), 1.0)
         best, where = here, None
@@ -150,13 +176,17 @@ def _leave(J, theta, p, saddle):
             if where is not None:
                 return where
             length /= 2
-    raise NotConverged(f"a direction of curvature {saddle.curvature:.1e} lowers J by less than rounding at p = {p.tolist()}")
+    raise NotConverged(
+        f"a direction of curvature {saddle.curvature:.1e} lowers J by less than rounding at p = "
+        f"{p.tolist()}"
+    )
 
 
 def schedule(t, T, peak=1.5e-3):
     """Learning rate η(t) = peak · s²(1 − s)⁵ / max, s = t/T, of one equilibration (paper, §5.1).
 
-    The paper gives both s²(1 − s)⁵, whose maximum is 0.0152 at s = 2/7, and a maximum of 1.5e-3. We scale to the latter.
+    The paper gives both s²(1 − s)⁵, whose maximum is 0.0152 at s = 2/7, and a maximum of 1.5e-3. We
+    scale to the latter.
 
     Parameters
     ----------

@@ -1,10 +1,14 @@
-"""Finite alphabets: x, z and y take finitely many values, every expectation is a finite sum, and nothing is sampled.
+"""Finite alphabets: x, z and y take finitely many values, every expectation is a finite sum, and
+nothing is sampled.
 
 Two solvers that share no code, so that each can check the other:
 
-* `blahut_arimoto`: with decoder and classifier fixed, min over encoders and marginals of R + E[energy] is convex; the
-  alternating iteration reaches the global minimum and carries a certificate of how far it still is from it.
-* `TabularModel`: the objective J(θ, p) of eq. (14) with decoder and classifier learned as well, for gradient methods.
+* `blahut_arimoto`: with decoder and classifier fixed, min over encoders and marginals of R +
+  E[energy] is convex; the
+  alternating iteration reaches the global minimum and carries a certificate of how far it still is
+  from it.
+* `TabularModel`: the objective J(θ, p) of eq. (14) with decoder and classifier learned as well, for
+  gradient methods.
 
 Probabilities are tensors in float64, all information is in nats per example.
 """
@@ -18,7 +22,11 @@ from .objective import Ridged
 
 
 def _array(name, values, ndim):
-    values = values.double() if isinstance(values, torch.Tensor) else torch.as_tensor(values, dtype=torch.float64, device="cpu")
+    values = (
+        values.double()
+        if isinstance(values, torch.Tensor)
+        else torch.as_tensor(values, dtype=torch.float64, device="cpu")
+    )
     if values.ndim != ndim or values.numel() == 0:
         raise ValueError(f"{name} must be {ndim}-D and not empty, got shape {tuple(values.shape)}")
     check_finite(name, values)
@@ -29,16 +37,23 @@ def _distribution(name, p, ndim=1):
     """`p` as float64, with every row (last axis) checked to be a probability vector."""
     p = _array(name, p, ndim)
     if (p < 0).any():
-        raise ValueError(f"{name} must not be negative, got a minimum of {p.min().item()}; are these logits?")
+        raise ValueError(
+            f"{name} must not be negative, got a minimum of {p.min().item()}; are these logits?"
+        )
     error = (p.sum(-1) - 1).abs().max().item()
     if error > 1e-9:
-        raise ValueError(f"{name} must sum to 1, it is off by {error:.3g}; divide by the sum (over the last axis) first")
+        raise ValueError(
+            f"{name} must sum to 1, it is off by {error:.3g}; divide by the sum (over the last "
+            "axis) first"
+        )
     return p
 
 
 def _same_x(p_x, name, table):
     if len(table) != len(p_x):
-        raise ValueError(f"{name} has {len(table)} rows but p_x has {len(p_x)} entries; rows are values of x")
+        raise ValueError(
+            f"{name} has {len(table)} rows but p_x has {len(p_x)} entries; rows are values of x"
+        )
 
 
 def entropy(p):
@@ -50,9 +65,14 @@ def entropy(p):
 def rate(p_x, encoder, marginal):
     """R = Σ_x p(x) Σ_z e(z|x) log(e(z|x)/m(z)) (eq. 1); infinite where m(z) = 0 < e(z|x).
 
-    Shapes: p_x (X,), encoder (X, Z) with rows that sum to 1, marginal (Z,). Raises `ValueError` for what is no distribution.
+    Shapes: p_x (X,), encoder (X, Z) with rows that sum to 1, marginal (Z,). Raises `ValueError` for
+    what is no distribution.
     """
-    p_x, e, m = _distribution("p_x", p_x), _distribution("encoder", encoder, 2), _distribution("marginal", marginal)
+    p_x, e, m = (
+        _distribution("p_x", p_x),
+        _distribution("encoder", encoder, 2),
+        _distribution("marginal", marginal),
+    )
     _same_x(p_x, "encoder", e)
     if e.shape[1] != len(m):
         raise ValueError(f"marginal has {len(m)} codes but encoder has {e.shape[1]}")
@@ -61,7 +81,9 @@ def rate(p_x, encoder, marginal):
 
 
 def mutual_information(p_x, encoder):
-    """I_e(x; z): the rate at the marginal that the encoder itself induces, m(z) = Σ_x p(x) e(z|x), which is the best m."""
+    """I_e(x; z): the rate at the marginal that the encoder itself induces, m(z) = Σ_x p(x) e(z|x),
+    which is the best m.
+    """
     p_x, e = _distribution("p_x", p_x), _distribution("encoder", encoder, 2)
     _same_x(p_x, "encoder", e)
     m = p_x @ e
@@ -73,10 +95,16 @@ def expected(p_x, encoder, energy):
 
     Shapes: p_x (X,), encoder and energy (X, Z).
     """
-    p_x, e, energy = _distribution("p_x", p_x), _distribution("encoder", encoder, 2), _array("energy", energy, 2)
+    p_x, e, energy = (
+        _distribution("p_x", p_x),
+        _distribution("encoder", encoder, 2),
+        _array("energy", energy, 2),
+    )
     _same_x(p_x, "encoder", e)
     if e.shape != energy.shape:
-        raise ValueError(f"encoder {tuple(e.shape)} and energy {tuple(energy.shape)} must have one shape (X, Z)")
+        raise ValueError(
+            f"encoder {tuple(e.shape)} and energy {tuple(energy.shape)} must have one shape (X, Z)"
+        )
     return (p_x[:, None] * e * energy).sum()
 
 
@@ -93,10 +121,13 @@ class RateDistortionPoint:
 
 
 def blahut_arimoto(p_x, energy, *, m0=None, tol=1e-12, max_iterations=100_000):
-    r"""Global minimum over e(z|x) and m(z) of  R + E[energy]  (eq. 8 with decoder and classifier held fixed).
+    r"""Global minimum over e(z|x) and m(z) of  R + E[energy]  (eq. 8 with decoder and classifier
+    held fixed).
 
-    With energy(x, z) = −λ log d(x|z) − γ log c(y_x|z) and Z(x) = Σ_z m(z) exp(−energy), the best encoder for a given m is
-    Gibbs' (eq. 9) and leaves G(m) = −Σ_x p(x) log Z(x), which is convex in m. One iteration is m ← the encoder's marginal:
+    With energy(x, z) = −λ log d(x|z) − γ log c(y_x|z) and Z(x) = Σ_z m(z) exp(−energy), the best
+    encoder for a given m is
+    Gibbs' (eq. 9) and leaves G(m) = −Σ_x p(x) log Z(x), which is convex in m. One iteration is m ←
+    the encoder's marginal:
 
         m(z) ← m(z) c(z),      c(z) = Σ_x p(x) exp(−energy(x, z)) / Z(x).
 
@@ -104,18 +135,24 @@ def blahut_arimoto(p_x, energy, *, m0=None, tol=1e-12, max_iterations=100_000):
 
         G(m) − G(m') = Σ_x p(x) log(Z'(x)/Z(x)) ≤ log Σ_z m'(z) c(z) ≤ max_z log c(z) =: gap,
 
-    so `gap` bounds the distance to the minimum (Csiszár's bound), whatever m is. The iteration stops when gap ≤ tol.
+    so `gap` bounds the distance to the minimum (Csiszár's bound), whatever m is. The iteration
+    stops when gap ≤ tol.
 
-    One departure from the textbook: the update is m ← m c^s / Σ m c^s, and s doubles while that does not overshoot. As
-    ∂G/∂m = −c, a step from m to m' has not passed the minimum along its line if Σ_z (m'(z) − m(z)) c'(z) ≥ 0, and then G
-    has not increased, by convexity. Otherwise the step is taken back and s divided by 8, at the least to s = 1, which is the
-    textbook's step and always safe. Small slopes, and codes that fall out of use, take tens of iterations instead of 10⁵.
+    One departure from the textbook: the update is m ← m c^s / Σ m c^s, and s doubles while that
+    does not overshoot. As
+    ∂G/∂m = −c, a step from m to m' has not passed the minimum along its line if Σ_z (m'(z) − m(z))
+    c'(z) ≥ 0, and then G
+    has not increased, by convexity. Otherwise the step is taken back and s divided by 8, at the
+    least to s = 1, which is the
+    textbook's step and always safe. Small slopes, and codes that fall out of use, take tens of
+    iterations instead of 10⁵.
 
     Parameters
     ----------
     p_x : (X,) probabilities
     energy : (X, Z) finite, in nats
-    m0 : (Z,) starting marginal, strictly positive (a code that starts at 0 stays there). Default: uniform
+    m0 : (Z,) starting marginal, strictly positive (a code that starts at 0 stays there). Default:
+        uniform
     tol : largest gap to accept, in nats; round-off puts a floor of about 1e-15 under it
     max_iterations : ten to some thousands are needed, most where codes are many and nearly alike
 
@@ -126,7 +163,8 @@ def blahut_arimoto(p_x, energy, *, m0=None, tol=1e-12, max_iterations=100_000):
 
     References
     ----------
-    R. E. Blahut, Computation of channel capacity and rate-distortion functions, IEEE Trans. IT 18 (1972) 460–473.
+    R. E. Blahut, Computation of channel capacity and rate-distortion functions, IEEE Trans. IT 18
+    (1972) 460–473.
     I. Csiszár, On the computation of rate-distortion functions, IEEE Trans. IT 20 (1974) 122–124.
 
     Example
@@ -143,7 +181,10 @@ def blahut_arimoto(p_x, energy, *, m0=None, tol=1e-12, max_iterations=100_000):
     n_codes = energy.shape[1]
     m = torch.full_like(energy[0], 1 / n_codes) if m0 is None else _distribution("m0", m0)
     if len(m) != n_codes or (m <= 0).any():
-        raise ValueError(f"m0 must be {n_codes} positive numbers, got {m.tolist()}; a code that starts at 0 stays at 0")
+        raise ValueError(
+            f"m0 must be {n_codes} positive numbers, got {m.tolist()}; a code that starts at 0 "
+            "stays at 0"
+        )
     if not tol > 0 or max_iterations < 1:
         raise ValueError(f"tol and max_iterations must be positive, got {tol} and {max_iterations}")
 
@@ -151,20 +192,25 @@ def blahut_arimoto(p_x, energy, *, m0=None, tol=1e-12, max_iterations=100_000):
     for iteration in range(1, max_iterations + 1):
         log_z = torch.logsumexp(log_m - energy, 1)  # (X,)
         log_c = torch.logsumexp((log_p - log_z)[:, None] - energy, 0)  # (Z,)
-        gap = max(log_c.max().item(), 0.0)  # Σ m c = 1 makes max c ≥ 1; only round-off makes it less
+        gap = max(
+            log_c.max().item(), 0.0
+        )  # Σ m c = 1 makes max c ≥ 1; only round-off makes it less
         if gap <= tol:
             encoder = (log_m - energy - log_z[:, None]).exp()
             value, R = -(p_x @ log_z), (p_x[:, None] * encoder * (-energy - log_z[:, None])).sum()
             return RateDistortionPoint(value, encoder, log_m.exp(), R, gap, iteration)
-        # Σ (m' − m) = 0, so c' − 1 may stand for c': expm1 keeps its sign right when both factors are tiny
+        # Σ (m' − m) = 0, so c' − 1 may stand for c': expm1 keeps its sign right when both factors
+        # are tiny
         if step > 1 and (log_m.exp() - before[0].exp()) @ torch.expm1(log_c) < 0:
             (log_m, log_c), step = before, max(1.0, step / 8)
         else:
             before, step = (log_m, log_c), min(2 * step, 1e12)
         log_m = torch.log_softmax(log_m + step * log_c, 0)
     raise NotConverged(
-        f"blahut_arimoto: after {max_iterations} iterations the duality gap is {gap:.3g} nats, above tol = {tol:.3g}. "
-        "Convergence is slow where codes are nearly interchangeable: allow more iterations, or a larger tol (the value is wrong "
+        f"blahut_arimoto: after {max_iterations} iterations the duality gap is {gap:.3g} nats, "
+        f"above tol = {tol:.3g}. "
+        "Convergence is slow where codes are nearly interchangeable: allow more iterations, or a "
+        "larger tol (the value is wrong "
         "by at most the gap)."
     )
 
@@ -180,17 +226,24 @@ class RateDistortionCurve:
 
 
 def rate_distortion_curve(p_x, distortion, lams, *, tol=1e-12, max_iterations=100_000):
-    """The curve F(λ) = min R + λD (eq. 3) for a fixed distortion (X, Z), at each slope of `lams` (each ≥ 0).
+    """The curve F(λ) = min R + λD (eq. 3) for a fixed distortion (X, Z), at each slope of `lams`
+    (each ≥ 0).
 
-    R, D and F come from `blahut_arimoto`, which says what `tol` and `max_iterations` mean and what is raised.
+    R, D and F come from `blahut_arimoto`, which says what `tol` and `max_iterations` mean and what
+    is raised.
     """
     lams, distortion = _array("lams", lams, 1), _array("distortion", distortion, 2)
     if (lams < 0).any():
         raise ValueError(f"lams must not be negative, got a minimum of {lams.min().item()}")
     p_x, lams = _distribution("p_x", p_x).to(distortion.device), lams.to(distortion.device)
-    points = [blahut_arimoto(p_x, lam * distortion, tol=tol, max_iterations=max_iterations) for lam in lams]
+    points = [
+        blahut_arimoto(p_x, lam * distortion, tol=tol, max_iterations=max_iterations)
+        for lam in lams
+    ]
     D = torch.stack([expected(p_x, point.encoder, distortion) for point in points])
-    return RateDistortionCurve(lams, torch.stack([q.rate for q in points]), D, torch.stack([q.value for q in points]))
+    return RateDistortionCurve(
+        lams, torch.stack([q.rate for q in points]), D, torch.stack([q.value for q in points])
+    )
 
 
 class TabularModel(Ridged):
@@ -198,10 +251,14 @@ class TabularModel(Ridged):
 
         J = −Σ_x p(x) log Σ_z m(z) d(x|z)^λ c(y_x|z)^γ + ½ρ‖θ‖².
 
-    θ holds the logits of m (Z,), of c (Z, Y) and, without `distortion`, of d (Z, X), each made a probability by a softmax.
-    A learned d is thus a probability *over the alphabet*, D a cross-entropy, and H − D ≤ I ≤ R (eq. 2) holds. J does
-    not change when a constant is added to one softmax's logits, so A = ∇²J has 1 + 2Z null directions (1 + Z with a
-    fixed distortion) unless ρ > 0. θ = 0 makes all codes alike and is stationary in every exchange of codes: start
+    θ holds the logits of m (Z,), of c (Z, Y) and, without `distortion`, of d (Z, X), each made a
+    probability by a softmax.
+    A learned d is thus a probability *over the alphabet*, D a cross-entropy, and H − D ≤ I ≤ R (eq.
+    2) holds. J does
+    not change when a constant is added to one softmax's logits, so A = ∇²J has 1 + 2Z null
+    directions (1 + Z with a
+    fixed distortion) unless ρ > 0. θ = 0 makes all codes alike and is stationary in every exchange
+    of codes: start
     from `initial`.
 
     Parameters
@@ -218,23 +275,40 @@ class TabularModel(Ridged):
     def __init__(self, p_x, y, n_codes, n_classes, ridge=0.0, distortion=None):
         self.p_x = _distribution("p_x", p_x)
         if n_codes < 1 or n_classes < 1:
-            raise ValueError(f"n_codes and n_classes must be at least 1, got {n_codes} and {n_classes}")
+            raise ValueError(
+                f"n_codes and n_classes must be at least 1, got {n_codes} and {n_classes}"
+            )
         self.y = torch.as_tensor(y, device=self.p_x.device)
         if self.y.dtype != torch.int64 or self.y.shape != self.p_x.shape:
-            raise ValueError(f"y must be {len(self.p_x)} int64 labels, got {self.y.dtype} of shape {tuple(self.y.shape)}")
+            raise ValueError(
+                f"y must be {len(self.p_x)} int64 labels, got {self.y.dtype} of shape "
+                f"{tuple(self.y.shape)}"
+            )
         low, high = int(self.y.min()), int(self.y.max())
         if low < 0 or high >= n_classes:
-            raise ValueError(f"y runs from {low} to {high}, but n_classes = {n_classes} allows 0 … {n_classes - 1}")
-        self.distortion = None if distortion is None else _array("distortion", distortion, 2).to(self.p_x.device)
+            raise ValueError(
+                f"y runs from {low} to {high}, but n_classes = {n_classes} allows 0 … "
+                f"{n_classes - 1}"
+            )
+        self.distortion = (
+            None if distortion is None else _array("distortion", distortion, 2).to(self.p_x.device)
+        )
         if distortion is not None and self.distortion.shape != (len(self.p_x), n_codes):
-            raise ValueError(f"distortion must be (X, Z) = {(len(self.p_x), n_codes)}, got {tuple(self.distortion.shape)}")
+            raise ValueError(
+                f"distortion must be (X, Z) = {(len(self.p_x), n_codes)}, got "
+                f"{tuple(self.distortion.shape)}"
+            )
         self.n_codes, self.n_classes, self.ridge = n_codes, n_classes, ridge
         self.n_parameters = n_codes * (1 + n_classes + (len(self.p_x) if distortion is None else 0))
 
     def unpack(self, theta):
-        """Logits of m (Z,), of c (Z, Y) and of d (Z, X), the last None when the distortion is fixed."""
+        """Logits of m (Z,), of c (Z, Y) and of d (Z, X), the last None when the distortion is
+        fixed.
+        """
         if theta.shape[-1] != self.n_parameters:
-            raise ValueError(f"theta must have {self.n_parameters} entries, got shape {tuple(theta.shape)}")
+            raise ValueError(
+                f"theta must have {self.n_parameters} entries, got shape {tuple(theta.shape)}"
+            )
         Z, split = self.n_codes, self.n_codes * (1 + self.n_classes)
         d = theta[split:].view(Z, -1) if self.distortion is None else None
         return theta[:Z], theta[Z:split].view(Z, self.n_classes), d
@@ -260,5 +334,10 @@ class TabularModel(Ridged):
 
     def initial(self, seed, scale=1.0):
         """θ drawn from N(0, scale²), the same for the same seed on every device."""
-        draw = torch.randn(self.n_parameters, generator=torch.Generator("cpu").manual_seed(seed), dtype=torch.float64, device="cpu")
+        draw = torch.randn(
+            self.n_parameters,
+            generator=torch.Generator("cpu").manual_seed(seed),
+            dtype=torch.float64,
+            device="cpu",
+        )
         return scale * draw.to(self.p_x.device)

@@ -1,12 +1,19 @@
-"""Linear response of a trained network, whose Hessian is seldom positive: the Gauss–Newton matrix in its place.
+"""Linear response of a trained network, whose Hessian is seldom positive: the Gauss–Newton
+matrix
+in its place.
 
-G = R + λD + γC is convex in what the networks put out, o = (μ, log σ, x̂, logits), and o is a nonlinear function of θ:
+G = R + λD + γC is convex in what the networks put out, o = (μ, log σ, x̂, logits), and o is a
+nonlinear function of θ:
 
     ∇²G = J_oᵀ (∇²_o G) J_o + Σ_k (∂G/∂o_k) ∇² o_k,        J_o = ∂o/∂θ.
 
-The first term, the Gauss–Newton matrix (Schraudolph 2002), is positive semi-definite by construction; the second, which
-makes ∇²G indefinite away from a minimum, weighs the curvature of the networks with what is left of the error. Leaving it out
-turns Lemma 5 into an approximation; chapter 6 compares its slopes with those of five trained copies.
+The first term, the Gauss–Newton matrix (Schraudolph 2002), is positive semi-definite by
+construction; the second, which
+makes ∇²G indefinite away from a minimum, weighs the curvature of the networks with what is left
+of
+the error. Leaving it out
+turns Lemma 5 into an approximation; chapter 6 compares its slopes with those of five trained
+copies.
 """
 
 import math
@@ -31,30 +38,44 @@ class NetworkResponse(NamedTuple):
 
 
 def gauss_newton(J, theta, p):
-    """The product V (P, m) -> (J_oᵀ ∇²_o G J_o + ρ) V (P, m) of an `AmortisedObjective` at (θ, p)."""
+    """The product V (P, m) -> (J_oᵀ ∇²_o G J_o + ρ) V (P, m) of an `AmortisedObjective` at (θ,
+    p).
+    """
     outputs, pull = torch.func.vjp(J.outputs, theta)
     _, log_sigma, _, logits = (o.detach() for o in outputs)
-    images, draws = J.weights[:, None], J.noise_weights[:, None, None] * J.weights[:, None]  # (N, 1), (S, N, 1)
+    images, draws = (
+        J.weights[:, None],
+        J.noise_weights[:, None, None] * J.weights[:, None],
+    )  # (N, 1), (S, N, 1)
     prob = torch.softmax(logits, 2)
 
     def product(v):
         mu, ls, xhat, lg = torch.func.jvp(J.outputs, (theta,), (v,))[1]
         softmax = prob * lg - prob * (prob * lg).sum(2, keepdim=True)
-        second = (images * mu, images * 2 * (2 * log_sigma).exp() * ls, 2 * p[0] * draws * xhat, p[1] * draws * softmax)
+        second = (
+            images * mu,
+            images * 2 * (2 * log_sigma).exp() * ls,
+            2 * p[0] * draws * xhat,
+            p[1] * draws * softmax,
+        )
         return pull(second)[0] + J.ridge * v
 
     return lambda V: torch.stack([product(v) for v in V.T], 1)
 
 
 def network_response(J, theta, p, *, damping=1e-3, rtol=1e-2, max_iterations=400):
-    """Hess F = −Bᵀ(A + damping)⁻¹B of an `AmortisedObjective` at parameters that training left, not Newton.
+    """Hess F = −Bᵀ(A + damping)⁻¹B of an `AmortisedObjective` at parameters that training left,
+    not
+    Newton.
 
-    A is the Hessian if no negative curvature is met while solving, and the Gauss–Newton matrix otherwise; the answer says
+    A is the Hessian if no negative curvature is met while solving, and the Gauss–Newton matrix
+    otherwise; the answer says
     which. No equilibrium is demanded: the caller is to compare (chapter 6).
 
     Parameters
     ----------
-    damping : added to A; small against the curvatures in which B acts, large against those that training never resolved
+    damping : added to A; small against the curvatures in which B acts, large against those that
+        training never resolved
 
     Raises
     ------
@@ -73,4 +94,12 @@ def network_response(J, theta, p, *, damping=1e-3, rtol=1e-2, max_iterations=400
         X, report = conjugate_gradient(lambda V: product(V) + damping * V, B, **options)
     hess = -(B.T @ X)
     _, D, C = J.terms(theta)
-    return NetworkResponse(0.5 * (hess + hess.T), matrix, damping, float(local.gradient.norm()), float(D), float(C), report)
+    return NetworkResponse(
+        0.5 * (hess + hess.T),
+        matrix,
+        damping,
+        float(local.gradient.norm()),
+        float(D),
+        float(C),
+        report,
+    )

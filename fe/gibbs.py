@@ -1,17 +1,23 @@
-"""The Gibbs encoder and its partition function: exact on a grid, bracketed by sampling where no grid is fine enough.
+"""The Gibbs encoder and its partition function: exact on a grid, bracketed by sampling where no
+grid is fine enough.
 
 For one image x with label y the Hamiltonian of a code z is (paper, eq. 11)
 
     H(z; x) = −log m(z) − λ log d(x|z) − γ log c(y|z),        log d(x|z) := −‖x − x̂(z)‖²,
 
-the best encoder is its Gibbs law e*(z|x) = exp(−H) / Z_x (eq. 9), and J = −E log Z_x (eq. 14). Ways to log Z:
+the best encoder is its Gibbs law e*(z|x) = exp(−H) / Z_x (eq. 9), and J = −E log Z_x (eq. 14). Ways
+to log Z:
 
-* a quadrature rule with nodes z_k and weights m_k that include m(z): log Z ≈ log Σ_k m_k d(x|z_k)^λ c(y|z_k)^γ.
-  Spectrally accurate in one or two dimensions, hopeless beyond four: `Grid`, `GibbsObjective`, `check_resolution`;
-* importance sampling from a good proposal, and annealed importance sampling from below and from above: `fe.sampling`,
+* a quadrature rule with nodes z_k and weights m_k that include m(z): log Z ≈ log Σ_k m_k d(x|z_k)^λ
+  c(y|z_k)^γ.
+  Spectrally accurate in one or two dimensions, hopeless beyond four: `Grid`, `GibbsObjective`,
+  `check_resolution`;
+* importance sampling from a good proposal, and annealed importance sampling from below and from
+  above: `fe.sampling`,
   for which `log_joint` prepares H.
 
-m(z) = N(0, I) throughout, d the dimension of z (where it is not the decoder), N images, K nodes, Y classes; nats.
+m(z) = N(0, I) throughout, d the dimension of z (where it is not the decoder), N images, K nodes, Y
+classes; nats.
 """
 
 import math
@@ -32,7 +38,8 @@ class GridTooCoarse(RuntimeError):
 def log_d(x, xhat):
     """log d(x_n|z_s) = −‖x_n − x̂_s‖² for every pair, without ½ and without a constant.
 
-    By one matrix product. Both sides are centred first: rounding is then of the order of the spread of the data times
+    By one matrix product. Both sides are centred first: rounding is then of the order of the spread
+    of the data times
     machine epsilon, not of its distance from the origin.
 
     Parameters
@@ -49,13 +56,17 @@ def log_d(x, xhat):
 
 
 def log_c(y, logits):
-    """log c(y_n|z_s) of the softmax classifier: y (N,) int64, logits (S, Y) -> (N, S); Σ_y y_ny log c(y|z_s) for y (N, Y)."""
+    """log c(y_n|z_s) of the softmax classifier: y (N,) int64, logits (S, Y) -> (N, S); Σ_y y_ny log
+    c(y|z_s) for y (N, Y).
+    """
     log_probs = torch.log_softmax(logits, 1).T  # (Y, S)
     return y @ log_probs if y.is_floating_point() else log_probs[y]
 
 
 def hamiltonian(log_m, log_d, log_c, p):
-    """H = −log m − λ log d − γ log c (eq. 11); the three broadcast against each other, p = (λ, γ, …)."""
+    """H = −log m − λ log d − γ log c (eq. 11); the three broadcast against each other, p = (λ, γ,
+    …).
+    """
     return -log_m - p[0] * log_d - p[1] * log_c
 
 
@@ -70,7 +81,9 @@ def log_joint(decoder, classifier, x, y, p):
 
     def minus_hamiltonian(z):
         if z.ndim != 3 or z.shape[1] != len(x):
-            raise ValueError(f"z must have shape (S, {len(x)}, d), a code for each image, got {tuple(z.shape)}")
+            raise ValueError(
+                f"z must have shape (S, {len(x)}, d), a code for each image, got {tuple(z.shape)}"
+            )
         flat = z.reshape(-1, z.shape[-1])  # (S N, d)
         xhat = decoder(flat).view(*z.shape[:2], -1)  # (S, N, D)
         log_probs = torch.log_softmax(classifier(flat), 1).view(*z.shape[:2], -1)  # (S, N, Y)
@@ -90,22 +103,32 @@ class Grid:
 
 def _tensor_rule(node, log_weight, dim, dtype, device):
     if dim < 1 or len(node) ** dim > 2_000_000:
-        raise ValueError(f"a rule of n={len(node)} nodes a side in dim={dim} has {len(node)}^{dim} nodes; at most 2e6, "
-                         "and dim ≥ 1. Beyond four dimensions use annealed_importance_sampling")
-    mesh = [torch.meshgrid(*[torch.as_tensor(v, dtype=dtype, device=device)] * dim, indexing="ij") for v in (node, log_weight)]
+        raise ValueError(
+            f"a rule of n={len(node)} nodes a side in dim={dim} has {len(node)}^{dim} nodes; at "
+            "most 2e6, "
+            "and dim ≥ 1. Beyond four dimensions use annealed_importance_sampling"
+        )
+    mesh = [
+        torch.meshgrid(*[torch.as_tensor(v, dtype=dtype, device=device)] * dim, indexing="ij")
+        for v in (node, log_weight)
+    ]
     nodes = torch.stack([c.reshape(-1) for c in mesh[0]], 1)
     return Grid(nodes, torch.log_softmax(sum(c.reshape(-1) for c in mesh[1]), 0))
 
 
 def gauss_hermite(n, dim, *, dtype=torch.float64, device=None):
-    """Tensor product of the n-point Gauss–Hermite rule: exact for polynomials of degree 2n − 1 in each coordinate.
+    """Tensor product of the n-point Gauss–Hermite rule: exact for polynomials of degree 2n − 1 in
+    each coordinate.
 
-    Best while the posterior is not much narrower than m and its logarithm close to a polynomial: the n-point rule spaces its
-    inner nodes by about π/√n, and on tanh or ReLU features it converges far more slowly than `uniform_grid`.
+    Best while the posterior is not much narrower than m and its logarithm close to a polynomial:
+    the n-point rule spaces its
+    inner nodes by about π/√n, and on tanh or ReLU features it converges far more slowly than
+    `uniform_grid`.
 
     Raises
     ------
-    ValueError : n < 2, more than two million nodes, or n > 300: the outer weights underflow soon after
+    ValueError : n < 2, more than two million nodes, or n > 300: the outer weights underflow soon
+        after
     """
     if not 2 <= n <= 300:
         raise ValueError(f"n must be between 2 and 300, got {n}; use uniform_grid for more nodes")
@@ -114,13 +137,18 @@ def gauss_hermite(n, dim, *, dtype=torch.float64, device=None):
 
 
 def uniform_grid(n, dim, half_width=6.0, *, dtype=torch.float64, device=None):
-    """n equidistant nodes a side on [−half_width, half_width]^dim, weighted by N(0, I) and normalised.
+    """n equidistant nodes a side on [−half_width, half_width]^dim, weighted by N(0, I) and
+    normalised.
 
-    The trapezoidal rule: for a smooth integrand that vanishes at the ends its error falls like exp(−2π²s²/h²), s the
-    width of the posterior and h the spacing (Trefethen and Weideman, SIAM Review 56, 2014). Raises `ValueError` for n < 2.
+    The trapezoidal rule: for a smooth integrand that vanishes at the ends its error falls like
+    exp(−2π²s²/h²), s the
+    width of the posterior and h the spacing (Trefethen and Weideman, SIAM Review 56, 2014). Raises
+    `ValueError` for n < 2.
     """
     if n < 2 or not 0 < half_width < math.inf:
-        raise ValueError(f"need n ≥ 2 and a finite half_width > 0, got n={n}, half_width={half_width}")
+        raise ValueError(
+            f"need n ≥ 2 and a finite half_width > 0, got n={n}, half_width={half_width}"
+        )
     node = np.linspace(-half_width, half_width, n)
     log_weight = -0.5 * node**2
     log_weight[[0, -1]] -= math.log(2)  # the ends of a trapezoidal rule count half
@@ -133,7 +161,9 @@ def log_partition(log_weights, log_d, log_c, p):
 
 
 def gibbs_posterior(log_weights, log_d, log_c, p):
-    """The probabilities that e* gives to the nodes (eq. 9), (N, K); rows sum to one. It sees the label, through c."""
+    """The probabilities that e* gives to the nodes (eq. 9), (N, K); rows sum to one. It sees the
+    label, through c.
+    """
     return torch.softmax(-hamiltonian(log_weights, log_d, log_c, p), 1)
 
 
@@ -149,8 +179,10 @@ class Resolution:
 def check_resolution(posterior, grid, *, nodes_per_dim=3.0, max_edge_mass=0.01, fraction=0.01):
     """Raise if the grid is too coarse or too small for more than a `fraction` of the posteriors.
 
-    A Gaussian of width s on nodes spaced by h occupies s√(2πe)/h ≈ 4.1 s/h of them in each dimension. Three correspond to
-    s/h = 0.73, where the trapezoidal rule is still good to 2 exp(−2π²s²/h²) ≈ 6e-5; four give 2e-8. A posterior of several
+    A Gaussian of width s on nodes spaced by h occupies s√(2πe)/h ≈ 4.1 s/h of them in each
+    dimension. Three correspond to
+    s/h = 0.73, where the trapezoidal rule is still good to 2 exp(−2π²s²/h²) ≈ 6e-5; four give 2e-8.
+    A posterior of several
     separate peaks occupies more nodes than each peak does: the number is then an optimistic one.
 
     Parameters
@@ -168,7 +200,10 @@ def check_resolution(posterior, grid, *, nodes_per_dim=3.0, max_edge_mass=0.01, 
     GridTooCoarse : with the number of posteriors that are too narrow, or that reach the edge
     """
     if posterior.ndim != 2 or posterior.shape[1] != len(grid.nodes):
-        raise ValueError(f"posterior must have shape (N, {len(grid.nodes)}) to match the grid, got {tuple(posterior.shape)}")
+        raise ValueError(
+            f"posterior must have shape (N, {len(grid.nodes)}) to match the grid, got "
+            f"{tuple(posterior.shape)}"
+        )
     check_finite("posterior", posterior)
     effective = torch.special.entr(posterior).sum(1).exp()
     edge = ((grid.nodes == grid.nodes.amin(0)) | (grid.nodes == grid.nodes.amax(0))).any(1)
@@ -177,32 +212,52 @@ def check_resolution(posterior, grid, *, nodes_per_dim=3.0, max_edge_mass=0.01, 
     narrow, outside = effective < needed, report.edge_mass > max_edge_mass
     if narrow.double().mean() > fraction:
         raise GridTooCoarse(
-            f"{int(narrow.sum())} of {len(posterior)} posteriors occupy fewer than {needed:.3g} effective nodes (the least "
-            f"{float(effective.min()):.3g}, heaviest node {float(report.largest_mass.max()):.3g}): log Z is not to be trusted. "
-            "Use more nodes, a smaller λ or γ, or importance_sampling around the peaks")
+            f"{int(narrow.sum())} of {len(posterior)} posteriors occupy fewer than {needed:.3g} "
+            "effective nodes (the least "
+            f"{float(effective.min()):.3g}, heaviest node "
+            f"{float(report.largest_mass.max()):.3g}): log Z is not to be trusted. "
+            "Use more nodes, a smaller λ or γ, or importance_sampling around the peaks"
+        )
     if outside.double().mean() > fraction:
         raise GridTooCoarse(
-            f"{int(outside.sum())} of {len(posterior)} posteriors have more than {max_edge_mass:.3g} of their mass on the "
-            f"outermost nodes (the most {float(report.edge_mass.max()):.3g}): they reach beyond the grid. Make it wider")
+            f"{int(outside.sum())} of {len(posterior)} posteriors have more than "
+            f"{max_edge_mass:.3g} of their mass on the "
+            f"outermost nodes (the most {float(report.edge_mass.max()):.3g}): they reach beyond "
+            "the grid. Make it wider"
+        )
     return report
 
 
 def check_modules(x, **modules):
-    """Raise unless J is a fixed smooth function of the modules' parameters, of x's dtype, none of them shared."""
+    """Raise unless J is a fixed smooth function of the modules' parameters, of x's dtype, none of
+    them shared.
+    """
     owner = {}
     for name, module in modules.items():
         if not isinstance(module, torch.nn.Module):
             raise TypeError(f"{name} must be a torch.nn.Module, got {type(module).__name__}")
         for part in module.modules():
-            if part.training and isinstance(part, torch.nn.modules.batchnorm._BatchNorm | torch.nn.modules.dropout._DropoutNd):
-                raise ValueError(f"{name} has a {type(part).__name__} in training mode: J would depend on the minibatch or on "
-                                 f"chance, and products with its Hessian would be wrong. Call {name}.eval() first")
+            if part.training and isinstance(
+                part, torch.nn.modules.batchnorm._BatchNorm | torch.nn.modules.dropout._DropoutNd
+            ):
+                raise ValueError(
+                    f"{name} has a {type(part).__name__} in training mode: J would depend on the "
+                    "minibatch or on "
+                    f"chance, and products with its Hessian would be wrong. Call {name}.eval() "
+                    "first"
+                )
         for parameter in module.parameters():
             if (parameter.dtype, parameter.device) != (x.dtype, x.device):
-                raise TypeError(f"{name} has parameters in {parameter.dtype} on {parameter.device}, but x is {x.dtype} on "
-                                f"{x.device}; write {name}.to(x)")
+                raise TypeError(
+                    f"{name} has parameters in {parameter.dtype} on {parameter.device}, but x is "
+                    f"{x.dtype} on "
+                    f"{x.device}; write {name}.to(x)"
+                )
             if owner.setdefault(id(parameter), name) != name:
-                raise ValueError(f"{name} shares a parameter with {owner[id(parameter)]}: the flat θ would hold it twice, untied")
+                raise ValueError(
+                    f"{name} shares a parameter with {owner[id(parameter)]}: the flat θ would "
+                    "hold it twice, untied"
+                )
 
 
 def check_outputs(decoder, classifier, z, x, y):
@@ -211,11 +266,18 @@ def check_outputs(decoder, classifier, z, x, y):
         try:
             xhat, logits = decoder(z), classifier(z)
         except RuntimeError as e:
-            raise ValueError(f"decoder and classifier must accept codes of shape {tuple(z.shape)}: {e}") from e
+            raise ValueError(
+                f"decoder and classifier must accept codes of shape {tuple(z.shape)}: {e}"
+            ) from e
     if xhat.shape != (len(z), x.shape[1]):
-        raise ValueError(f"decoder(z) must have shape {(len(z), x.shape[1])} like the images, got {tuple(xhat.shape)}")
+        raise ValueError(
+            f"decoder(z) must have shape {(len(z), x.shape[1])} like the images, got "
+            f"{tuple(xhat.shape)}"
+        )
     if logits.ndim != 2 or len(logits) != len(z):
-        raise ValueError(f"classifier(z) must have shape ({len(z)}, classes), got {tuple(logits.shape)}")
+        raise ValueError(
+            f"classifier(z) must have shape ({len(z)}, classes), got {tuple(logits.shape)}"
+        )
     check_data(x, y, logits.shape[1])
 
 
@@ -230,12 +292,15 @@ class GibbsObjective(Ridged):
     ridge : ρ
     weights : (N,) probabilities of the images (default 1/N each)
 
-    θ stacks the parameters of decoder and classifier; `theta0` holds the present ones, `unflatten(theta)` gives
-    [dict, dict]. The modules themselves are never changed. J is smooth only if they are: with ReLU its Hessian misses the kinks.
+    θ stacks the parameters of decoder and classifier; `theta0` holds the present ones,
+    `unflatten(theta)` gives
+    [dict, dict]. The modules themselves are never changed. J is smooth only if they are: with ReLU
+    its Hessian misses the kinks.
 
     Raises
     ------
-    ValueError, TypeError : NaN, empty or mis-shaped data, labels out of range, batch normalisation or dropout in training mode
+    ValueError, TypeError : NaN, empty or mis-shaped data, labels out of range, batch normalisation
+        or dropout in training mode
 
     Example
     -------
@@ -252,7 +317,10 @@ class GibbsObjective(Ridged):
     def __init__(self, decoder, classifier, x, y, grid, ridge=0.0, weights=None):
         check_data(x, y)
         if (grid.nodes.dtype, grid.nodes.device) != (x.dtype, x.device):
-            raise TypeError(f"grid is {grid.nodes.dtype} on {grid.nodes.device}, but x is {x.dtype} on {x.device}")
+            raise TypeError(
+                f"grid is {grid.nodes.dtype} on {grid.nodes.device}, but x is {x.dtype} on "
+                f"{x.device}"
+            )
         check_modules(x, decoder=decoder, classifier=classifier)
         check_outputs(decoder, classifier, grid.nodes[:2], x, y)
         self.decoder, self.classifier, self.x, self.y, self.grid = decoder, classifier, x, y, grid
@@ -276,12 +344,20 @@ class GibbsObjective(Ridged):
         return gibbs_posterior(self.grid.log_weights, *self.log_likelihoods(theta), p)
 
     def terms(self, theta, p):
-        """R = KL(e*‖m), D and C as averages under e* (eq. 1, 4): by definition, not as derivatives of J."""
+        """R = KL(e*‖m), D and C as averages under e* (eq. 1, 4): by definition, not as derivatives
+        of J.
+        """
         ld, lc = self.log_likelihoods(theta)
         e = gibbs_posterior(self.grid.log_weights, ld, lc, p)
         R = (-torch.special.entr(e) - e * self.grid.log_weights).sum(1)
-        return self.weights.dot(R), -self.weights.dot((e * ld).sum(1)), -self.weights.dot((e * lc).sum(1))
+        return (
+            self.weights.dot(R),
+            -self.weights.dot((e * ld).sum(1)),
+            -self.weights.dot((e * lc).sum(1)),
+        )
 
     def resolution(self, theta, p, **limits):
-        """`check_resolution` of the posterior at (θ, p): raises `GridTooCoarse`. Call it where a path ends."""
+        """`check_resolution` of the posterior at (θ, p): raises `GridTooCoarse`. Call it where a
+        path ends.
+        """
         return check_resolution(self.posterior(theta, p), self.grid, **limits)

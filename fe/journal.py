@@ -1,8 +1,12 @@
-"""Runs that survive: what has been measured is written down after every stage, and a killed run replays it.
+"""Runs that survive: what has been measured is written down after every stage, and a killed run
+replays it.
 
-A long run is ordinary straight-line code whose every decision depends on numbers that it measured. `Journal` keeps those
-numbers, and the tensors as they were after the last of them. Started again, the same code runs through the journal without
-training anything, arrives where it was killed, finds the tensors there, and goes on: the result is that of a run that was
+A long run is ordinary straight-line code whose every decision depends on numbers that it measured.
+`Journal` keeps those
+numbers, and the tensors as they were after the last of them. Started again, the same code runs
+through the journal without
+training anything, arrives where it was killed, finds the tensors there, and goes on: the result is
+that of a run that was
 never interrupted, because each stage's randomness is a function of its number.
 """
 
@@ -22,19 +26,24 @@ class CorruptedCheckpoint(RuntimeError):
 
 
 class Journal:
-    """`entries`, the measured numbers so far, and `tensors`, a dict, as they were after the last of them; on disk too, in `path`.
+    """`entries`, the measured numbers so far, and `tensors`, a dict, as they were after the last of
+    them; on disk too, in `path`.
 
-    Both are copies and change in one step, with `save`: a run that is taken up from this object, interrupted wherever it was,
+    Both are copies and change in one step, with `save`: a run that is taken up from this object,
+    interrupted wherever it was,
     finds what it would find on disk.
 
     Parameters
     ----------
-    path : file (suffix .pt), or None to keep nothing on disk. If it exists the run resumes from it, on any device.
-    arguments : dict of numbers, strings and lists that define the run; a checkpoint of another run is refused
+    path : file (suffix .pt), or None to keep nothing on disk. If it exists the run resumes from it,
+        on any device.
+    arguments : dict of numbers, strings and lists that define the run; a checkpoint of another run
+        is refused
 
     Raises
     ------
-    TypeError : an argument is of another kind;  ValueError : the checkpoint belongs to a run with other arguments
+    TypeError : an argument is of another kind;  ValueError : the checkpoint belongs to a run with
+        other arguments
     CorruptedCheckpoint : neither the checkpoint nor the one before it can be read
     """
 
@@ -50,13 +59,27 @@ class Journal:
                     warnings.warn(f"{e}; going back to the checkpoint before it", stacklevel=2)
                     continue
                 if record["arguments"] != self.arguments:
-                    differ = [k for k in {**self.arguments, **record["arguments"]} if self.arguments.get(k) != record["arguments"].get(k)]
-                    raise ValueError(f"{p} belongs to another run (other {', '.join(sorted(differ))}); delete it or choose another folder")
-                self.entries, self.tensors, self._whole = record["entries"], record["tensors"], p == self.path
+                    differ = [
+                        k
+                        for k in {**self.arguments, **record["arguments"]}
+                        if self.arguments.get(k) != record["arguments"].get(k)
+                    ]
+                    raise ValueError(
+                        f"{p} belongs to another run (other {', '.join(sorted(differ))}); delete "
+                        "it or choose another folder"
+                    )
+                self.entries, self.tensors, self._whole = (
+                    record["entries"],
+                    record["tensors"],
+                    p == self.path,
+                )
                 break
             else:
                 if found:
-                    raise CorruptedCheckpoint(f"neither {self.path} nor the checkpoint before it can be read; delete both to start anew")
+                    raise CorruptedCheckpoint(
+                        f"neither {self.path} nor the checkpoint before it can be read; delete "
+                        "both to start anew"
+                    )
 
     @property
     def _previous(self):
@@ -66,21 +89,28 @@ class Journal:
     def _read(path):
         data = path.read_bytes()
         if len(data) < 32 or hashlib.sha256(data[32:]).digest() != data[:32]:
-            raise CorruptedCheckpoint(f"{path} is damaged: its checksum does not match its contents")
+            raise CorruptedCheckpoint(
+                f"{path} is damaged: its checksum does not match its contents"
+            )
         return torch.load(io.BytesIO(data[32:]), map_location="cpu", weights_only=True)
 
     def save(self, tensors, *entries):
-        """Append `entries` and put `tensors` in place of the old ones: on disk, where at any moment one whole checkpoint lies, then here.
+        """Append `entries` and put `tensors` in place of the old ones: on disk, where at any moment
+        one whole checkpoint lies, then here.
 
         Raises `OSError` if it cannot be written; then nothing has changed.
         """
-        record = copy.deepcopy(dict(arguments=self.arguments, entries=[*self.entries, *entries], tensors=tensors))
+        record = copy.deepcopy(
+            dict(arguments=self.arguments, entries=[*self.entries, *entries], tensors=tensors)
+        )
         if self.path:
             self._write(record)
         vars(self).update(record)  # in one step: an interruption finds the old ones or the new ones
 
     def _write(self, record):
-        """Beside the target, then renamed, twice. A damaged checkpoint never takes the place of the whole one before it."""
+        """Beside the target, then renamed, twice. A damaged checkpoint never takes the place of the
+        whole one before it.
+        """
         buffer = io.BytesIO()
         torch.save(record, buffer)
         data, part = buffer.getvalue(), self.path.with_suffix(".part")
@@ -95,5 +125,8 @@ class Journal:
             os.replace(part, self.path)
             self._whole = True
         except OSError as e:
-            raise OSError(f"cannot write the checkpoint {self.path}: {e.strerror or e}. The last good one is kept; free some "
-                          "space or choose another folder, and run the same command again") from e
+            raise OSError(
+                f"cannot write the checkpoint {self.path}: {e.strerror or e}. The last good one "
+                "is kept; free some "
+                "space or choose another folder, and run the same command again"
+            ) from e

@@ -1,14 +1,19 @@
-r"""The linear–Gaussian model: a closed form for everything the theory asserts, phase transitions included.
+r"""The linear–Gaussian model: a closed form for everything the theory asserts, phase transitions
+included.
 
-Decoder log d(x|z) = −‖x − Wz‖², classifier log c(y|z) = −‖y − Vz‖² for a real-valued label y, m(z) = N(0, I_k), and the
-Gibbs encoder of eq. (9), which is Gaussian. Data enter through their covariance Σ of (x, y) alone (means are zero).
+Decoder log d(x|z) = −‖x − Wz‖², classifier log c(y|z) = −‖y − Vz‖² for a real-valued label y, m(z)
+= N(0, I_k), and the
+Gibbs encoder of eq. (9), which is Gaussian. Data enter through their covariance Σ of (x, y) alone
+(means are zero).
 
 Put u = (√(2λ) x, √(2γ) y) and A = (√(2λ) W; √(2γ) V). Integrating out z,
 
     J = −E log Z = ½ log det(I + AᵀA) + ½ tr((I + AAᵀ)⁻¹ Cov u),
 
-which is, but for constants, the likelihood of probabilistic PCA on u (Tipping and Bishop, J. R. Stat. Soc. B 61 (1999)
-611–622). Its minimum is known. With e₁ ≥ e₂ ≥ … the eigenvalues of Cov u, and code i ≤ k *active* when e_i > 1,
+which is, but for constants, the likelihood of probabilistic PCA on u (Tipping and Bishop, J. R.
+Stat. Soc. B 61 (1999)
+611–622). Its minimum is known. With e₁ ≥ e₂ ≥ … the eigenvalues of Cov u, and code i ≤ k *active*
+when e_i > 1,
 
     F = Σ_active ½(1 + log e_i) + Σ_rest ½ e_i,        R = Σ_active ½ log e_i.
 
@@ -16,11 +21,12 @@ Cov u has the same eigenvalues as the symmetric matrix
 
     T(λ, γ) = Lᵀ diag(2λ I, 2γ I) L,        Σ = LLᵀ,
 
-which is *linear* in (λ, γ), so that all derivatives of F follow from T's eigenvectors, also at λ = 0 or γ = 0. Where
-an e_i passes 1 a code collapses: the gradient of F stays continuous and its Hessian jumps. Where e_k = e_{k+1} > 1 (too
+which is *linear* in (λ, γ), so that all derivatives of F follow from T's eigenvectors, also at λ =
+0 or γ = 0. Where
+an e_i passes 1 a code collapses: the gradient of F stays continuous and its Hessian jumps. Where
+e_k = e_{k+1} > 1 (too
 few codes) the minimum passes from one branch to another: the gradient itself jumps.
 """
-
 
 import torch
 
@@ -38,40 +44,60 @@ class LinearGaussian(Ridged):
     k : number of codes, k ≥ 1
     ridge : ρ ≥ 0, adds ½ρ‖θ‖² to J. The closed forms hold for ρ = 0 only and raise otherwise
 
-    `J(theta, p)` works under every transform of torch.func; p may carry further controls, which are ignored there. The
+    `J(theta, p)` works under every transform of torch.func; p may carry further controls, which are
+    ignored there. The
     closed forms take p = (λ, γ) ≥ 0 and return tensors.
 
     Raises
     ------
-    ValueError, TypeError : cov not square, symmetric, finite or positive semi-definite; k < 1; λ < 0; γ < 0
+    ValueError, TypeError : cov not square, symmetric, finite or positive semi-definite; k < 1; λ <
+        0; γ < 0
 
     Example
     -------
-    One pixel of variance 2, a label it says nothing about, λ = 1: e = 2λ · 2 = 4, so R = ½ log 4 = log 2.
+    One pixel of variance 2, a label it says nothing about, λ = 1: e = 2λ · 2 = 4, so R = ½ log 4 =
+    log 2.
 
-    >>> model = LinearGaussian(torch.diag(torch.tensor([2.0, 1.0], dtype=torch.float64)), dim_x=1, k=1)
+    >>> model = LinearGaussian(torch.diag(torch.tensor([2.0, 1.0], dtype=torch.float64)), dim_x=1,
+    k=1)
     >>> print(f"{model.rate(torch.tensor([1.0, 0.0], dtype=torch.float64)).item():.6f}")
     0.693147
     """
 
     def __init__(self, cov, dim_x, k, ridge=0.0):
         if not isinstance(cov, torch.Tensor) or cov.dtype != torch.float64:
-            raise TypeError(f"cov must be a float64 tensor, got {getattr(cov, 'dtype', type(cov).__name__)}")
+            raise TypeError(
+                f"cov must be a float64 tensor, got {getattr(cov, 'dtype', type(cov).__name__)}"
+            )
         if cov.ndim != 2 or cov.shape[0] != cov.shape[1]:
             raise ValueError(f"cov must be square, got shape {tuple(cov.shape)}")
         check_finite("cov", cov)
         if not 1 <= dim_x < len(cov):
-            raise ValueError(f"dim_x must lie in 1 … {len(cov) - 1} (x and y need a dimension each), got {dim_x}")
+            raise ValueError(
+                f"dim_x must lie in 1 … {len(cov) - 1} (x and y need a dimension each), got {dim_x}"
+            )
         if k < 1:
             raise ValueError(f"k must be at least 1, got {k}")
         size = cov.abs().max().item()
         if (cov - cov.T).abs().max().item() > 1e-10 * size:
-            raise ValueError(f"cov must be symmetric, it differs from its transpose by {(cov - cov.T).abs().max().item():.3g}")
+            raise ValueError(
+                "cov must be symmetric, it differs from its transpose by "
+                f"{(cov - cov.T).abs().max().item():.3g}"
+            )
         cov = (cov + cov.T) / 2
         eigenvalues, vectors = torch.linalg.eigh(cov)
         if eigenvalues[0].item() < -1e-10 * size:  # eigh's own error is about 1e-15 · size
-            raise ValueError(f"cov must be positive semi-definite, its smallest eigenvalue is {eigenvalues[0].item():.3g}")
-        self.cov, self.dim_x, self.dim_y, self.k, self.ridge = cov, dim_x, len(cov) - dim_x, k, ridge
+            raise ValueError(
+                "cov must be positive semi-definite, its smallest eigenvalue is "
+                f"{eigenvalues[0].item():.3g}"
+            )
+        self.cov, self.dim_x, self.dim_y, self.k, self.ridge = (
+            cov,
+            dim_x,
+            len(cov) - dim_x,
+            k,
+            ridge,
+        )
         self.n_parameters = len(cov) * k
         self._root = vectors * eigenvalues.clamp(min=0).sqrt()  # L, Σ = LLᵀ
         Lx, Ly = self._root[:dim_x], self._root[dim_x:]
@@ -80,34 +106,52 @@ class LinearGaussian(Ridged):
     def unpack(self, theta):
         """W (dx, k) and V (dy, k)."""
         if theta.shape[-1] != self.n_parameters:
-            raise ValueError(f"theta must have {self.n_parameters} entries, got shape {tuple(theta.shape)}")
+            raise ValueError(
+                f"theta must have {self.n_parameters} entries, got shape {tuple(theta.shape)}"
+            )
         B = theta.view(-1, self.k)
         return B[: self.dim_x], B[self.dim_x :]
 
     def __call__(self, theta, p):
-        """J = ½ log det(I + M) + ½ tr Cov u − ½ tr((I + M)⁻¹ G), M = AᵀA, G = Aᵀ Cov(u) A: k × k, polynomial in λ, γ."""
+        """J = ½ log det(I + M) + ½ tr Cov u − ½ tr((I + M)⁻¹ G), M = AᵀA, G = Aᵀ Cov(u) A: k × k,
+        polynomial in λ, γ.
+        """
         W, V = self.unpack(theta)
         lam, gam = 2 * p[0], 2 * p[1]
         eye = torch.eye(self.k, dtype=theta.dtype, device=theta.device)
         K = eye + lam * W.T @ W + gam * V.T @ V
         B = torch.cat([lam * W, gam * V])
         G = B.T @ self.cov @ B
-        trace = lam * self.cov[: self.dim_x, : self.dim_x].trace() + gam * self.cov[self.dim_x :, self.dim_x :].trace()
+        trace = (
+            lam * self.cov[: self.dim_x, : self.dim_x].trace()
+            + gam * self.cov[self.dim_x :, self.dim_x :].trace()
+        )
         J = 0.5 * (torch.linalg.slogdet(K)[1] + trace - torch.linalg.solve(K, G).trace())
         return J + self.penalty(theta)
 
     def initial(self, seed, scale=0.1):
-        """θ drawn from N(0, scale²), the same for the same seed on every device. (θ = 0 is stationary for every p.)"""
-        draw = torch.randn(self.n_parameters, generator=torch.Generator("cpu").manual_seed(seed), dtype=torch.float64, device="cpu")
+        """θ drawn from N(0, scale²), the same for the same seed on every device. (θ = 0 is
+        stationary for every p.)
+        """
+        draw = torch.randn(
+            self.n_parameters,
+            generator=torch.Generator("cpu").manual_seed(seed),
+            dtype=torch.float64,
+            device="cpu",
+        )
         return scale * draw.to(self.cov.device)
 
     def _spectrum(self, p):
-        """Eigenvalues e (descending) and eigenvectors (columns) of T, and the mask of the active ones."""
+        """Eigenvalues e (descending) and eigenvectors (columns) of T, and the mask of the active
+        ones.
+        """
         check_vector("p", p, like=self.cov)
         if p.shape != (2,) or (p < 0).any():
             raise ValueError(f"p must be (λ, γ) with λ ≥ 0 and γ ≥ 0, got {p.tolist()}")
         if self.ridge:
-            raise ValueError(f"the closed forms hold for ridge = 0 only, this model has ridge = {self.ridge}")
+            raise ValueError(
+                f"the closed forms hold for ridge = 0 only, this model has ridge = {self.ridge}"
+            )
         e, vectors = torch.linalg.eigh(torch.einsum("q,qij->ij", p, self._slopes))
         e = e.flip(0)
         return e, vectors.flip(1), (e > 1) & (torch.arange(len(e), device=e.device) < self.k)
@@ -121,12 +165,15 @@ class LinearGaussian(Ridged):
         return int(self._spectrum(p)[2].sum())
 
     def optimum(self, p):
-        """A minimiser θ* (unique up to rotations of z): columns (W; V)_i = L v_i √(1 − 1/e_i) for active i, else 0.
+        """A minimiser θ* (unique up to rotations of z): columns (W; V)_i = L v_i √(1 − 1/e_i) for
+        active i, else 0.
 
         At λ = 0 (γ = 0) J does not depend on W (V); this is then the limit from λ > 0 (γ > 0).
         """
         e, vectors, active = self._spectrum(p)
-        columns = self._root @ vectors * (1 - 1 / torch.where(active, e, 1.0)).sqrt()  # (dx + dy, dx + dy)
+        columns = (
+            self._root @ vectors * (1 - 1 / torch.where(active, e, 1.0)).sqrt()
+        )  # (dx + dy, dx + dy)
         theta = torch.zeros(len(e), self.k, dtype=e.dtype, device=e.device)
         n = min(self.k, len(e))
         theta[:, :n] = columns[:, :n]
@@ -143,10 +190,14 @@ class LinearGaussian(Ridged):
         return 0.5 * torch.where(active, e, 1.0).log().sum()
 
     def gradient(self, p):
-        """(D, C) = (F_λ, F_γ), (2,): dF = Σ_i f'(e_i) de_i, f' = 1/(2e_i) where active and ½ elsewhere, de_i = v_iᵀ dT v_i."""
+        """(D, C) = (F_λ, F_γ), (2,): dF = Σ_i f'(e_i) de_i, f' = 1/(2e_i) where active and ½
+        elsewhere, de_i = v_iᵀ dT v_i.
+        """
         self._regular(p, "gradient")
         e, vectors, active = self._spectrum(p)
-        return torch.einsum("i,ai,qab,bi->q", 0.5 / torch.where(active, e, 1.0), vectors, self._slopes, vectors)
+        return torch.einsum(
+            "i,ai,qab,bi->q", 0.5 / torch.where(active, e, 1.0), vectors, self._slopes, vectors
+        )
 
     def distortion(self, p):
         """D = F_λ = E‖x − Wz‖² at the optimum."""
@@ -159,48 +210,62 @@ class LinearGaussian(Ridged):
     def hessian(self, p):
         r"""Hess F, (2, 2), negative semi-definite (Lemma 3). In T's eigenbasis,
 
-            F_pq = Σ_ij g_ij (T_p)_ij (T_q)_ij,   g_ij = (f'(e_i) − f'(e_j)) / (e_i − e_j)   (f'' on the diagonal)
+            F_pq = Σ_ij g_ij (T_p)_ij (T_q)_ij,   g_ij = (f'(e_i) − f'(e_j)) / (e_i − e_j)   (f'' on
+            the diagonal)
 
-        so g = −1/(2 e_i e_j) for two active codes, −(1 − 1/e_i) / (2 (e_i − e_j)) for i active and j not, and 0 for two others:
+        so g = −1/(2 e_i e_j) for two active codes, −(1 − 1/e_i) / (2 (e_i − e_j)) for i active and
+        j not, and 0 for two others:
         equal eigenvalues do no harm unless one is active and the other is not.
 
         Raises
         ------
-        ValueError : at a threshold (some e_i = 1 with i ≤ k, where the Hessian jumps) or at e_k = e_{k+1} > 1
+        ValueError : at a threshold (some e_i = 1 with i ≤ k, where the Hessian jumps) or at e_k =
+            e_{k+1} > 1
         """
         self._regular(p, "Hessian", thresholds=True)
         e, vectors, active = self._spectrum(p)
         both, mixed = active[:, None] & active, active[:, None] & ~active  # (i, j)
         safe = torch.where(active, e, 1.0)
         g = torch.where(both, -0.5 / torch.outer(safe, safe), 0.0)
-        g_mixed = torch.where(mixed, -0.5 * (1 - 1 / safe)[:, None] / torch.where(mixed, e[:, None] - e, 1.0), 0.0)
+        g_mixed = torch.where(
+            mixed, -0.5 * (1 - 1 / safe)[:, None] / torch.where(mixed, e[:, None] - e, 1.0), 0.0
+        )
         rotated = vectors.T @ self._slopes @ vectors  # (2, i, j)
         return torch.einsum("ij,pij,qij->pq", g + g_mixed + g_mixed.T, rotated, rotated)
 
     def _regular(self, p, what, thresholds=False, rtol=1e-12):
-        """Raise where the closed form of `what` does not exist, to within the round-off of the eigenvalues."""
+        """Raise where the closed form of `what` does not exist, to within the round-off of the
+        eigenvalues.
+        """
         e = self.eigenvalues(p)
         k, slack = self.k, rtol * max(1.0, e[0].item())
         if k < len(e) and e[k] > 1 and e[k - 1] - e[k] <= slack:
             raise ValueError(
-                f"F has no {what} at p = {p.tolist()}: e_{k} = e_{k + 1} = {e[k].item():.6g} > 1, so k = {k} codes can serve "
+                f"F has no {what} at p = {p.tolist()}: e_{k} = e_{k + 1} = {e[k].item():.6g} > 1, "
+                f"so k = {k} codes can serve "
                 "either direction equally well and F has a kink. Use more codes or move p."
             )
         at_one = (e[:k] - 1).abs() <= slack
         if thresholds and at_one.any():
             raise ValueError(
-                f"F has no {what} at p = {p.tolist()}: eigenvalue e_{int(at_one.nonzero()[0]) + 1} is 1, the threshold at "
-                "which that code collapses. The second derivatives differ on the two sides: move p to one of them."
+                f"F has no {what} at p = {p.tolist()}: eigenvalue "
+                f"e_{int(at_one.nonzero()[0]) + 1} is 1, the threshold at "
+                "which that code collapses. The second derivatives differ on the two sides: move "
+                "p to one of them."
             )
 
     def thresholds(self, *, lam=None, gam=None):
-        r"""Values of the one control at which a code enters use, ascending, with the other control held.
+        r"""Values of the one control at which a code enters use, ascending, with the other control
+        held.
 
-        For λ at a given γ > 0: det(diag(2λ, 2γ)⁻¹ − Σ) = 0, and by the Schur complement of the block of y
+        For λ at a given γ > 0: det(diag(2λ, 2γ)⁻¹ − Σ) = 0, and by the Schur complement of the
+        block of y
 
-            1/(2λ) = an eigenvalue μ > 0 of   Σ_xx + Σ_xy (I/(2γ) − Σ_yy)⁻¹ Σ_yx    (Σ_xx alone at γ = 0).
+            1/(2λ) = an eigenvalue μ > 0 of   Σ_xx + Σ_xy (I/(2γ) − Σ_yy)⁻¹ Σ_yx    (Σ_xx alone at γ
+            = 0).
 
-        The e_i grow with λ, so each crosses 1 once; crossings beyond the k-th code change nothing and are left out.
+        The e_i grow with λ, so each crosses 1 once; crossings beyond the k-th code change nothing
+        and are left out.
 
         Parameters
         ----------
@@ -208,10 +273,14 @@ class LinearGaussian(Ridged):
 
         Raises
         ------
-        ValueError : not exactly one given, or negative, or itself a threshold of the model without the other term
+        ValueError : not exactly one given, or negative, or itself a threshold of the model without
+            the other term
         """
         if (lam is None) == (gam is None):
-            raise ValueError(f"thresholds needs exactly one of lam and gam (the control that is held), got {lam} and {gam}")
+            raise ValueError(
+                "thresholds needs exactly one of lam and gam (the control that is held), got "
+                f"{lam} and {gam}"
+            )
         held = float(lam if gam is None else gam)
         vary = 0 if lam is None else 1
         at_zero = torch.zeros(2, dtype=self.cov.dtype, device=self.cov.device)
@@ -222,8 +291,13 @@ class LinearGaussian(Ridged):
         if vary == 1:
             xx, yy, xy = yy, xx, xy.T
         block = torch.eye(len(yy), dtype=yy.dtype, device=yy.device) - 2 * held * yy
-        if torch.linalg.eigvalsh(block).abs().min() <= 1e-12 * max(1.0, 2 * held * yy.abs().max().item()):
-            raise ValueError(f"the held control {held} is a threshold by itself (an eigenvalue is 1 already); move it")
+        if torch.linalg.eigvalsh(block).abs().min() <= 1e-12 * max(
+            1.0, 2 * held * yy.abs().max().item()
+        ):
+            raise ValueError(
+                f"the held control {held} is a threshold by itself (an eigenvalue is 1 already); "
+                "move it"
+            )
         mu = torch.linalg.eigvalsh(xx + 2 * held * xy @ torch.linalg.solve(block, xy.T))
         positive = mu[mu > 1e-13 * mu.abs().max()].flip(0)
         return 1 / (2 * positive[: self.k - already])
@@ -231,9 +305,12 @@ class LinearGaussian(Ridged):
     def null_directions(self, p):
         r"""Dimension of A's null space at `optimum(p)`, away from thresholds.
 
-        Rotations z → Qz leave J unchanged. With r active codes those that fix (W, V) form O(k − r), so the orbit has dimension
-        k(k−1)/2 − (k−r)(k−r−1)/2 = r(r−1)/2 + r(k−r). A collapsed column is no null direction by itself: its curvature along
-        eigenvector j is proportional to 1 − e_j, zero only at the threshold. At λ = 0 all of W is null, at γ = 0 all of V.
+        Rotations z → Qz leave J unchanged. With r active codes those that fix (W, V) form O(k − r),
+        so the orbit has dimension
+        k(k−1)/2 − (k−r)(k−r−1)/2 = r(r−1)/2 + r(k−r). A collapsed column is no null direction by
+        itself: its curvature along
+        eigenvector j is proportional to 1 − e_j, zero only at the threshold. At λ = 0 all of W is
+        null, at γ = 0 all of V.
         """
         self._regular(p, "fixed number of null directions", thresholds=True)
         r, idle = self.active(p), self.dim_x * (p[0] == 0) + self.dim_y * (p[1] == 0)

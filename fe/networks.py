@@ -1,13 +1,18 @@
 """The paper's networks (App. A) as ordinary modules: for MNIST two fully connected layers each way.
 
-`Encoder((784, 256, 16))`, `Decoder((16, 256, 784))`, `Classifier((16, 12, 10))` are the networks of fig. 2;
-`Encoder((784, 400, 64), dropout=0.1)`, `Decoder((64, 400, 784), dropout=0.1)`, `Classifier((64, 10))` those of fig. 5.
+`Encoder((784, 256, 16))`, `Decoder((16, 256, 784))`, `Classifier((16, 12, 10))` are the networks of
+fig. 2;
+`Encoder((784, 400, 64), dropout=0.1)`, `Decoder((64, 400, 784), dropout=0.1)`, `Classifier((64,
+10))` those of fig. 5.
 
-`ResNetEncoder`, `ConvolutionalDecoder` and `Classifier((256, 10))` are those for CIFAR-10 (figs. 3 and 6): they take and give flat
+`ResNetEncoder`, `ConvolutionalDecoder` and `Classifier((256, 10))` are those for CIFAR-10 (figs. 3
+and 6): they take and give flat
 images too, (N, 3·32·32).
 
-Batch normalisation in training mode makes J depend on the minibatch, and torch's forward-mode products with the Hessian
-wrong: train with it, then call `.eval()` before any of the theory is evaluated. `norm=None` has no such trap.
+Batch normalisation in training mode makes J depend on the minibatch, and torch's forward-mode
+products with the Hessian
+wrong: train with it, then call `.eval()` before any of the theory is evaluated. `norm=None` has no
+such trap.
 """
 
 import torch
@@ -15,14 +20,17 @@ from torch import nn
 
 
 def mlp(sizes, norm="batch", dropout=0.0):
-    """Linear layers from sizes[0] to sizes[-1]; after each but the last: normalisation, ReLU, dropout.
+    """Linear layers from sizes[0] to sizes[-1]; after each but the last: normalisation, ReLU,
+    dropout.
 
     Raises
     ------
     ValueError : fewer than two sizes, a size below one, an unknown norm
     """
     if len(sizes) < 2 or min(sizes) < 1:
-        raise ValueError(f"sizes must be at least two positive numbers (inputs, …, outputs), got {tuple(sizes)}")
+        raise ValueError(
+            f"sizes must be at least two positive numbers (inputs, …, outputs), got {tuple(sizes)}"
+        )
     if norm not in ("batch", None):
         raise ValueError(f'norm must be "batch" or None, got {norm!r}')
     layers = []
@@ -48,7 +56,8 @@ class Encoder(nn.Module):
 class Decoder(nn.Module):
     """x̂(z): z (N, d) -> (N, D). sizes = (d, …, D).
 
-    The paper does not say what its decoder ends in. A sigmoid keeps x̂ among the pixels' values, [0, 1]; `output="linear"`
+    The paper does not say what its decoder ends in. A sigmoid keeps x̂ among the pixels' values,
+    [0, 1]; `output="linear"`
     makes the last layer linear, as the solvable models have it.
     """
 
@@ -64,7 +73,9 @@ class Decoder(nn.Module):
 
 
 class Classifier(nn.Module):
-    """Logits of c(y|z): z (N, d) -> (N, Y). sizes = (d, …, Y); (16, 10) is the single layer of the paper's §5.1."""
+    """Logits of c(y|z): z (N, d) -> (N, Y). sizes = (d, …, Y); (16, 10) is the single layer of the
+    paper's §5.1.
+    """
 
     def __init__(self, sizes=(16, 12, 10), norm="batch", dropout=0.0):
         super().__init__()
@@ -75,10 +86,13 @@ class Classifier(nn.Module):
 
 
 class ResNetEncoder(nn.Module):
-    """e_θ(z|x) by torchvision's ResNet-18, its first layers adapted to small images: x (N, C·s·s) -> (μ, log σ), each (N, d).
+    """e_θ(z|x) by torchvision's ResNet-18, its first layers adapted to small images: x (N, C·s·s)
+    -> (μ, log σ), each (N, d).
 
-    The 7×7 convolution of stride 2 becomes a 3×3 one of stride 1 and the pooling behind it goes, as is usual for 32×32 pixels (He
-    et al. 2016 do so for CIFAR-10): else nothing of the image would be left. `width` = 64 is ResNet-18; less is cheaper.
+    The 7×7 convolution of stride 2 becomes a 3×3 one of stride 1 and the pooling behind it goes, as
+    is usual for 32×32 pixels (He
+    et al. 2016 do so for CIFAR-10): else nothing of the image would be left. `width` = 64 is
+    ResNet-18; less is cheaper.
     """
 
     def __init__(self, codes=256, shape=(3, 32, 32), width=64):
@@ -92,7 +106,11 @@ class ResNetEncoder(nn.Module):
             net.inplanes = width
             net.bn1 = nn.BatchNorm2d(width)
             for k, stride in enumerate((1, 2, 2, 2)):
-                setattr(net, f"layer{k + 1}", net._make_layer(BasicBlock, width * 2**k, 2, stride=stride))
+                setattr(
+                    net,
+                    f"layer{k + 1}",
+                    net._make_layer(BasicBlock, width * 2**k, 2, stride=stride),
+                )
         net.conv1, net.maxpool = nn.Conv2d(shape[0], width, 3, padding=1, bias=False), nn.Identity()
         net.fc = nn.Linear(8 * width, 2 * codes)
         self.net = net
@@ -102,14 +120,20 @@ class ResNetEncoder(nn.Module):
 
 
 class ConvolutionalDecoder(nn.Module):
-    """x̂(z) by one fully connected and four deconvolution layers: z (N, d) -> (N, C·s·s), each layer doubling the side."""
+    """x̂(z) by one fully connected and four deconvolution layers: z (N, d) -> (N, C·s·s), each
+    layer doubling the side.
+    """
 
     def __init__(self, codes=256, shape=(3, 32, 32), width=64):
         super().__init__()
         _check_image_shape(shape)
         side, sizes = shape[1] // 16, [8 * width, 4 * width, 2 * width, width]
         self.start = sizes[0], side, side
-        self.first = nn.Sequential(nn.Linear(codes, sizes[0] * side * side), nn.BatchNorm1d(sizes[0] * side * side), nn.ReLU())
+        self.first = nn.Sequential(
+            nn.Linear(codes, sizes[0] * side * side),
+            nn.BatchNorm1d(sizes[0] * side * side),
+            nn.ReLU(),
+        )
         layers = []
         for a, b in zip(sizes, [*sizes[1:], shape[0]]):
             layers += [nn.ConvTranspose2d(a, b, 4, stride=2, padding=1)]
@@ -122,4 +146,6 @@ class ConvolutionalDecoder(nn.Module):
 
 def _check_image_shape(shape):
     if len(shape) != 3 or shape[1] != shape[2] or shape[1] < 16 or shape[1] % 16:
-        raise ValueError(f"shape must be (channels, side, side) with a side of 16, 32, 48, …, got {tuple(shape)}")
+        raise ValueError(
+            f"shape must be (channels, side, side) with a side of 16, 32, 48, …, got {tuple(shape)}"
+        )

@@ -1,14 +1,18 @@
 """One scalar function carries the theory.
 
-Write p = (λ, γ, …) for the controls. An *objective* is any callable `J(theta, p) -> scalar` that torch can differentiate
-twice: the Gibbs free energy −E log Z (paper, eq. 14), the amortised R + λD + γC, or a reader's own. By the envelope
+Write p = (λ, γ, …) for the controls. An *objective* is any callable `J(theta, p) -> scalar` that
+torch can differentiate
+twice: the Gibbs free energy −E log Z (paper, eq. 14), the amortised R + λD + γC, or a reader's own.
+By the envelope
 theorem the functionals are its derivatives at fixed θ,
 
     D = ∂J/∂λ,    C = ∂J/∂γ,    R = J − λD − γC,
 
-exactly, for both objectives. *The rate carries the ridge*: where J holds a penalty ½ρ‖θ‖², the R of this library is
+exactly, for both objectives. *The rate carries the ridge*: where J holds a penalty ½ρ‖θ‖², the R of
+this library is
 R′ = R + ½ρ‖θ‖². For R′ the first law, Lemma 3
-(Hess R · Hess F = −I) and eq. (29), (30) hold to the last digit. A model that knows its ridge gives the bare R (`Ridged.bare_rate`).
+(Hess R · Hess F = −I) and eq. (29), (30) hold to the last digit. A model that knows its ridge gives
+the bare R (`Ridged.bare_rate`).
 """
 
 import math
@@ -29,15 +33,21 @@ class Functionals(NamedTuple):
 
 
 def check_controls(p, theta=None):
-    """Raise unless p = (λ, γ, …) is a finite vector with λ ≥ 0 and γ ≥ 0 (of theta's dtype and device)."""
+    """Raise unless p = (λ, γ, …) is a finite vector with λ ≥ 0 and γ ≥ 0 (of theta's dtype and
+    device).
+    """
     check_vector("p", p, like=theta)
     for name, value in zip(("λ", "γ"), p.tolist()):
         if value < 0:
-            raise ValueError(f"p must have λ ≥ 0 and γ ≥ 0, got {name} = {value}; a negative multiplier rewards distortion")
+            raise ValueError(
+                f"p must have λ ≥ 0 and γ ≥ 0, got {name} = {value}; a negative multiplier "
+                "rewards distortion"
+            )
 
 
 def functionals(J, theta, p):
-    """Rate, distortion and classification loss as derivatives of J (paper, eq. 1 and 4; envelope theorem).
+    """Rate, distortion and classification loss as derivatives of J (paper, eq. 1 and 4; envelope
+    theorem).
 
     Parameters
     ----------
@@ -46,7 +56,8 @@ def functionals(J, theta, p):
 
     Returns
     -------
-    Functionals. Differentiable in theta and p, so R, D and C can be optimised or constrained themselves.
+    Functionals. Differentiable in theta and p, so R, D and C can be optimised or constrained
+    themselves.
     With n = 1 there is no classifier and C is 0.
 
     Raises
@@ -68,7 +79,9 @@ def _functionals(J, theta, p):
 
 
 class Ridged:
-    """What the models of `fe` that have a ridge ½ρ‖θ‖² inside J share; `ridge` is ρ, finite and ≥ 0."""
+    """What the models of `fe` that have a ridge ½ρ‖θ‖² inside J share; `ridge` is ρ, finite and ≥
+    0.
+    """
 
     @property
     def ridge(self):
@@ -85,15 +98,19 @@ class Ridged:
         return 0.5 * self.ridge * theta.dot(theta)
 
     def bare_rate(self, theta, p):
-        """R without the ridge, a scalar in nats per example: KL(e‖m) averaged over images, for plots."""
+        """R without the ridge, a scalar in nats per example: KL(e‖m) averaged over images, for
+        plots.
+        """
         return functionals(self, theta, p).rate - self.penalty(theta)
 
 
 class Ridge(Ridged):
     """J + ½ρ‖θ‖²: the ridge *inside* the objective, where it keeps the envelope theorem exact.
 
-    A Gaussian prior on θ of variance 1/ρ. It gives the curvature ρ to directions along which a bare J is flat
-    (the softmax's shift, dead units); rotations of z keep ‖θ‖ and stay null. `bare_rate` takes off this ridge, none that J has itself.
+    A Gaussian prior on θ of variance 1/ρ. It gives the curvature ρ to directions along which a bare
+    J is flat
+    (the softmax's shift, dead units); rotations of z keep ‖θ‖ and stay null. `bare_rate` takes off
+    this ridge, none that J has itself.
     """
 
     def __init__(self, J, rho):
@@ -109,7 +126,8 @@ def flatten(*modules):
     Returns
     -------
     theta : (P,) tensor, a copy
-    unflatten : theta -> one dict {name: parameter} a module, for `torch.func.functional_call(module, dict, inputs)`
+    unflatten : theta -> one dict {name: parameter} a module, for
+        `torch.func.functional_call(module, dict, inputs)`
 
     Example
     -------
@@ -126,7 +144,9 @@ def flatten(*modules):
 
     def unflatten(vector):
         if vector.shape[-1] != theta.numel():
-            raise ValueError(f"unflatten expects {theta.numel()} parameters, got shape {tuple(vector.shape)}")
+            raise ValueError(
+                f"unflatten expects {theta.numel()} parameters, got shape {tuple(vector.shape)}"
+            )
         out, start = [], 0
         for group in named:
             params = {}

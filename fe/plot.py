@@ -11,26 +11,48 @@ import matplotlib.pyplot as plt
 import numpy as np
 from cycler import cycler
 
-# Okabe and Ito's palette. With full colour vision and with each of the three deficiencies any two of these colours stay 15 apart
-# in CIELAB. On white, LINES stand 3 : 1 and more; the two light colours do not, so they are for areas and for marks with an outline.
+# Okabe and Ito's palette. With full colour vision and with each of the three deficiencies any
+# two
+# of these colours stay 15 apart
+# in CIELAB. On white, LINES stand 3 : 1 and more; the two light colours do not, so they are for
+# areas and for marks with an outline.
 COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000"]
 MARKERS = ["o", "s", "^", "D", "v", "P", "X"]
 LINES = [COLOURS[i] for i in (0, 1, 2, 3, 6)]
 
 STYLE = {
-    "figure.figsize": (6.4, 3.8), "figure.dpi": 110, "savefig.dpi": 160, "figure.facecolor": "white",
-    "savefig.facecolor": "white", "axes.facecolor": "white", "axes.grid": True, "grid.color": "#DDDDDD",
-    "grid.linewidth": 0.6, "axes.spines.top": False, "axes.spines.right": False, "axes.axisbelow": True,
-    "axes.prop_cycle": cycler(color=LINES), "axes.labelsize": 11, "axes.titlesize": 11, "font.size": 10.5,
-    "legend.frameon": False, "legend.fontsize": 9.5, "lines.linewidth": 1.8, "lines.markersize": 4.5,
-    "image.cmap": "cividis", "figure.constrained_layout.use": True,
+    "figure.figsize": (6.4, 3.8),
+    "figure.dpi": 110,
+    "savefig.dpi": 160,
+    "figure.facecolor": "white",
+    "savefig.facecolor": "white",
+    "axes.facecolor": "white",
+    "axes.grid": True,
+    "grid.color": "#DDDDDD",
+    "grid.linewidth": 0.6,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.axisbelow": True,
+    "axes.prop_cycle": cycler(color=LINES),
+    "axes.labelsize": 11,
+    "axes.titlesize": 11,
+    "font.size": 10.5,
+    "legend.frameon": False,
+    "legend.fontsize": 9.5,
+    "lines.linewidth": 1.8,
+    "lines.markersize": 4.5,
+    "image.cmap": "cividis",
+    "figure.constrained_layout.use": True,
 }
 
 
 def style():
-    """Use the book's style for every figure that follows: white card (legible on dark pages), colour-blind-safe.
+    """Use the book's style for every figure that follows: white card (legible on dark pages),
+    colour-blind-safe.
 
-    In a notebook figures are drawn with two pixels a pixel, so that they are crisp on the screens of today.
+    In a notebook figures are drawn with two pixels a pixel, so that they are crisp on the
+    screens
+    of today.
     """
     plt.rcParams.update(STYLE)
     shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
@@ -38,17 +60,24 @@ def style():
         from matplotlib_inline.config import InlineBackend
 
         inline = InlineBackend.instance(parent=shell)
-        inline.shell = shell  # set at once, or matplotlib's first figure would set the format anew
+        # set at once, or matplotlib's first figure would set the format anew
+        inline.shell = shell
         inline.figure_formats = {"retina"}
 
 
 def images(x, *, columns=10, shape=None, titles=None, ax=None, vmin=0.0, vmax=1.0):
-    """Draw images x (n, D) in a grid with `columns` columns; returns the axes. Squares are assumed without `shape`."""
+    """Draw images x (n, D) in a grid with `columns` columns; returns the axes. Squares are
+    assumed
+    without `shape`.
+    """
     x = np.asarray(x.detach().cpu() if hasattr(x, "detach") else x, dtype=float)
     side = round(x.shape[1] ** 0.5)
     h, w = shape or (side, side)
     if h * w != x.shape[1]:
-        raise ValueError(f"images of {x.shape[1]} pixels cannot be drawn as {h} × {w}: give shape=(height, width)")
+        raise ValueError(
+            f"images of {x.shape[1]} pixels cannot be drawn as {h} × {w}: give shape=(height, "
+            "width)"
+        )
     rows = -(-len(x) // columns)
     canvas = np.full((rows * (h + 1) - 1, columns * (w + 1) - 1), np.nan)
     for i, image in enumerate(x):
@@ -62,20 +91,32 @@ def images(x, *, columns=10, shape=None, titles=None, ax=None, vmin=0.0, vmax=1.
     if titles is not None:
         for i, title in enumerate(titles):
             r, c = divmod(i, columns)
-            ax.text(c * (w + 1) + w / 2 - 0.5, r * (h + 1) - 0.8, str(title), ha="center", va="bottom", fontsize=8)
+            ax.text(
+                c * (w + 1) + w / 2 - 0.5,
+                r * (h + 1) - 0.8,
+                str(title),
+                ha="center",
+                va="bottom",
+                fontsize=8,
+            )
     return ax
 
 
 def levels(picture, step):
-    """An RGB picture with every channel rounded to a multiple of `step`: far fewer shades, no pixel off by more than half a step.
+    """An RGB picture with every channel rounded to a multiple of `step`: far fewer shades, no
+    pixel
+    off by more than half a step.
 
-    A palette of the most frequent colours would be as small, but turns the colour of a single marker into its neighbour's.
+    A palette of the most frequent colours would be as small, but turns the colour of a single
+    marker into its neighbour's.
     """
     return picture.point(lambda v: min(255, (v + step // 2) // step * step))
 
 
 def data_uri(figure, dpi=STYLE["figure.dpi"]):
-    """The figure as a data URI with two pixels a pixel, and its width and height on the page; closes it."""
+    """The figure as a data URI with two pixels a pixel, and its width and height on the page;
+    closes it.
+    """
     from PIL import Image
 
     buffer, small = io.BytesIO(), io.BytesIO()
@@ -83,7 +124,11 @@ def data_uri(figure, dpi=STYLE["figure.dpi"]):
     plt.close(figure)
     picture = levels(Image.open(buffer).convert("RGB"), 16)
     picture.save(small, format="webp", lossless=True)  # a third less than PNG
-    return "data:image/webp;base64," + base64.b64encode(small.getvalue()).decode(), picture.width // 2, picture.height // 2
+    return (
+        "data:image/webp;base64," + base64.b64encode(small.getvalue()).decode(),
+        picture.width // 2,
+        picture.height // 2,
+    )
 
 
 LIVE = """\
@@ -108,34 +153,48 @@ style="display:block;box-sizing:border-box;width:min(100%,32em);height:44px;marg
     wait = setTimeout(function () {{ said.textContent = frames[range.value].alt; }}, 500);
   }});
 }})();</script>
-</div>"""
+</div>"""  # noqa: E501
 
 
 def live(draw, values, label, alt, *, name, format="{:.3g}", start=0, dpi=STYLE["figure.dpi"]):
-    """A figure with a slider and no kernel: one precomputed frame a value, in a labelled range input.
+    """A figure with a slider and no kernel: one precomputed frame a value, in a labelled range
+    input.
 
-    Works in the rendered book, in JupyterLab and in Colab, by mouse, touch and arrow keys, with no file from outside; prints
-    its first frame. A screen reader says the value at each step, and what the picture shows once the slider rests.
+    Works in the rendered book, in JupyterLab and in Colab, by mouse, touch and arrow keys, with
+    no
+    file from outside; prints
+    its first frame. A screen reader says the value at each step, and what the picture shows once
+    the slider rests.
 
-    To make one of your own, write a function that draws one frame and returns its figure, and give the values:
+    To make one of your own, write a function that draws one frame and returns its figure, and
+    give
+    the values:
 
     >>> def draw(slope):
     ...     figure, ax = plt.subplots(figsize=(4, 3))
     ...     ax.plot([0, 1], [0, slope])
-    ...     ax.set(xlabel="x", ylabel="y", ylim=(0, 3))        # the same limits in all frames, or the axes jump
+    ...     ax.set(xlabel="x", ylabel="y", ylim=(0, 3))        # the same limits in all frames,
+    or
+    the axes jump
     ...     return figure
-    >>> live(draw, [1, 2, 3], "slope a", "A line through the origin that rises to {value} at x = 1", name="my-line")
+    >>> live(draw, [1, 2, 3], "slope a", "A line through the origin that rises to {value} at x =
+    1",
+    name="my-line")
     <IPython.core.display.HTML object>
 
-    Make it the last expression of its cell, and tag that cell `nbval-ignore-output`: its output holds pictures, which nbval
-    would compare byte by byte. What takes long (a training, a path) belongs before `draw`, which runs once a value.
+    Make it the last expression of its cell, and tag that cell `nbval-ignore-output`: its output
+    holds pictures, which nbval
+    would compare byte by byte. What takes long (a training, a path) belongs before `draw`, which
+    runs once a value.
 
     Parameters
     ----------
     draw : value -> matplotlib figure, all of one size
     values : the frames' values; at most about 15 keep a page small (a frame is 20 to 50 kB)
     label : what the slider moves, with its unit
-    alt : what the picture shows, in words; "{value}" is replaced by the value as the slider shows it
+    alt : what the picture shows, in words; "{value}" is replaced by the value as the slider
+        shows
+        it
     name : identifier, unique on the page: letters, digits and hyphens
     format : how a value is written beside the slider, "{:.2f}" for two decimals
     start : number of the first frame that shows, from 0; it is also the one in print
@@ -149,36 +208,60 @@ def live(draw, values, label, alt, *, name, format="{:.3g}", start=0, dpi=STYLE[
 
     values = list(values)
     if not re.fullmatch(r"[A-Za-z][\w-]*", name):
-        raise ValueError(f"name must be letters, digits and hyphens (it becomes an HTML id), got {name!r}")
+        raise ValueError(
+            f"name must be letters, digits and hyphens (it becomes an HTML id), got {name!r}"
+        )
     if not values or not 0 <= start < len(values):
-        raise ValueError(f"live needs at least one value and 0 ≤ start < {len(values)}, got start = {start}")
+        raise ValueError(
+            f"live needs at least one value and 0 ≤ start < {len(values)}, got start = {start}"
+        )
     texts = [format.format(v) for v in values]
     frames = [data_uri(draw(v), dpi) for v in values]
     sizes = {(width, height) for _, width, height in frames}
     if len(sizes) > 1:
-        raise ValueError(f"all frames must have one size, or the page jumps; got {sorted(sizes)}: give every figure the same figsize")
+        raise ValueError(
+            f"all frames must have one size, or the page jumps; got {sorted(sizes)}: give every "
+            "figure the same figsize"
+        )
     pictures = "".join(
-        f'<img src="{src}" alt="{html.escape(alt.replace("{value}", text))}" width="{width}" height="{height}" '
-        f'style="max-width:100%;height:auto;background:white;{"" if i == start else "display:none"}">'
+        f'<img src="{src}" alt="{html.escape(alt.replace("{value}", text))}" width="{width}" '
+        f'height="{height}" '
+        f'style="max-width:100%;height:auto;background:white;{"" if i == start else "display:none"}">'  # noqa: E501
         for i, ((src, width, height), text) in enumerate(zip(frames, texts))
     )
-    return HTML(LIVE.format(
-        name=name, label=html.escape(label), text=html.escape(texts[start]), last=len(values) - 1, start=start, pictures=pictures,
-        wide=max(map(len, texts)),  # a longer value must not break the line, or the picture jumps
-        texts=json.dumps(texts).replace("<", "\\u003c"),  # inside a script no HTML entity is read
-    ))
+    return HTML(
+        LIVE.format(
+            name=name,
+            label=html.escape(label),
+            text=html.escape(texts[start]),
+            last=len(values) - 1,
+            start=start,
+            pictures=pictures,
+            wide=max(
+                map(len, texts)
+            ),  # a longer value must not break the line, or the picture jumps
+            texts=json.dumps(texts).replace(
+                "<", "\\u003c"
+            ),  # inside a script no HTML entity is read
+        )
+    )
 
 
 def explore(draw, **controls):
-    """Sliders for a running notebook: `draw` is called again with every new setting, so nothing is precomputed.
+    """Sliders for a running notebook: `draw` is called again with every new setting, so nothing
+    is
+    precomputed.
 
-    Needs a kernel; on a page of the rendered book nothing is shown. Tag the cell `explore` and `nbval-ignore-output`:
+    Needs a kernel; on a page of the rendered book nothing is shown. Tag the cell `explore` and
+    `nbval-ignore-output`:
     its output is not stored.
 
     Parameters
     ----------
     draw : keyword arguments named like the controls -> matplotlib figure
-    controls : name = (lowest, highest, first value). Whole numbers give a slider of whole numbers; a range of positive
+    controls : name = (lowest, highest, first value). Whole numbers give a slider of whole
+        numbers;
+        a range of positive
         numbers that spans a factor of ten or more gives a logarithmic one
 
     Returns
@@ -195,13 +278,22 @@ def explore(draw, **controls):
     for name, (low, high, first) in controls.items():
         if not low <= first <= high:
             raise ValueError(f"{name} starts at {first}, outside its range {low} to {high}")
-        options = dict(description=name, value=first, continuous_update=False, layout=widgets.Layout(width="28em"))
+        options = dict(
+            description=name,
+            value=first,
+            continuous_update=False,
+            layout=widgets.Layout(width="28em"),
+        )
         if all(isinstance(v, int) for v in (low, high, first)):
             sliders[name] = widgets.IntSlider(min=low, max=high, **options)
         elif low > 0 and high / low >= 10:
-            sliders[name] = widgets.FloatLogSlider(min=np.log10(low), max=np.log10(high), step=0.01, readout_format=".3g", **options)
+            sliders[name] = widgets.FloatLogSlider(
+                min=np.log10(low), max=np.log10(high), step=0.01, readout_format=".3g", **options
+            )
         else:
-            sliders[name] = widgets.FloatSlider(min=low, max=high, step=(high - low) / 100, readout_format=".3g", **options)
+            sliders[name] = widgets.FloatSlider(
+                min=low, max=high, step=(high - low) / 100, readout_format=".3g", **options
+            )
     picture = widgets.Image(format="png", layout=widgets.Layout(max_width="100%"))
     report = widgets.Output()
 
@@ -214,6 +306,8 @@ def explore(draw, **controls):
         picture.value = buffer.getvalue()
 
     for slider in sliders.values():
-        slider.observe(report.capture(clear_output=True)(redraw), "value")  # an error shows below, not in a hidden log
+        slider.observe(
+            report.capture(clear_output=True)(redraw), "value"
+        )  # an error shows below, not in a hidden log
     redraw()
     return widgets.VBox([*sliders.values(), picture, report])

@@ -1,11 +1,18 @@
-"""log Z_x where no grid is fine enough: importance sampling, and annealing from below and from above.
+"""log Z_x where no grid is fine enough: importance sampling, and annealing from below and from
+above.
 
-All three want −H of eq. (11) as a function of codes paired with images, z (S, N, d) -> (S, N): `log_joint` of `fe.gibbs`
-makes it from a decoder and a classifier. S samples (or independent chains) for each of N images, d the dimension of z.
+All three want −H of eq. (11) as a function of codes paired with images, z (S, N, d) -> (S, N):
+`log_joint` of `fe.gibbs`
+makes it from a decoder and a classifier. S samples (or independent chains) for each of N images,
+d
+the dimension of z.
 
-* `importance_sampling` from a good proposal, for example an amortised encoder: cheap; its effective sample size says when
+* `importance_sampling` from a good proposal, for example an amortised encoder: cheap; its
+  effective
+  sample size says when
   it fails, which in many dimensions is soon;
-* `annealed_importance_sampling` walks from m(z) to e* and is below log Z on average, `reverse_annealed` walks back and is
+* `annealed_importance_sampling` walks from m(z) to e* and is below log Z on average,
+  `reverse_annealed` walks back and is
   above: where they meet, log Z is known.
 """
 
@@ -18,7 +25,9 @@ from .errors import check_finite
 
 
 class TooFewSamples(RuntimeError):
-    """The weights are carried by so few samples that the estimate and its error bar mean nothing."""
+    """The weights are carried by so few samples that the estimate and its error bar mean
+    nothing.
+    """
 
 
 def log_standard_normal(z):
@@ -28,7 +37,9 @@ def log_standard_normal(z):
 
 @dataclass(frozen=True)
 class Estimate:
-    """log Z by sampling. The error bar is that of the delta method: it presumes that `ess` is large."""
+    """log Z by sampling. The error bar is that of the delta method: it presumes that `ess` is
+    large.
+    """
 
     log_z: torch.Tensor  # (N,)
     std_error: torch.Tensor  # (N,)
@@ -39,24 +50,42 @@ class Estimate:
 
 
 def _estimate(log_weights, samples, sign, min_ess, acceptance=None):
-    """log of the mean weight; the delta method gives Var log w̄ ≈ Var w / (S w̄²) = (1/ess − 1/S) S/(S − 1)."""
+    """log of the mean weight; the delta method gives Var log w̄ ≈ Var w / (S w̄²) = (1/ess −
+    1/S)
+    S/(S − 1).
+    """
     if not torch.isfinite(log_weights.amax(0)).all() or torch.isnan(log_weights).any():
-        raise ValueError("a log weight is NaN or +∞, or all of them are −∞: log_joint overflows or has NaN")
+        raise ValueError(
+            "a log weight is NaN or +∞, or all of them are −∞: log_joint overflows or has NaN"
+        )
     S = len(log_weights)
     weights = torch.softmax(log_weights, 0)
     ess = 1 / weights.square().sum(0)
     if (ess < min_ess).any():
         raise TooFewSamples(
-            f"{int((ess < min_ess).sum())} of {len(ess)} images have fewer than {min_ess:.3g} effective samples out of {S} (the least "
-            f"{float(ess.min()):.3g}): a few samples carry the whole sum, log Z is off and its error bar too small. Use a proposal "
-            "closer to the posterior, more temperatures, or more samples")
+            f"{int((ess < min_ess).sum())} of {len(ess)} images have fewer than {min_ess:.3g} "
+            f"effective samples out of {S} (the least "
+            f"{float(ess.min()):.3g}): a few samples carry the whole sum, log Z is off and its "
+            "error bar too small. Use a proposal "
+            "closer to the posterior, more temperatures, or more samples"
+        )
     error = ((1 / ess - 1 / S).clamp_min(0) * S / max(S - 1, 1)).sqrt()
-    return Estimate(sign * (torch.logsumexp(log_weights, 0) - math.log(S)), error, ess, samples, weights, acceptance)
+    return Estimate(
+        sign * (torch.logsumexp(log_weights, 0) - math.log(S)),
+        error,
+        ess,
+        samples,
+        weights,
+        acceptance,
+    )
 
 
 @torch.no_grad()
-def importance_sampling(log_joint, proposal_mean, proposal_std, n_samples, generator, *, min_ess=10.0):
-    """log Z_n and averages under e* from samples of q_n = N(mean_n, diag std_n²), weights exp(−H)/q.
+def importance_sampling(
+    log_joint, proposal_mean, proposal_std, n_samples, generator, *, min_ess=10.0
+):
+    """log Z_n and averages under e* from samples of q_n = N(mean_n, diag std_n²), weights
+    exp(−H)/q.
 
     Parameters
     ----------
@@ -67,42 +96,68 @@ def importance_sampling(log_joint, proposal_mean, proposal_std, n_samples, gener
 
     Raises
     ------
-    TooFewSamples : some image has fewer than min_ess. A large ess is necessary, not sufficient: a mode that no sample met
+    TooFewSamples : some image has fewer than min_ess. A large ess is necessary, not sufficient:
+        a
+        mode that no sample met
         leaves no trace.
 
     Source: Owen, *Monte Carlo theory, methods and examples*, chapter 9 (2013).
     """
-    if proposal_mean.ndim != 2 or proposal_std.shape != proposal_mean.shape or not bool((proposal_std > 0).all()):
-        raise ValueError(f"proposal_mean and proposal_std must both be (N, d), std > 0; got {tuple(proposal_mean.shape)}, "
-                         f"{tuple(proposal_std.shape)}")
+    if (
+        proposal_mean.ndim != 2
+        or proposal_std.shape != proposal_mean.shape
+        or not bool((proposal_std > 0).all())
+    ):
+        raise ValueError(
+            "proposal_mean and proposal_std must both be (N, d), std > 0; got "
+            f"{tuple(proposal_mean.shape)}, "
+            f"{tuple(proposal_std.shape)}"
+        )
     check_finite("proposal_mean", proposal_mean)
     if n_samples < 2:
         raise ValueError(f"n_samples must be at least 2, got {n_samples}")
-    noise = torch.randn(n_samples, *proposal_mean.shape, generator=generator, dtype=proposal_mean.dtype, device=proposal_mean.device)
+    noise = torch.randn(
+        n_samples,
+        *proposal_mean.shape,
+        generator=generator,
+        dtype=proposal_mean.dtype,
+        device=proposal_mean.device,
+    )
     z = proposal_mean + proposal_std * noise
     log_q = log_standard_normal(noise) - proposal_std.log().sum(-1)
     return _estimate(log_joint(z) - log_q, z, 1, min_ess)
 
 
-def annealed_importance_sampling(log_prior, log_joint, z0, betas, generator, *, step_size, n_leapfrog=10, min_ess=0.0):
+def annealed_importance_sampling(
+    log_prior, log_joint, z0, betas, generator, *, step_size, n_leapfrog=10, min_ess=0.0
+):
     """log Z by annealing from m(z) to e* along π_β ∝ m(z) (d^λ c^γ)^β: below log Z on average.
 
-    w = Π_t (d^λ c^γ)(z_t)^{β_{t+1} − β_t} is an unbiased estimate of Z (Neal, Statistics and Computing 11, 2001), z_t moved by
-    one Hamiltonian Monte Carlo step with Metropolis correction at β_t. By Jensen's inequality E log w̄ ≤ log Z.
-    Nothing adapts during a run: a step size tuned on the way would break detailed balance and with it unbiasedness.
+    w = Π_t (d^λ c^γ)(z_t)^{β_{t+1} − β_t} is an unbiased estimate of Z (Neal, Statistics and
+    Computing 11, 2001), z_t moved by
+    one Hamiltonian Monte Carlo step with Metropolis correction at β_t. By Jensen's inequality E
+    log
+    w̄ ≤ log Z.
+    Nothing adapts during a run: a step size tuned on the way would break detailed balance and
+    with
+    it unbiasedness.
 
     Parameters
     ----------
-    log_prior, log_joint : z (S, N, d) -> (S, N): log m and −H (normalised m; `log_standard_normal` and `fe.gibbs.log_joint`)
+    log_prior, log_joint : z (S, N, d) -> (S, N): log m and −H (normalised m;
+        `log_standard_normal`
+        and `fe.gibbs.log_joint`)
     z0 : (S, N, d) independent samples of m
     betas : (T,) from 0 to 1, increasing
-    step_size : number, or function of β (narrower laws want smaller steps) to anything that broadcasts with (S, N, 1);
+    step_size : number, or function of β (narrower laws want smaller steps) to anything that
+        broadcasts with (S, N, 1);
         each move takes it times a random factor between 0.8 and 1.2
     n_leapfrog : leapfrog steps of one move
 
     Returns
     -------
-    Estimate; `weights` with `samples` estimate averages under e*; `acceptance` (T − 2,), aim for 0.6–0.95
+    Estimate; `weights` with `samples` estimate averages under e*; `acceptance` (T − 2,), aim for
+    0.6–0.95
 
     Raises
     ------
@@ -112,38 +167,64 @@ def annealed_importance_sampling(log_prior, log_joint, z0, betas, generator, *, 
     return _estimate(logw, z, 1, min_ess, rate)
 
 
-def reverse_annealed(log_prior, log_joint, z_posterior, betas, generator, *, step_size, n_leapfrog=10, min_ess=0.0):
-    """The same path walked from e* back to m(z): above log Z on average. With the forward run it brackets log Z.
+def reverse_annealed(
+    log_prior, log_joint, z_posterior, betas, generator, *, step_size, n_leapfrog=10, min_ess=0.0
+):
+    """The same path walked from e* back to m(z): above log Z on average. With the forward run it
+    brackets log Z.
 
-    Started from samples of e* the weights estimate 1/Z without bias, so that −log w̄ lies above log Z on average (Grosse,
-    Ghahramani and Adams, arXiv 1511.02543, 2015). Exact samples are to be had where the data were simulated (z ~ m, then
-    x ~ N(x̂(z), ½I) and y ~ c: z is a sample of e* at λ = γ = 1), or from the posterior on a fine grid.
+    Started from samples of e* the weights estimate 1/Z without bias, so that −log w̄ lies above
+    log
+    Z on average (Grosse,
+    Ghahramani and Adams, arXiv 1511.02543, 2015). Exact samples are to be had where the data
+    were
+    simulated (z ~ m, then
+    x ~ N(x̂(z), ½I) and y ~ c: z is a sample of e* at λ = γ = 1), or from the posterior on a
+    fine
+    grid.
     From other samples there is no bound.
 
     Parameters
     ----------
-    z_posterior : (S, N, d) samples of e*. The S of one image have to be independent for `std_error` to hold.
+    z_posterior : (S, N, d) samples of e*. The S of one image have to be independent for
+        `std_error`
+        to hold.
     betas : (T,) the same increasing sequence as in the forward run; the others as there
 
     Returns
     -------
     Estimate of log Z; its `weights` and `samples` belong to m(z)
     """
-    logw, z, rate = _anneal(log_prior, log_joint, z_posterior, betas, generator, step_size, n_leapfrog, backwards=True)
+    logw, z, rate = _anneal(
+        log_prior, log_joint, z_posterior, betas, generator, step_size, n_leapfrog, backwards=True
+    )
     return _estimate(logw, z, -1, min_ess, rate)
 
 
 def _anneal(log_prior, log_joint, z, betas, generator, step_size, n_leapfrog, backwards=False):
-    """Σ_t (β_{t+1} − β_t) ℓ(z_t) (S, N), the last z, and the acceptance at the inner temperatures."""
+    """Σ_t (β_{t+1} − β_t) ℓ(z_t) (S, N), the last z, and the acceptance at the inner
+    temperatures.
+    """
     betas = torch.as_tensor(betas, dtype=z.dtype, device=z.device)
-    if betas.ndim != 1 or len(betas) < 2 or betas[0] != 0 or betas[-1] != 1 or not bool((betas.diff() > 0).all()):
+    if (
+        betas.ndim != 1
+        or len(betas) < 2
+        or betas[0] != 0
+        or betas[-1] != 1
+        or not bool((betas.diff() > 0).all())
+    ):
         raise ValueError(f"betas must increase from 0 to 1, got {betas.tolist()[:5]} …")
     if z.ndim != 3 or n_leapfrog < 1:
-        raise ValueError(f"codes must have shape (S, N, d) and n_leapfrog be ≥ 1, got {tuple(z.shape)}, {n_leapfrog}")
+        raise ValueError(
+            f"codes must have shape (S, N, d) and n_leapfrog be ≥ 1, got {tuple(z.shape)}, "
+            f"{n_leapfrog}"
+        )
     check_finite("the starting codes", z)
 
     def local(z, beta):
-        """log π_β (S, N) up to its constant, ℓ = λ log d + γ log c (S, N), and ∇ log π_β (S, N, d)."""
+        """log π_β (S, N) up to its constant, ℓ = λ log d + γ log c (S, N), and ∇ log π_β (S, N,
+        d).
+        """
         with torch.enable_grad():
             z = z.detach().requires_grad_()
             prior = log_prior(z)
@@ -151,7 +232,10 @@ def _anneal(log_prior, log_joint, z, betas, generator, step_size, n_leapfrog, ba
             value = prior + beta * ell
             (gradient,) = torch.autograd.grad(value.sum(), z)
         if value.shape != z.shape[:2]:
-            raise ValueError(f"log_joint must map {tuple(z.shape)} to {tuple(z.shape[:2])}, got {tuple(value.shape)}")
+            raise ValueError(
+                f"log_joint must map {tuple(z.shape)} to {tuple(z.shape[:2])}, got "
+                f"{tuple(value.shape)}"
+            )
         return value.detach(), ell.detach(), gradient
 
     z, rates, schedule = z.detach(), [], (betas.flip(0) if backwards else betas).tolist()
@@ -161,9 +245,14 @@ def _anneal(log_prior, log_joint, z, betas, generator, step_size, n_leapfrog, ba
         total = total + (after - before) * ell
         if after == schedule[-1]:
             break  # a move at the last temperature would not change the weight
-        # A trajectory of half a period would bring a Gaussian coordinate back to −z for ever: vary its length by a fifth,
-        # independently of the state, which leaves detailed balance alone (Neal, in Handbook of MCMC, 2011, section 5.4.2.2)
-        jitter = 0.8 + 0.4 * torch.rand(*total.shape, 1, generator=generator, dtype=z.dtype, device=z.device)
+        # A trajectory of half a period would bring a Gaussian coordinate back to −z for ever:
+        # vary
+        # its length by a fifth,
+        # independently of the state, which leaves detailed balance alone (Neal, in Handbook of
+        # MCMC, 2011, section 5.4.2.2)
+        jitter = 0.8 + 0.4 * torch.rand(
+            *total.shape, 1, generator=generator, dtype=z.dtype, device=z.device
+        )
         eps = jitter * (step_size(after) if callable(step_size) else step_size)
         momentum = torch.randn(z.shape, generator=generator, dtype=z.dtype, device=z.device)
         value, _, gradient = local(z, after)
@@ -174,7 +263,9 @@ def _anneal(log_prior, log_joint, z, betas, generator, step_size, n_leapfrog, ba
             v = v + (0.5 if step == n_leapfrog - 1 else 1.0) * eps * gradient
         log_ratio = new_value - value - 0.5 * (v.square() - momentum.square()).sum(-1)
         uniform = torch.rand(total.shape, generator=generator, dtype=z.dtype, device=z.device)
-        accept = uniform.log() < log_ratio  # an overflow gives NaN here, which rejects: the rate of acceptance shows it
+        accept = (
+            uniform.log() < log_ratio
+        )  # an overflow gives NaN here, which rejects: the rate of acceptance shows it
         z, ell = torch.where(accept[..., None], new, z), torch.where(accept, new_ell, ell)
         rates.append(accept.to(z.dtype).mean())
     return total, z, torch.stack(rates) if rates else z.new_zeros(0)

@@ -1,11 +1,13 @@
 """A task that changes: paths t ↦ p(x, t) from a source to a target (paper, §4.1–4.2, App. F).
 
-A task at time t is a weighted set of images with labels: x (N, D), y, w (N,) with sum one. N does not depend on t, and x, y
+A task at time t is a weighted set of images with labels: x (N, D), y, w (N,) with sum one. N does
+not depend on t, and x, y
 and w are differentiable functions of it, so that t is one more control of the objective,
 
     J(θ, p),   p = (λ, γ, t),
 
-and everything in fe that takes p takes it: D, C and F_t = ∂J/∂t are derivatives of J, θ_t and C_t come from the same
+and everything in fe that takes p takes it: D, C and F_t = ∂J/∂t are derivatives of J, θ_t and C_t
+come from the same
 linear response (Lemma 9), `fe.process` follows it.
 """
 
@@ -34,7 +36,10 @@ def _check_pair(source, target):
         if int(y.min()) < 0:
             raise ValueError(f"{name}: labels must be ≥ 0, got {int(y.min())}")
     if xs.shape[1] != xt.shape[1] or (xs.dtype, xs.device) != (xt.dtype, xt.device):
-        raise ValueError(f"source and target images differ: {xs.shape[1]} pixels of {xs.dtype} on {xs.device}, {xt.shape[1]} of {xt.dtype} on {xt.device}")
+        raise ValueError(
+            f"source and target images differ: {xs.shape[1]} pixels of {xs.dtype} on {xs.device}, "
+            f"{xt.shape[1]} of {xt.dtype} on {xt.device}"
+        )
 
 
 class Mixture:
@@ -47,14 +52,18 @@ class Mixture:
 
     Raises
     ------
-    ValueError, TypeError : empty, NaN or mis-shaped images, weights that do not sum to one; t outside [0, 1] when called
+    ValueError, TypeError : empty, NaN or mis-shaped images, weights that do not sum to one; t
+        outside [0, 1] when called
     """
 
     def __init__(self, source, target, source_weights=None, target_weights=None):
         _check_pair(source, target)
         self.source, self.target = source, target
         self.x, self.y = torch.cat([source[0], target[0]]), torch.cat([source[1], target[1]])
-        self.weights = [check_weights(source_weights, source[0], "source_weights"), check_weights(target_weights, target[0], "target_weights")]
+        self.weights = [
+            check_weights(source_weights, source[0], "source_weights"),
+            check_weights(target_weights, target[0], "target_weights"),
+        ]
 
     def at(self, t):
         """(x (N, D), y (N,), w (N,)) at time t, a number or a scalar tensor."""
@@ -62,9 +71,11 @@ class Mixture:
         return self.x, self.y, torch.cat([(1 - t) * self.weights[0], t * self.weights[1]])
 
     def sample(self, t, n, seed=0):
-        """A training set of n images at time t. Slot k holds a source image until t passes u_k, and then a target image.
+        """A training set of n images at time t. Slot k holds a source image until t passes u_k, and
+        then a target image.
 
-        The u_k are stratified: the share of target images is t to within 1/n. Images, slots and u_k are functions of the seed
+        The u_k are stratified: the share of target images is t to within 1/n. Images, slots and u_k
+        are functions of the seed
         alone, so that two sets at t and t + δ differ in the δn slots that they must differ in.
         """
         check_time(t)
@@ -77,16 +88,24 @@ class Mixture:
 
 def _deal(weights, n, random):
     """n indices with the given probabilities, stratified, in random order (systematic sampling)."""
-    points = (torch.arange(n, device="cpu") + torch.rand(1, generator=random, dtype=torch.float64, device="cpu")) / n
-    index = torch.searchsorted(weights.double().cpu().cumsum(0), points).clamp_(max=len(weights) - 1)
+    points = (
+        torch.arange(n, device="cpu")
+        + torch.rand(1, generator=random, dtype=torch.float64, device="cpu")
+    ) / n
+    index = torch.searchsorted(weights.double().cpu().cumsum(0), points).clamp_(
+        max=len(weights) - 1
+    )
     return index[torch.randperm(n, generator=random, device="cpu")].to(weights.device)
 
 
 class Displacement:
-    """p(x, t) = Σ Γ_ij δ(x − (1 − t)x_i − t x'_j) (paper, eq. 37): images move along the pairs of a plan.
+    """p(x, t) = Σ Γ_ij δ(x − (1 − t)x_i − t x'_j) (paper, eq. 37): images move along the pairs of a
+    plan.
 
-    Labels move too (Remark 11): y(t) = (1 − t) δ_{y_i} + t δ_{y'_j}, as probabilities (K, Y). Where they differ they put a
-    floor under C, `label_entropy`; with `labels="source"` or `"target"` the image keeps one label all the way.
+    Labels move too (Remark 11): y(t) = (1 − t) δ_{y_i} + t δ_{y'_j}, as probabilities (K, Y). Where
+    they differ they put a
+    floor under C, `label_entropy`; with `labels="source"` or `"target"` the image keeps one label
+    all the way.
 
     Parameters
     ----------
@@ -95,15 +114,19 @@ class Displacement:
 
     Raises
     ------
-    ValueError, TypeError : data as in `Mixture`; a plan of other images; t outside [0, 1] when called
+    ValueError, TypeError : data as in `Mixture`; a plan of other images; t outside [0, 1] when
+        called
     """
 
     def __init__(self, source, target, plan, n_classes=None, labels="both"):
         _check_pair(source, target)
         last = [int(k.max()) if len(k) else math.inf for k in (plan.i, plan.j)]
         if last[0] >= len(source[0]) or last[1] >= len(target[0]):
-            raise ValueError(f"the plan has {len(plan.i)} pairs up to ({last[0]}, {last[1]}), but there are {len(source[0])} source and "
-                             f"{len(target[0])} target images")
+            raise ValueError(
+                f"the plan has {len(plan.i)} pairs up to ({last[0]}, {last[1]}), but there are "
+                f"{len(source[0])} source and "
+                f"{len(target[0])} target images"
+            )
         if labels not in ("both", "source", "target"):
             raise ValueError(f'labels must be "both", "source" or "target", got {labels!r}')
         self.source, self.target, self.plan, self.labels = source, target, plan, labels
@@ -115,7 +138,9 @@ class Displacement:
         self._ends = source[0][plan.i], target[0][plan.j], source[1][plan.i], target[1][plan.j]
 
     def at(self, t):
-        """(x (K, D), y, w (K,)) at time t; y (K, Y) probabilities, or (K,) labels if no pair's labels differ."""
+        """(x (K, D), y, w (K,)) at time t; y (K, Y) probabilities, or (K,) labels if no pair's
+        labels differ.
+        """
         check_time(t)
         xs, xt, ys, yt = self._ends
         x = (1 - t) * xs + t * xt
@@ -125,7 +150,9 @@ class Displacement:
         return x, (1 - t) * one[ys] + t * one[yt], self.weights
 
     def label_entropy(self, t):
-        """E H(y(x, t)) in nats: no classifier has a smaller C on labels that are themselves uncertain. ≤ log 2, at t = ½."""
+        """E H(y(x, t)) in nats: no classifier has a smaller C on labels that are themselves
+        uncertain. ≤ log 2, at t = ½.
+        """
         check_time(t)
         if self.labels != "both":
             return 0.0
@@ -145,11 +172,14 @@ class TaskObjective:
 
     Parameters
     ----------
-    model : an objective with `on(x, y, weights)`, as `TopographicMap` and `AmortisedObjective` have it, or any function
+    model : an objective with `on(x, y, weights)`, as `TopographicMap` and `AmortisedObjective` have
+        it, or any function
         (x, y, weights) -> objective
-    task : `Mixture`, `Displacement`, or an object whose `at(t)` gives x, y, weights, differentiable in t
+    task : `Mixture`, `Displacement`, or an object whose `at(t)` gives x, y, weights, differentiable
+        in t
 
-    For a mixture J = (1 − t) J_source + t J_target exactly, so that F_t = J_target − J_source: there two lines do as well.
+    For a mixture J = (1 − t) J_source + t J_target exactly, so that F_t = J_target − J_source:
+    there two lines do as well.
     """
 
     def __init__(self, model, task):
@@ -170,9 +200,11 @@ class TaskObjective:
 
 
 def align_labels(source, target):
-    """Rename the target's classes so that each takes the name of the source class that costs least to turn into it.
+    """Rename the target's classes so that each takes the name of the source class that costs least
+    to turn into it.
 
-    The cost of a pair of classes is W₂² between them (`optimal_plan`); the pairing is the cheapest of all (an assignment). Then
+    The cost of a pair of classes is W₂² between them (`optimal_plan`); the pairing is the cheapest
+    of all (an assignment). Then
     source and target share their labels, and the label of a pair can stay while its image moves.
 
     Returns
@@ -190,8 +222,16 @@ def align_labels(source, target):
     _check_pair(source, target)
     old, new = target[1].unique().tolist(), source[1].unique().tolist()
     if len(old) != len(new):
-        raise ValueError(f"the source has {len(new)} classes and the target {len(old)}: they cannot be paired")
-    cost = torch.tensor([[optimal_plan(source[0][source[1] == a], target[0][target[1] == b]).cost for b in old] for a in new], device="cpu")
+        raise ValueError(
+            f"the source has {len(new)} classes and the target {len(old)}: they cannot be paired"
+        )
+    cost = torch.tensor(
+        [
+            [optimal_plan(source[0][source[1] == a], target[0][target[1] == b]).cost for b in old]
+            for a in new
+        ],
+        device="cpu",
+    )
     rows, columns = linear_sum_assignment(cost.numpy())
     names = {old[c]: new[r] for r, c in zip(rows, columns)}
     y = target[1].clone()
@@ -201,7 +241,8 @@ def align_labels(source, target):
 
 
 def plan_by_class(source, target, **options):
-    """The best plan among those that join equal labels only: an optimal plan within each class, classes weighed as in the source.
+    """The best plan among those that join equal labels only: an optimal plan within each class,
+    classes weighed as in the source.
 
     Raises
     ------
@@ -212,12 +253,17 @@ def plan_by_class(source, target, **options):
     _check_pair(source, target)
     classes = source[1].unique().tolist()
     if classes != target[1].unique().tolist():
-        raise ValueError(f"source has the labels {classes}, target {target[1].unique().tolist()}: every class needs a partner (see align_labels)")
+        raise ValueError(
+            f"source has the labels {classes}, target {target[1].unique().tolist()}: every class "
+            "needs a partner (see align_labels)"
+        )
     parts = []
     for c in classes:
         here, there = (source[1] == c).nonzero()[:, 0], (target[1] == c).nonzero()[:, 0]
         plan = optimal_plan(source[0][here], target[0][there], **options)
         share = len(here) / len(source[1])
-        parts.append((here[plan.i], there[plan.j], share * plan.mass, share * plan.cost, share * plan.gap))
+        parts.append(
+            (here[plan.i], there[plan.j], share * plan.mass, share * plan.cost, share * plan.gap)
+        )
     i, j, mass, cost, gap = zip(*parts)
     return Plan(torch.cat(i), torch.cat(j), torch.cat(mass), sum(cost), sum(gap))

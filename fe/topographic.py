@@ -1,12 +1,15 @@
 """A topographic map with a classifier: the whole theory exact, on real images.
 
-The latent code z takes the K nodes of a square grid in the plane, with weights m_k ∝ N(z_k; 0, I). Decoder and
+The latent code z takes the K nodes of a square grid in the plane, with weights m_k ∝ N(z_k; 0, I).
+Decoder and
 classifier are linear in M fixed features φ(z) (Gaussian bumps and a constant),
 
     x̂(z) = Wᵀφ(z),        c(y|z) = softmax(Vᵀφ(z))_y,
 
-so that the integral over z in eq. (9) is a finite sum and J(θ, p) = −E log Z + ½ρ‖θ‖² is exact to rounding. Without the
-classifier this is the generative topographic mapping of Bishop, Svensén and Williams (Neural Computation 10, 1998).
+so that the integral over z in eq. (9) is a finite sum and J(θ, p) = −E log Z + ½ρ‖θ‖² is exact to
+rounding. Without the
+classifier this is the generative topographic mapping of Bishop, Svensén and Williams (Neural
+Computation 10, 1998).
 """
 
 import copy
@@ -19,7 +22,8 @@ from .objective import Ridged, check_controls
 
 
 class TopographicMap(Ridged):
-    """The objective J(θ, p) of eq. (14) for a map with K = grid² nodes and M = features² + 1 features.
+    """The objective J(θ, p) of eq. (14) for a map with K = grid² nodes and M = features² + 1
+    features.
 
     Parameters
     ----------
@@ -34,16 +38,27 @@ class TopographicMap(Ridged):
 
     Raises
     ------
-    ValueError, TypeError : NaN, empty or mis-shaped data, labels out of range, weights that are no distribution
+    ValueError, TypeError : NaN, empty or mis-shaped data, labels out of range, weights that are no
+        distribution
     """
 
-    def __init__(self, x, y, n_classes=None, *, grid=15, half_width=2.5, features=4, ridge=1e-3, weights=None):
+    def __init__(
+        self, x, y, n_classes=None, *, grid=15, half_width=2.5, features=4, ridge=1e-3, weights=None
+    ):
         check_data(x, y)
         n_classes = int(y.max()) + 1 if n_classes is None else n_classes
         check_data(x, y, n_classes)
         if grid < 2 or features < 1 or not half_width > 0:
-            raise ValueError(f"need grid ≥ 2, features ≥ 1, half_width > 0; got {grid}, {features}, {half_width}")
-        self.x, self.y, self.n_classes, self.ridge, self.weights = x, y, n_classes, ridge, check_weights(weights, x)
+            raise ValueError(
+                f"need grid ≥ 2, features ≥ 1, half_width > 0; got {grid}, {features}, {half_width}"
+            )
+        self.x, self.y, self.n_classes, self.ridge, self.weights = (
+            x,
+            y,
+            n_classes,
+            ridge,
+            check_weights(weights, x),
+        )
         side = torch.linspace(-half_width, half_width, grid, dtype=x.dtype, device=x.device)
         self.nodes = torch.cartesian_prod(side, side)  # (K, 2)
         self.log_m = torch.log_softmax(-0.5 * self.nodes.square().sum(1), 0)  # (K,)
@@ -53,9 +68,11 @@ class TopographicMap(Ridged):
         self._x_squared = x.square().sum(1, keepdim=True)  # (N, 1)
 
     def on(self, x, y, weights):
-        """The same map (nodes, features, ridge) on other data: y (N,) labels or (N, Y) probabilities, weights (N,).
+        """The same map (nodes, features, ridge) on other data: y (N,) labels or (N, Y)
+        probabilities, weights (N,).
 
-        Nothing is checked, so that x, y and weights may depend on a control that is differentiated (`fe.tasks`).
+        Nothing is checked, so that x, y and weights may depend on a control that is differentiated
+        (`fe.tasks`).
         """
         other = copy.copy(self)
         other.x, other.y, other.weights = x, y, weights
@@ -63,7 +80,9 @@ class TopographicMap(Ridged):
         return other
 
     def _features(self, n, half_width):
-        centre = torch.linspace(-half_width, half_width, n + 2, dtype=self.x.dtype, device=self.x.device)[1:-1]
+        centre = torch.linspace(
+            -half_width, half_width, n + 2, dtype=self.x.dtype, device=self.x.device
+        )[1:-1]
         centres = torch.cartesian_prod(centre, centre)  # (n², 2)
         width = 2 * half_width / (n + 1)
         bumps = torch.exp(-0.5 * torch.cdist(self.nodes, centres).square() / width**2)
@@ -72,7 +91,9 @@ class TopographicMap(Ridged):
     def unpack(self, theta):
         """W (M, D) and V (M, Y) as views of θ."""
         if theta.shape != (self.n_parameters,):
-            raise ValueError(f"theta must have shape ({self.n_parameters},), got {tuple(theta.shape)}")
+            raise ValueError(
+                f"theta must have shape ({self.n_parameters},), got {tuple(theta.shape)}"
+            )
         W, V = theta.split([self.n_features * self.x.shape[1], self.n_features * self.n_classes])
         return W.view(self.n_features, -1), V.view(self.n_features, -1)
 
@@ -98,19 +119,27 @@ class TopographicMap(Ridged):
         return torch.softmax(self.log_joint(theta, p), 1)
 
     def predict(self, theta, p, x=None):
-        """Class probabilities (N, Y) from the image alone: e ∝ m d^λ, the label unseen, then c averaged over it."""
+        """Class probabilities (N, Y) from the image alone: e ∝ m d^λ, the label unseen, then c
+        averaged over it.
+        """
         W, V = self.unpack(theta)
         x = self.x if x is None else x
-        encoder = torch.softmax(self.log_m - p[0] * torch.cdist(x, self.phi @ W).square(), 1)  # (N, K)
+        encoder = torch.softmax(
+            self.log_m - p[0] * torch.cdist(x, self.phi @ W).square(), 1
+        )  # (N, K)
         return encoder @ torch.softmax(self.phi @ V, 1)
 
     def initial(self):
-        """θ that lays the grid on the plane of the first two principal components, with a classifier of zeros."""
+        """θ that lays the grid on the plane of the first two principal components, with a
+        classifier of zeros.
+        """
         mean = self.weights @ self.x
         centred = (self.x - mean) * self.weights.sqrt()[:, None]
         _, s, vt = torch.linalg.svd(centred, full_matrices=False)
         rank = min(2, len(s))
-        vt = vt * vt.gather(1, vt.abs().argmax(1, keepdim=True)).sign()  # the sign of a singular vector is arbitrary
+        vt = (
+            vt * vt.gather(1, vt.abs().argmax(1, keepdim=True)).sign()
+        )  # the sign of a singular vector is arbitrary
         plane = self.nodes[:, :rank] @ (s[:rank, None] * vt[:rank]) + mean  # (K, D)
         gram = self.phi.T @ self.phi
         gram.diagonal().add_(1e-6 * gram.diagonal().mean())
@@ -120,8 +149,10 @@ class TopographicMap(Ridged):
     def preconditioner(self, theta, p):
         """A cheap inverse of E⟨∇²H⟩ + ρI: what A would be if the codes z were known.
 
-        A = E[⟨∇²H⟩ − Cov(∇H)] + ρI (Lemma 5). The first term is the Hessian of the M-step of EM. It splits into a
-        block (2λ ΦᵀGΦ + ρI) ⊗ I_D for W and one of M Y rows for V, where G = diag(Σ_n w_n e(z_k|x_n)).
+        A = E[⟨∇²H⟩ − Cov(∇H)] + ρI (Lemma 5). The first term is the Hessian of the M-step of EM. It
+        splits into a
+        block (2λ ΦᵀGΦ + ρI) ⊗ I_D for W and one of M Y rows for V, where G = diag(Σ_n w_n
+        e(z_k|x_n)).
 
         Returns
         -------
@@ -134,7 +165,9 @@ class TopographicMap(Ridged):
         pi = torch.softmax(self.phi @ V, 1)  # (K, Y)
         eye = torch.eye(M * Y, dtype=theta.dtype, device=theta.device)
         fisher = torch.diag_embed(pi) - pi[:, :, None] * pi[:, None, :]  # (K, Y, Y)
-        block_v = p[1] * torch.einsum("k,ka,kb,kij->aibj", g, self.phi, self.phi, fisher).reshape(M * Y, M * Y)
+        block_v = p[1] * torch.einsum("k,ka,kb,kij->aibj", g, self.phi, self.phi, fisher).reshape(
+            M * Y, M * Y
+        )
         block_w = 2 * p[0] * (self.phi.T * g) @ self.phi
         floor = max(self.ridge, 1e-9 * float(block_w.diagonal().max() + block_v.diagonal().max()))
         chol_w = torch.linalg.cholesky(block_w + floor * eye[:M, :M])

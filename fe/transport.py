@@ -1,11 +1,17 @@
-"""Optimal transport between two sets of images: which source image becomes which target image (paper, eq. 36, App. F).
+"""Optimal transport between two sets of images: which source image becomes which target image
+(paper, eq. 36, App. F).
 
-Given sources x_i with weights a and targets x'_j with weights b, a *plan* Γ moves the mass a_i to the targets,
+Given sources x_i with weights a and targets x'_j with weights b, a *plan* Γ moves the mass a_i
+to
+the targets,
 
     Γ* = argmin Σ_ij Γ_ij κ_ij,   Σ_j Γ_ij = a_i,   Σ_i Γ_ij = b_j,   κ_ij = ‖x_i − x'_j‖².
 
-An optimal Γ has at most n + m − 1 pairs with mass (it is a permutation for equal numbers with equal weights), so the pairs
-are what is kept. The solvers are those of POT (Flamary et al., JMLR 22, 2021); every plan comes with a certificate.
+An optimal Γ has at most n + m − 1 pairs with mass (it is a permutation for equal numbers with
+equal
+weights), so the pairs
+are what is kept. The solvers are those of POT (Flamary et al., JMLR 22, 2021); every plan comes
+with a certificate.
 """
 
 import math
@@ -19,13 +25,18 @@ from .errors import NotConverged, check_data, check_finite, check_weights
 
 
 class Plan(NamedTuple):
-    """The pairs of a plan: source i[k] gives mass[k] to target j[k]; K pairs, masses with sum one."""
+    """The pairs of a plan: source i[k] gives mass[k] to target j[k]; K pairs, masses with sum
+    one.
+    """
 
     i: torch.Tensor  # (K,) int64
     j: torch.Tensor  # (K,) int64
     mass: torch.Tensor  # (K,)
     cost: float  # Σ_k mass_k κ_{i_k j_k}
-    gap: float  # cost − dual bound ≥ 0: the cost exceeds the least possible one by no more than this
+    gap: (
+        # cost − dual bound ≥ 0: the cost exceeds the least possible one by no more than this
+        float
+    )
 
 
 def squared_distances(a, b):
@@ -42,22 +53,36 @@ def _problem(source, target, a, b, features, cost):
         except (ValueError, TypeError) as e:
             raise type(e)(f"{name}: {e}") from None
     if features is None and cost is None and source.shape[1] != target.shape[1]:
-        raise ValueError(f"source images have {source.shape[1]} pixels and target images {target.shape[1]}: give features or a cost")
+        raise ValueError(
+            f"source images have {source.shape[1]} pixels and target images {target.shape[1]}: "
+            "give features or a cost"
+        )
     a, b = check_weights(a, source, "source_weights"), check_weights(b, target, "target_weights")
     if cost is None:
         with torch.no_grad():
-            kappa = squared_distances(*((source, target) if features is None else (features(source), features(target))))
+            kappa = squared_distances(
+                *((source, target) if features is None else (features(source), features(target)))
+            )
     else:
         kappa = cost.double()
         if kappa.shape != (len(source), len(target)):
-            raise ValueError(f"cost must have shape {(len(source), len(target))}, got {tuple(kappa.shape)}")
+            raise ValueError(
+                f"cost must have shape {(len(source), len(target))}, got {tuple(kappa.shape)}"
+            )
     check_finite("cost", kappa)
     numbers = [v.detach().double().cpu().numpy() for v in (a, b, kappa)]
-    return [numbers[0] / numbers[0].sum(), numbers[1] / numbers[1].sum(), np.ascontiguousarray(numbers[2])]
+    return [
+        numbers[0] / numbers[0].sum(),
+        numbers[1] / numbers[1].sum(),
+        np.ascontiguousarray(numbers[2]),
+    ]
 
 
 def _certified(i, j, mass, a, b, kappa, u, like):
-    """A `Plan` with its duality gap: for any u, v_j = min_i (κ_ij − u_i) is dual feasible, and a·u + b·v ≤ the least cost."""
+    """A `Plan` with its duality gap: for any u, v_j = min_i (κ_ij − u_i) is dual feasible, and
+    a·u
+    + b·v ≤ the least cost.
+    """
     cost = float((mass * kappa[i, j]).sum())
     v = (kappa - u[:, None]).min(0)
     gap = max(cost - float(a @ u + b @ v), 0.0)
@@ -65,20 +90,35 @@ def _certified(i, j, mass, a, b, kappa, u, like):
     return Plan(*index, torch.as_tensor(mass, device=like.device).to(like.dtype), cost, gap)
 
 
-def optimal_plan(source, target, source_weights=None, target_weights=None, *, features=None, cost=None, max_iterations=10_000_000):
-    """The optimal plan between two weighted sets of images, by the network simplex (paper, eq. 36).
+def optimal_plan(
+    source,
+    target,
+    source_weights=None,
+    target_weights=None,
+    *,
+    features=None,
+    cost=None,
+    max_iterations=10_000_000,
+):
+    """The optimal plan between two weighted sets of images, by the network simplex (paper, eq.
+    36).
 
     Parameters
     ----------
     source (n, D), target (m, D) : images; n and m may differ
     source_weights (n,), target_weights (m,) : probabilities (default: equal)
-    features : x (N, D) -> (N, d): distances are taken there, for example `lambda x: encoder(x)[0]` (Remark 12)
+    features : x (N, D) -> (N, d): distances are taken there, for example `lambda x:
+        encoder(x)[0]`
+        (Remark 12)
     cost : (n, m) in place of squared distances
-    max_iterations : of the simplex. (POT's own default, 100,000, is too few for thousands of images.)
+    max_iterations : of the simplex. (POT's own default, 100,000, is too few for thousands of
+        images.)
 
     Returns
     -------
-    Plan. κ and Γ are 16 nm bytes, and at its peak the solver holds some 43 nm (measured; 1 GB at n = m = 5,000); the plan holds
+    Plan. κ and Γ are 16 nm bytes, and at its peak the solver holds some 43 nm (measured; 1 GB at
+    n
+    = m = 5,000); the plan holds
     n + m − 1 pairs at most.
 
     Raises
@@ -93,21 +133,41 @@ def optimal_plan(source, target, source_weights=None, target_weights=None, *, fe
         warnings.simplefilter("ignore")  # what they say is raised below
         gamma, log = ot.emd(a, b, kappa, numItermax=max_iterations, log=True)
     if log["warning"]:
-        raise NotConverged(f"the transport solver stopped early: {log['warning']}; raise max_iterations (now {max_iterations})")
-    i, j = np.nonzero(gamma > 1e-15)  # less is what rounding leaves of a mass that has been used up: the sum is one
+        raise NotConverged(
+            f"the transport solver stopped early: {log['warning']}; raise max_iterations (now "
+            f"{max_iterations})"
+        )
+    i, j = np.nonzero(
+        gamma > 1e-15
+    )  # less is what rounding leaves of a mass that has been used up: the sum is one
     return _certified(i, j, gamma[i, j], a, b, kappa, log["u"], source)
 
 
-def sinkhorn_plan(source, target, source_weights=None, target_weights=None, *, blur, features=None, cost=None, max_iterations=10_000,
-                  keep=1e-4):
-    """The entropic plan argmin Σ Γ κ + ε Σ Γ log Γ (Cuturi 2013) by Sinkhorn's iteration in the log domain.
+def sinkhorn_plan(
+    source,
+    target,
+    source_weights=None,
+    target_weights=None,
+    *,
+    blur,
+    features=None,
+    cost=None,
+    max_iterations=10_000,
+    keep=1e-4,
+):
+    """The entropic plan argmin Σ Γ κ + ε Σ Γ log Γ (Cuturi 2013) by Sinkhorn's iteration in the
+    log
+    domain.
 
-    It spreads each source over many targets, the more the larger ε: `partners` counts them. What the paper computes with.
+    It spreads each source over many targets, the more the larger ε: `partners` counts them. What
+    the paper computes with.
 
     Parameters
     ----------
     blur : ε, in units of the mean of κ
-    keep : pairs with less than this share of their source's mass are dropped, and the rest scaled up
+    keep : pairs with less than this share of their source's mass are dropped, and the rest
+        scaled
+        up
 
     Raises
     ------
@@ -121,22 +181,39 @@ def sinkhorn_plan(source, target, source_weights=None, target_weights=None, *, b
     epsilon = blur * kappa.mean()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        gamma, log = ot.sinkhorn(a, b, kappa, epsilon, method="sinkhorn_log", numItermax=max_iterations, stopThr=1e-9, log=True)
+        gamma, log = ot.sinkhorn(
+            a,
+            b,
+            kappa,
+            epsilon,
+            method="sinkhorn_log",
+            numItermax=max_iterations,
+            stopThr=1e-9,
+            log=True,
+        )
     off = np.abs(gamma.sum(1) - a).sum() + np.abs(gamma.sum(0) - b).sum()
     if not off < 1e-6:
-        raise NotConverged(f"Sinkhorn's marginals are off by {off:.1e} after {max_iterations} iterations at blur {blur}: raise either")
+        raise NotConverged(
+            f"Sinkhorn's marginals are off by {off:.1e} after {max_iterations} iterations at "
+            "blur "
+            f"{blur}: raise either"
+        )
     i, j = np.nonzero(gamma > keep * gamma.sum(1, keepdims=True))
     mass = gamma[i, j] / gamma[i, j].sum()
     return _certified(i, j, mass, a, b, kappa, epsilon * log["log_u"], source)
 
 
 def partners(plan):
-    """Effective number of targets of a source: exp of the entropy of its masses, averaged with the sources' weights.
+    """Effective number of targets of a source: exp of the entropy of its masses, averaged with
+    the
+    sources' weights.
 
     1 for a permutation; the number of targets for the independent plan.
     """
     n = int(plan.i.max()) + 1
     mass = plan.mass.double()
     total = torch.zeros(n, dtype=mass.dtype, device=mass.device).index_add_(0, plan.i, mass)
-    entropy = torch.zeros_like(total).index_add_(0, plan.i, torch.special.entr(mass / total[plan.i]))
+    entropy = torch.zeros_like(total).index_add_(
+        0, plan.i, torch.special.entr(mass / total[plan.i])
+    )
     return float(total @ entropy.exp() / total.sum())

@@ -1,4 +1,6 @@
-"""The amortised objective against the Gibbs one, its gap against an independent integral, and training."""
+"""The amortised objective against the Gibbs one, its gap against an independent integral, and
+training.
+"""
 
 import math
 
@@ -24,24 +26,37 @@ def fill(module, scale, seed=0):
 
 
 def curved(n=4, rule=None, nodes=40, ridge=0.0):
-    """A curved model with z in the plane; the noise is a quadrature rule, so G is exact but for its truncation."""
+    """A curved model with z in the plane; the noise is a quadrature rule, so G is exact but for
+    its
+    truncation.
+    """
     encoder = fill(networks.Encoder((5, 2), norm=None), 0.3, 20)
     decoder = fill(nn.Sequential(nn.Linear(2, 6), nn.Tanh(), nn.Linear(6, 5)), 0.7, 3)
     classifier = fill(nn.Linear(2, 3), 1.0, 12)
     rule = rule or gibbs.gauss_hermite(nodes, 2)
     noise = rule.nodes[:, None].expand(-1, n, -1)
     x, y = randn(n, 5, seed=7), torch.arange(n) % 3
-    return amortised.AmortisedObjective(encoder, decoder, classifier, x, y, noise, ridge, noise_weights=rule.log_weights.exp())
+    return amortised.AmortisedObjective(
+        encoder, decoder, classifier, x, y, noise, ridge, noise_weights=rule.log_weights.exp()
+    )
 
 
 def test_kl_to_the_prior_against_torch_distributions():
     mu, log_sigma = randn(6, 3), randn(6, 3, seed=1)
     normal = torch.distributions.Normal
-    want = torch.distributions.kl_divergence(normal(mu, log_sigma.exp()), normal(torch.zeros_like(mu), torch.ones_like(mu))).sum(1)
-    torch.testing.assert_close(amortised.kl_to_standard_normal(mu, log_sigma), want, rtol=1e-13, atol=1e-13)
-    # near the prior the divergence is σ's deviation squared: 1e-16 here, where 0.5 (σ² − 1) − log σ as written gives noise
+    want = torch.distributions.kl_divergence(
+        normal(mu, log_sigma.exp()), normal(torch.zeros_like(mu), torch.ones_like(mu))
+    ).sum(1)
+    torch.testing.assert_close(
+        amortised.kl_to_standard_normal(mu, log_sigma), want, rtol=1e-13, atol=1e-13
+    )
+    # near the prior the divergence is σ's deviation squared: 1e-16 here, where 0.5 (σ² − 1) −
+    # log σ
+    # as written gives noise
     tiny = torch.full((1, 1), 1e-8, dtype=F64)
-    torch.testing.assert_close(amortised.kl_to_standard_normal(0 * tiny, tiny), tiny[0] ** 2, rtol=0.5, atol=0)
+    torch.testing.assert_close(
+        amortised.kl_to_standard_normal(0 * tiny, tiny), tiny[0] ** 2, rtol=0.5, atol=0
+    )
 
 
 def test_functionals_are_the_terms():
@@ -53,28 +68,44 @@ def test_functionals_are_the_terms():
 
 
 def test_distortion_of_a_linear_decoder_in_closed_form():
-    """E‖x − Wz − b‖² = ‖x − Wμ − b‖² + Σ_j σ_j²‖W_j‖²: a rule that is exact for quadratics gives it exactly."""
+    """E‖x − Wz − b‖² = ‖x − Wμ − b‖² + Σ_j σ_j²‖W_j‖²: a rule that is exact for quadratics gives
+    it
+    exactly.
+    """
     G = curved(nodes=2)
     linear = fill(nn.Linear(2, 5), 0.8, 5)
-    G = amortised.AmortisedObjective(G.encoder, linear, G.classifier, G.x, G.y, G.noise, noise_weights=G.noise_weights)
+    G = amortised.AmortisedObjective(
+        G.encoder, linear, G.classifier, G.x, G.y, G.noise, noise_weights=G.noise_weights
+    )
     with torch.no_grad():
         mu, log_sigma = G.encoder(G.x)
-        want = (G.x - linear(mu)).square().sum(1) + (2 * log_sigma).exp() @ linear.weight.square().sum(0)
+        want = (G.x - linear(mu)).square().sum(1) + (
+            2 * log_sigma
+        ).exp() @ linear.weight.square().sum(0)
     torch.testing.assert_close(G.per_example(G.theta0)[1], want, rtol=0, atol=1e-12)
 
 
 def test_samples_of_the_noise_converge_to_the_quadrature():
     G, S = curved(), 20_000
     M = amortised.AmortisedObjective(G.encoder, G.decoder, G.classifier, G.x, G.y, randn(S, 4, 2))
-    parts = [amortised.AmortisedObjective(G.encoder, G.decoder, G.classifier, G.x, G.y, n).terms(G.theta0) for n in randn(S, 4, 2).split(1000)]
+    parts = [
+        amortised.AmortisedObjective(G.encoder, G.decoder, G.classifier, G.x, G.y, n).terms(
+            G.theta0
+        )
+        for n in randn(S, 4, 2).split(1000)
+    ]
     for i in (1, 2):
         error = torch.stack([t[i] for t in parts]).std() / math.sqrt(len(parts))
-        assert (M.terms(G.theta0)[i] - G.terms(G.theta0)[i]).abs() < 5 * error  # 20 parts: error known to 16 %
+        assert (
+            M.terms(G.theta0)[i] - G.terms(G.theta0)[i]
+        ).abs() < 5 * error  # 20 parts: error known to 16 %
     assert M.terms(G.theta0)[0] == G.terms(G.theta0)[0]  # the rate has no noise in it
 
 
 def test_gap_is_the_divergence_from_the_gibbs_encoder():
-    """KL(e ‖ e*) = ∫ e log(e/e*) dz, integrated on a grid of its own, where neither G nor log Z enters as such."""
+    """KL(e ‖ e*) = ∫ e log(e/e*) dz, integrated on a grid of its own, where neither G nor log Z
+    enters as such.
+    """
     G = curved(rule=gibbs.uniform_grid(121, 2, 8.0))
     grid = gibbs.uniform_grid(201, 2, 18.0)  # the widest e has σ = 2.1
     gap = amortised.free_energy_gap(G, G.theta0, P, grid=grid)
@@ -83,34 +114,50 @@ def test_gap_is_the_divergence_from_the_gibbs_encoder():
     with torch.no_grad():
         mu, log_sigma = G.encoder(G.x)
     log_e = -0.5 * ((grid.nodes - mu[:, None]) / log_sigma.exp()[:, None]).square().sum(2)
-    log_e = torch.log_softmax(log_e, 1)  # cells of one size (half on the edge, where e has no mass): normalised on the grid
+    log_e = torch.log_softmax(
+        log_e, 1
+    )  # cells of one size (half on the edge, where e has no mass): normalised on the grid
     kl = (log_e.exp() * (log_e - best)).sum(1)
-    # Spacings of 0.13 σ and 0.18 for features with poles at a distance of about 0.6: exp(−2π·0.6/0.13) and
+    # Spacings of 0.13 σ and 0.18 for features with poles at a distance of about 0.6:
+    # exp(−2π·0.6/0.13) and
     # exp(−2π·0.6/0.18) are below 1e-8, and Gaussian tails at 8 σ below 1e-13
     torch.testing.assert_close(gap, kl, rtol=0, atol=1e-6)
     assert (gap > 0.05).all()
-    torch.testing.assert_close(G(G.theta0, P) - J(J.theta0, P), gap.mean(), rtol=0, atol=1e-10)  # G ≥ J, by just that
+    torch.testing.assert_close(
+        G(G.theta0, P) - J(J.theta0, P), gap.mean(), rtol=0, atol=1e-10
+    )  # G ≥ J, by just that
 
 
 def exact_encoder(orthogonal=True):
-    """Linear decoder, classifier blind to z. If W has orthogonal columns the exact posterior is a diagonal Gaussian."""
+    """Linear decoder, classifier blind to z. If W has orthogonal columns the exact posterior is
+    a
+    diagonal Gaussian.
+    """
     d, D = 2, 5
     decoder, classifier = fill(nn.Linear(d, D), 0.8, 5), fill(nn.Linear(d, 3), 0.0)
     if orthogonal:
-        decoder.weight.data = torch.linalg.qr(decoder.weight.data).Q * torch.tensor([1.4, 0.5], dtype=F64)
+        decoder.weight.data = torch.linalg.qr(decoder.weight.data).Q * torch.tensor(
+            [1.4, 0.5], dtype=F64
+        )
     else:
-        decoder.weight.data = torch.tensor([[1.0, 0.8], [0.5, 0.4], [0.0, 0.3], [-0.6, -0.2], [0.2, 0.2]], dtype=F64)
+        decoder.weight.data = torch.tensor(
+            [[1.0, 0.8], [0.5, 0.4], [0.0, 0.3], [-0.6, -0.2], [0.2, 0.2]], dtype=F64
+        )
     encoder = fill(networks.Encoder((D, d), norm=None), 0.0)
     W = decoder.weight.detach()
     A = torch.eye(d, dtype=F64) + 2 * P[0] * W.T @ W
     gain = 2 * P[0] * torch.linalg.solve(A, W.T)  # (d, D)
     last = encoder.layers[-1]
     last.weight.data[:d], last.bias.data[:d] = gain, -gain @ decoder.bias.detach()
-    last.bias.data[d:] = -0.5 * A.diagonal().log()  # the best diagonal Gaussian has the precision's diagonal
+    last.bias.data[d:] = (
+        -0.5 * A.diagonal().log()
+    )  # the best diagonal Gaussian has the precision's diagonal
     rule = gibbs.gauss_hermite(3, d)
     noise = rule.nodes[:, None].expand(-1, 6, -1)
     x, y = randn(6, D, seed=2), torch.arange(6) % 3
-    G = amortised.AmortisedObjective(encoder, decoder, classifier, x, y, noise, noise_weights=rule.log_weights.exp())
+    G = amortised.AmortisedObjective(
+        encoder, decoder, classifier, x, y, noise, noise_weights=rule.log_weights.exp()
+    )
     return G, A
 
 
@@ -121,58 +168,101 @@ def test_gap_vanishes_when_the_encoder_is_exact():
 
 
 def test_gap_of_a_correlated_posterior_is_that_of_the_mean_field():
-    """KL of the best diagonal Gaussian from one of precision A is ½(log Π A_jj − log det A) (Hadamard)."""
+    """KL of the best diagonal Gaussian from one of precision A is ½(log Π A_jj − log det A)
+    (Hadamard).
+    """
     G, A = exact_encoder(orthogonal=False)
     want = 0.5 * (A.diagonal().log().sum() - torch.logdet(A))
     gap = amortised.free_energy_gap(G, G.theta0, P, grid=gibbs.uniform_grid(121, 2, 8.0))
     torch.testing.assert_close(gap, want.expand(6), rtol=0, atol=1e-11)
     assert want > 0.01
-    same = amortised.free_energy_gap(G, G.theta0, P, log_z=-sum(t * c for t, c in zip(G.per_example(G.theta0), (1, *P))) + want)
+    same = amortised.free_energy_gap(
+        G, G.theta0, P, log_z=-sum(t * c for t, c in zip(G.per_example(G.theta0), (1, *P))) + want
+    )
     torch.testing.assert_close(same, gap, rtol=0, atol=1e-11)
 
 
 def test_linear_response_accepts_it():
-    """The minimum over the encoder and the rest: Maxwell relation, and Hess F against re-converged minima."""
+    """The minimum over the encoder and the rest: Maxwell relation, and Hess F against
+    re-converged
+    minima.
+    """
     G = curved(nodes=6, ridge=0.05)
     e = fe.minimise(G, G.theta0, P, tol=1e-9)
     response = fe.linear_response(G, e.theta, P)
     assert response.maxwell < 1e-7 * response.hess.abs().max()
     h = 1e-3
-    ends = [fe.functionals(G, fe.minimise(G, e.theta, P + s * h * torch.tensor([1.0, 0], dtype=F64), tol=1e-9).theta, P) for s in (1, -1)]
-    numeric = torch.stack([ends[0].distortion - ends[1].distortion, ends[0].classification - ends[1].classification]) / (2 * h)
-    torch.testing.assert_close(response.hess[0], numeric, rtol=1e-3, atol=1e-6)  # h² F''''/6 relative to F''
+    ends = [
+        fe.functionals(
+            G,
+            fe.minimise(G, e.theta, P + s * h * torch.tensor([1.0, 0], dtype=F64), tol=1e-9).theta,
+            P,
+        )
+        for s in (1, -1)
+    ]
+    numeric = torch.stack(
+        [ends[0].distortion - ends[1].distortion, ends[0].classification - ends[1].classification]
+    ) / (2 * h)
+    torch.testing.assert_close(
+        response.hess[0], numeric, rtol=1e-3, atol=1e-6
+    )  # h² F''''/6 relative to F''
 
 
 def networks_for(D=64, d=3, norm="batch", dropout=0.0):
     torch.manual_seed(0)
-    return networks.Encoder((D, 24, d), norm, dropout), networks.Decoder((d, 24, D), norm, dropout), networks.Classifier((d, 12, 10), norm)
+    return (
+        networks.Encoder((D, 24, d), norm, dropout),
+        networks.Decoder((d, 24, D), norm, dropout),
+        networks.Classifier((d, 12, 10), norm),
+    )
 
 
 def test_networks_have_the_shapes_of_the_appendix():
-    encoder, decoder, classifier = networks.Encoder().eval(), networks.Decoder().eval(), networks.Classifier().eval()
+    encoder, decoder, classifier = (
+        networks.Encoder().eval(),
+        networks.Decoder().eval(),
+        networks.Classifier().eval(),
+    )
     mu, log_sigma = encoder(torch.rand(3, 784))
     assert mu.shape == log_sigma.shape == (3, 16)
     xhat = decoder(4 * mu)
-    assert xhat.shape == (3, 784) and 0 < xhat.min() and xhat.max() < 1 and classifier(mu).shape == (3, 10)
+    assert (
+        xhat.shape == (3, 784)
+        and 0 < xhat.min()
+        and xhat.max() < 1
+        and classifier(mu).shape == (3, 10)
+    )
     assert [m.out_features for m in classifier.modules() if isinstance(m, nn.Linear)] == [12, 10]
     linear = networks.Decoder((2, 5), norm=None, output="linear")
     assert torch.equal(linear(torch.ones(1, 2)), linear.layers(torch.ones(1, 2)))
-    for bad in (lambda: networks.mlp((5,)), lambda: networks.mlp((5, 2), norm="layer"), lambda: networks.Decoder(output="tanh")):
+    for bad in (
+        lambda: networks.mlp((5,)),
+        lambda: networks.mlp((5, 2), norm="layer"),
+        lambda: networks.Decoder(output="tanh"),
+    ):
         with pytest.raises(ValueError):
             bad()
 
 
 def test_training_minimises_the_objective_it_reports():
-    """At a learning rate of zero and with one batch the history is `terms` at the very same noise."""
+    """At a learning rate of zero and with one batch the history is `terms` at the very same
+    noise.
+    """
     x, y = fe.digits(50)
     modules = [m.double() for m in networks_for(norm=None)]
     history = amortised.train(*modules, x, y, P, 1, 50, lambda step, steps: 0.0, seed=4)
     order = torch.randperm(50, generator=torch.Generator().manual_seed(4))
     noise = randn(1, 50, 3, seed=4)
     G = amortised.AmortisedObjective(*modules, x[order], y[order], noise)
-    torch.testing.assert_close(torch.cat(history), torch.stack(G.terms(G.theta0)).detach(), rtol=1e-12, atol=1e-12)
-    uneven = amortised.train(*modules, x, y, P, 1, 20, lambda step, steps: 0.0, seed=4)  # batches of 20, 20 and 10
-    torch.testing.assert_close(uneven.rate, history.rate, rtol=1e-12, atol=1e-12)  # each image counts once
+    torch.testing.assert_close(
+        torch.cat(history), torch.stack(G.terms(G.theta0)).detach(), rtol=1e-12, atol=1e-12
+    )
+    uneven = amortised.train(
+        *modules, x, y, P, 1, 20, lambda step, steps: 0.0, seed=4
+    )  # batches of 20, 20 and 10
+    torch.testing.assert_close(
+        uneven.rate, history.rate, rtol=1e-12, atol=1e-12
+    )  # each image counts once
 
 
 @pytest.mark.parametrize("dropout", [0.0, 0.1])
@@ -183,7 +273,14 @@ def test_training_is_deterministic_and_lowers_the_free_energy(dropout):
         modules = [m.float() for m in networks_for(dropout=dropout)]
         torch.manual_seed(99 + len(runs))  # the caller's generator must not matter …
         state = torch.get_rng_state()
-        runs.append((amortised.train(*modules, x, y, (0.5, 5.0), 12, 50, fe.schedule if dropout else 3e-3, seed), modules))
+        runs.append(
+            (
+                amortised.train(
+                    *modules, x, y, (0.5, 5.0), 12, 50, fe.schedule if dropout else 3e-3, seed
+                ),
+                modules,
+            )
+        )
         assert torch.equal(torch.get_rng_state(), state)  # … nor change
     assert all(torch.equal(a, b) for a, b in zip(runs[0][0], runs[1][0]))
     assert not torch.equal(runs[0][0].distortion, runs[2][0].distortion)
@@ -209,7 +306,9 @@ def test_an_interrupted_training_leaves_networks_to_evaluate():
     encoder.register_forward_pre_hook(stop)
     with pytest.raises(KeyboardInterrupt):
         amortised.train(encoder, decoder, classifier, x, y, (0.5, 5.0), 2, 20, 1e-3, 0)
-    assert calls[-1] and not any(m.training for module in (encoder, decoder, classifier) for m in module.modules())
+    assert calls[-1] and not any(
+        m.training for module in (encoder, decoder, classifier) for m in module.modules()
+    )
 
 
 def test_bad_input():
@@ -217,20 +316,32 @@ def test_bad_input():
     e, d, c, x, y, noise = G.encoder, G.decoder, G.classifier, G.x, G.y, randn(2, 4, 2)
 
     def objective(**change):
-        return amortised.AmortisedObjective(**({"encoder": e, "decoder": d, "classifier": c, "x": x, "y": y, "noise": noise} | change))
+        return amortised.AmortisedObjective(
+            **(
+                {"encoder": e, "decoder": d, "classifier": c, "x": x, "y": y, "noise": noise}
+                | change
+            )
+        )
 
     nan = x.clone()
     nan[0, 0] = math.nan
     for change, error, message in [
-        ({"x": nan}, ValueError, "NaN"), ({"y": y + 3}, ValueError, "labels run"), ({"y": y[:2]}, ValueError, "match x"),
-        ({"noise": noise[0]}, ValueError, "noise must be"), ({"noise": noise.float()}, ValueError, "noise must be"),
-        ({"noise": noise[:, :3]}, ValueError, "noise must be"), ({"noise": noise * math.nan}, ValueError, "noise has"),
-        ({"noise": noise.to("meta")}, ValueError, "noise must be .* on cpu.* on meta"), ({"y": y.to("meta")}, TypeError, "y is on meta, but x is on cpu"),
+        ({"x": nan}, ValueError, "NaN"),
+        ({"y": y + 3}, ValueError, "labels run"),
+        ({"y": y[:2]}, ValueError, "match x"),
+        ({"noise": noise[0]}, ValueError, "noise must be"),
+        ({"noise": noise.float()}, ValueError, "noise must be"),
+        ({"noise": noise[:, :3]}, ValueError, "noise must be"),
+        ({"noise": noise * math.nan}, ValueError, "noise has"),
+        ({"noise": noise.to("meta")}, ValueError, "noise must be .* on cpu.* on meta"),
+        ({"y": y.to("meta")}, TypeError, "y is on meta, but x is on cpu"),
         ({"noise_weights": torch.full((2,), math.nan, dtype=F64)}, ValueError, "sum 1"),
-        ({"noise_weights": torch.ones(2, dtype=F64)}, ValueError, "sum 1"), ({"ridge": math.nan}, ValueError, "ridge"),
-        ({"encoder": nn.Linear(5, 2).double()}, ValueError, "mu, log_sigma"), ({"encoder": networks.Encoder((5, 2), norm=None).float()}, TypeError, "encoder has"),
+        ({"noise_weights": torch.ones(2, dtype=F64)}, ValueError, "sum 1"),
+        ({"ridge": math.nan}, ValueError, "ridge"),
+        ({"encoder": nn.Linear(5, 2).double()}, ValueError, "mu, log_sigma"),
+        ({"encoder": networks.Encoder((5, 2), norm=None).float()}, TypeError, "encoder has"),
         ({"encoder": networks.Encoder((5, 4, 2)).double()}, ValueError, "training mode"),
-    ]:  # fmt: skip
+    ]:
         with pytest.raises(error, match=message):
             objective(**change)
     for options in ({}, {"grid": gibbs.gauss_hermite(5, 2), "log_z": torch.zeros(4, dtype=F64)}):

@@ -1,4 +1,6 @@
-"""What the checks read as an answer: every container and precision of the right numbers, and no words, for numbers."""
+"""What the checks read as an answer: every container and precision of the right numbers, and no
+words, for numbers.
+"""
 
 from decimal import Decimal
 from fractions import Fraction
@@ -48,7 +50,10 @@ def test_every_container_of_the_right_numbers_is_read(value):
     with np.errstate(all="raise"):
         found = array(value, "f", (2, 2))
     assert found.dtype == torch.float64 and torch.equal(found, WANT)
-    assert all(near(array(part, "f").flatten(), row) for part, row in zip(several(value, "f", 2, "two rows"), WANT))
+    assert all(
+        near(array(part, "f").flatten(), row)
+        for part, row in zip(several(value, "f", 2, "two rows"), WANT)
+    )
 
 
 def test_an_array_is_copied():
@@ -58,14 +63,47 @@ def test_an_array_is_copied():
     assert value[0, 0] == 1
 
 
-@pytest.mark.parametrize("value", [2, 2.0, [2], np.float32(2), np.longdouble(2), np.array(2.0), np.array([2], dtype=object), np.array(2, dtype=object),
-                                   torch.tensor(2), torch.tensor([[2.0]]), Fraction(2), 2 + 0j, True + 1], ids=repr)
+@pytest.mark.parametrize(
+    "value",
+    [
+        2,
+        2.0,
+        [2],
+        np.float32(2),
+        np.longdouble(2),
+        np.array(2.0),
+        np.array([2], dtype=object),
+        np.array(2, dtype=object),
+        torch.tensor(2),
+        torch.tensor([[2.0]]),
+        Fraction(2),
+        2 + 0j,
+        True + 1,
+    ],
+    ids=repr,
+)
 def test_one_number(value):
     assert number(value, "f") == 2.0
 
 
-@pytest.mark.parametrize("value", ["2", ["2.0"], [10**400], np.array(["2.0"]), np.array(["2"], dtype=object), b"2", {2: 2}, [None], np.array([None]), pytest.param(object(), id="an-object"), [[1], [1, 2]],
-                                   np.array(["2026-01-01"], dtype="datetime64[D]")], ids=repr)
+@pytest.mark.parametrize(
+    "value",
+    [
+        "2",
+        ["2.0"],
+        [10**400],
+        np.array(["2.0"]),
+        np.array(["2"], dtype=object),
+        b"2",
+        {2: 2},
+        [None],
+        np.array([None]),
+        pytest.param(object(), id="an-object"),
+        [[1], [1, 2]],
+        np.array(["2026-01-01"], dtype="datetime64[D]"),
+    ],
+    ids=repr,
+)
 def test_words_are_no_numbers(value):
     with pytest.raises(AssertionError, match="must return numbers"):
         number(value, "f")

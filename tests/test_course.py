@@ -1,7 +1,9 @@
 """The course edition through nbgrader itself: sheets made, released, handed in, graded.
 
-One course with its own gradebook for each chapter, in the test's folder, so that chapters may run side by side. Jupyter's and IPython's
-folders lie there as well: a reader's own configuration is neither read nor written. Each submission starts one kernel.
+One course with its own gradebook for each chapter, in the test's folder, so that chapters may run
+side by side. Jupyter's and IPython's
+folders lie there as well: a reader's own configuration is neither read nor written. Each submission
+starts one kernel.
 """
 
 import pathlib
@@ -32,7 +34,9 @@ every_chapter = pytest.mark.parametrize("chapter", CHAPTERS, ids=lambda c: f"cha
 
 @pytest.fixture(autouse=True)
 def clean_home(tmp_path, monkeypatch):
-    monkeypatch.setenv("MPLCONFIGDIR", matplotlib.get_cachedir())  # or each kernel would list the fonts of the machine anew
+    monkeypatch.setenv(
+        "MPLCONFIGDIR", matplotlib.get_cachedir()
+    )  # or each kernel would list the fonts of the machine anew
     (tmp_path / "home").mkdir()
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     for name in ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "IPYTHONDIR"):
@@ -44,13 +48,17 @@ class Course:
 
     def __init__(self, folder, chapter):
         self.folder, self.chapter, self.name = folder, chapter, course.assignment(chapter)
-        course.make(folder, [chapter], lambda text, chapter: text)  # the words do not matter to a grader
+        course.make(
+            folder, [chapter], lambda text, chapter: text
+        )  # the words do not matter to a grader
 
     def notebook(self, step, student=""):
         return nbformat.read(self.folder / step / student / self.name / self.chapter.path.name, 4)
 
     def hand_in(self, student, answers=(), change=lambda cells: cells):
-        """The release with these answers {grade_id: source} written in; `change` may do worse to its cells."""
+        """The release with these answers {grade_id: source} written in; `change` may do worse to
+        its cells.
+        """
         notebook = self.notebook("release")
         for cell in notebook.cells:
             grade_id = cell.metadata.get("nbgrader", {}).get("grade_id")
@@ -63,7 +71,10 @@ class Course:
     def grade(self):
         """nbgrader's autograder over all submissions."""
         config = course.settings(self.folder)
-        Autograde(coursedir=CourseDirectory(config=config, assignment_id=self.name, student_id="*"), config=config).start()
+        Autograde(
+            coursedir=CourseDirectory(config=config, assignment_id=self.name, student_id="*"),
+            config=config,
+        ).start()
 
     def scores(self, student):
         """{grade_id: automatic score}, None where a person must look."""
@@ -78,44 +89,87 @@ def checked(chapter):
 
 def expected(chapter):
     """{grade_id: points} of every graded cell."""
-    return {f"{e.label}-{kind}": worth for e in chapter.exercises for kind, worth in course.points(e).items()}
+    return {
+        f"{e.label}-{kind}": worth
+        for e in chapter.exercises
+        for kind, worth in course.points(e).items()
+    }
 
 
 def ids(notebook):
-    return {cell.metadata.nbgrader.grade_id: cell for cell in notebook.cells if "nbgrader" in cell.metadata}
+    return {
+        cell.metadata.nbgrader.grade_id: cell
+        for cell in notebook.cells
+        if "nbgrader" in cell.metadata
+    }
 
 
 def test_the_command_makes_every_sheet(tmp_path):
-    """As documented: a sheet for each chapter, in plain Markdown, with the points that the table tells, and no solution in the release."""
-    done = subprocess.run([sys.executable, ROOT / "tools" / "course.py", tmp_path], capture_output=True, text=True)
+    """As documented: a sheet for each chapter, in plain Markdown, with the points that the table
+    tells, and no solution in the release.
+    """
+    done = subprocess.run(
+        [sys.executable, ROOT / "tools" / "course.py", tmp_path], capture_output=True, text=True
+    )
     assert done.returncode == 0, done.stderr
-    table = {int(row[0]): int(row[1]) for row in re.findall(r"^ +(\d+) .* (\d+): [\d +]+$", done.stdout, re.MULTILINE)}
+    table = {
+        int(row[0]): int(row[1])
+        for row in re.findall(r"^ +(\d+) .* (\d+): [\d +]+$", done.stdout, re.MULTILINE)
+    }
     assert len(table) == len(CHAPTERS) == 10
     with Gradebook(f"sqlite:///{tmp_path / 'gradebook.db'}", "free-energy") as book:
-        stored = {a.name: {cell.name: cell.max_score for cell in a.notebooks[0].grade_cells} for a in book.assignments}
+        stored = {
+            a.name: {cell.name: cell.max_score for cell in a.notebooks[0].grade_cells}
+            for a in book.assignments
+        }
     for chapter in CHAPTERS:
         name = course.assignment(chapter)
-        source, release = (nbformat.read(tmp_path / step / name / chapter.path.name, 4) for step in ("source", "release"))
+        source, release = (
+            nbformat.read(tmp_path / step / name / chapter.path.name, 4)
+            for step in ("source", "release")
+        )
         text, cells = "\n".join(cell.source for cell in release.cells), ids(release)
         assert stored[name] == expected(chapter)
         assert table[chapter.number] == sum(stored[name].values())
 
-        for mark in ("SOLUTION", "HIDDEN TESTS", "reload", "~~~", ":label:", "{exercise}", "{solution", "{eq}", "{numref}", "{prf:ref}", "{cite}"):
+        for mark in (
+            "SOLUTION",
+            "HIDDEN TESTS",
+            "reload",
+            "~~~",
+            ":label:",
+            "{exercise}",
+            "{solution",
+            "{eq}",
+            "{numref}",
+            "{prf:ref}",
+            "{cite}",
+        ):
             assert mark not in text, f"{mark} in the release of chapter {chapter.number}"
         assert len(checked(chapter)) >= 3
         for number, e in enumerate(chapter.exercises, 1):
-            assert cells[f"{e.label}-statement"].source.startswith(f"## Exercise {chapter.number}.{number}: ")
+            assert cells[f"{e.label}-statement"].source.startswith(
+                f"## Exercise {chapter.number}.{number}: "
+            )
             secret = []
             for kind in course.points(e):
                 if kind == "checked":
-                    assert cells[e.label].source.strip() == e.stub.strip(), "a student starts from the stub"
-                    secret += [line.strip() for line in e.reference.splitlines() if len(line.strip()) > 20 and line.strip() not in e.stub]
+                    assert cells[e.label].source.strip() == e.stub.strip(), (
+                        "a student starts from the stub"
+                    )
+                    secret += [
+                        line.strip()
+                        for line in e.reference.splitlines()
+                        if len(line.strip()) > 20 and line.strip() not in e.stub
+                    ]
                 else:
                     assert cells[f"{e.label}-{kind}"].source == "*Your answer.*"
                     for_teachers = ids(source)[f"{e.label}-{kind}"].source
                     assert for_teachers, f"{e.label}: nothing for the teacher"
                     secret += [line for line in for_teachers.splitlines() if len(line) > 20]
-            assert not [line for line in secret if line in text], f"{e.label}: lines of the solution are in the release"
+            assert not [line for line in secret if line in text], (
+                f"{e.label}: lines of the solution are in the release"
+            )
 
 
 @every_chapter
@@ -123,7 +177,9 @@ def test_each_exercise_says_what_it_asks(chapter):
     """In the metadata of its cell; what has a stub is checked, what has none is read."""
     for e in chapter.exercises:
         assert e.kinds and set(e.kinds) <= set(course.POINTS), f"{e.label}: {e.kinds}"
-        assert ("checked" in e.kinds) == e.checked and not {"written", "project"} <= set(e.kinds), f"{e.label}: {e.kinds}"
+        assert ("checked" in e.kinds) == e.checked and not {"written", "project"} <= set(e.kinds), (
+            f"{e.label}: {e.kinds}"
+        )
 
 
 def test_the_exceptions_name_exercises():
@@ -134,7 +190,11 @@ def test_the_exceptions_name_exercises():
 def test_the_guide_says_what_runs():
     """The Python of book/teaching.md runs from top to bottom, and tells the tool's points."""
     names = {}
-    for block in re.findall(r"^```python\n(.*?)^```", (ROOT / "book" / "teaching.md").read_text(), re.MULTILINE | re.DOTALL):
+    for block in re.findall(
+        r"^```python\n(.*?)^```",
+        (ROOT / "book" / "teaching.md").read_text(),
+        re.MULTILINE | re.DOTALL,
+    ):
         exec(block, names)
     assert (names["POINTS"], names["EXCEPTIONS"]) == (course.POINTS, course.EXCEPTIONS)
 
@@ -142,25 +202,41 @@ def test_the_guide_says_what_runs():
 @pytest.mark.long
 @every_chapter
 def test_right_answers_score_in_full_and_wrong_ones_nothing(chapter, tmp_path):
-    """The reference, and two students: each leaves every other exercise untouched and gives a wrong answer to the rest."""
+    """The reference, and two students: each leaves every other exercise untouched and gives a wrong
+    answer to the rest.
+    """
     made, wrong = Course(tmp_path, chapter), wrong_answers(chapter.number)
     full = expected(chapter)
-    written = dict.fromkeys([name for name in full if not name.endswith("-checked")], "See my notes.")
+    written = dict.fromkeys(
+        [name for name in full if not name.endswith("-checked")], "See my notes."
+    )
     made.hand_in("reference", written | {e.label: e.reference for e in checked(chapter)})
     for k in range(2):
-        made.hand_in(f"wrong-{k + 1}", {e.label: wrong[e.label][k][2] for e in checked(chapter)[k::2]})
+        made.hand_in(
+            f"wrong-{k + 1}", {e.label: wrong[e.label][k][2] for e in checked(chapter)[k::2]}
+        )
     made.grade()
 
-    errors = [(cell.source, out.get("evalue", out.get("text"))) for cell in made.notebook("autograded", "reference").cells for out in cell.get("outputs", ())
-              if out.output_type == "error" or out.get("name") == "stderr"]
+    errors = [
+        (cell.source, out.get("evalue", out.get("text")))
+        for cell in made.notebook("autograded", "reference").cells
+        for out in cell.get("outputs", ())
+        if out.output_type == "error" or out.get("name") == "stderr"
+    ]
     assert not errors
-    assert made.scores("reference") == full | dict.fromkeys(written), "a written answer waits for a person"
+    assert made.scores("reference") == full | dict.fromkeys(written), (
+        "a written answer waits for a person"
+    )
     for k in range(2):
-        assert made.scores(f"wrong-{k + 1}") == dict.fromkeys(full, 0), f"wrong answers number {k + 1}"
+        assert made.scores(f"wrong-{k + 1}") == dict.fromkeys(full, 0), (
+            f"wrong answers number {k + 1}"
+        )
 
 
 def test_a_sheet_that_was_tampered_with_scores_nothing(tmp_path):
-    """Wrong answers behind a test cell that is altered, deleted, or whose check the answer replaces; points raised by the student."""
+    """Wrong answers behind a test cell that is altered, deleted, or whose check the answer
+    replaces; points raised by the student.
+    """
     (chapter,) = [c for c in CHAPTERS if c.number == 5]
     made, wrong = Course(tmp_path, chapter), wrong_answers(5)
     altered, deleted, replaced = checked(chapter)[:3]
@@ -169,7 +245,11 @@ def test_a_sheet_that_was_tampered_with_scores_nothing(tmp_path):
     answers["preparation-2"] = "chapter5 = None"
 
     def tamper(cells):
-        kept = [cell for cell in cells if cell.metadata.get("nbgrader", {}).get("grade_id") != f"{deleted.label}-checked"]
+        kept = [
+            cell
+            for cell in cells
+            if cell.metadata.get("nbgrader", {}).get("grade_id") != f"{deleted.label}-checked"
+        ]
         for cell in kept:
             if cell.metadata.get("nbgrader", {}).get("grade_id") == f"{altered.label}-checked":
                 cell.source = "print('right')"
@@ -185,7 +265,12 @@ def test_a_sheet_that_was_tampered_with_scores_nothing(tmp_path):
     made.hand_in("raiser", {altered.label: altered.reference}, raise_points)
     made.grade()
     assert not any(made.scores("tamperer").values()), made.scores("tamperer")
-    assert made.scores("tamperer")[f"{deleted.label}-checked"] is None, "a missing cell calls for a person"
+    assert made.scores("tamperer")[f"{deleted.label}-checked"] is None, (
+        "a missing cell calls for a person"
+    )
     restored = ids(made.notebook("autograded", "tamperer"))
-    assert altered.check in restored[f"{altered.label}-checked"].source and "import" in restored["preparation-2"].source
+    assert (
+        altered.check in restored[f"{altered.label}-checked"].source
+        and "import" in restored["preparation-2"].source
+    )
     assert sum(filter(None, made.scores("raiser").values())) == course.points(altered)["checked"]

@@ -11,19 +11,29 @@ from PIL import Image
 from fe.data import cifar10, image_folder, mnist, npz
 
 ROOT = Path(os.environ.get("FE_DATA", Path(__file__).parents[2] / "shared" / "data"))
-needs_mnist = pytest.mark.skipif(not (ROOT / "MNIST" / "raw").exists(), reason=f"no MNIST under {ROOT} (set FE_DATA to its folder)")
+needs_mnist = pytest.mark.skipif(
+    not (ROOT / "MNIST" / "raw").exists(),
+    reason=f"no MNIST under {ROOT} (set FE_DATA to its folder)",
+)
 
 
 @needs_mnist
 def test_mnist_is_whole():
     x, y = mnist(ROOT, train=False)
     assert x.shape == (10_000, 784) and y.shape == (10_000,) and x.dtype == torch.float32
-    assert torch.equal(y.bincount(), torch.tensor([980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009]))  # as published
+    assert torch.equal(
+        y.bincount(), torch.tensor([980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009])
+    )  # as published
     assert float(x.min()) == 0 and float(x.max()) == 1
 
 
 def write_idx(path, array):
-    path.write_bytes(b"\0\0\x08" + bytes([array.ndim]) + b"".join(n.to_bytes(4, "big") for n in array.shape) + array.tobytes())
+    path.write_bytes(
+        b"\0\0\x08"
+        + bytes([array.ndim])
+        + b"".join(n.to_bytes(4, "big") for n in array.shape)
+        + array.tobytes()
+    )
 
 
 @pytest.fixture
@@ -51,7 +61,9 @@ def test_npz_round_trip_and_errors(tmp_path):
     images, labels = np.arange(24, dtype=np.uint8).reshape(2, 3, 4), np.array([0, 1])
     np.savez(tmp_path / "a.npz", x_train=images, y_train=labels)
     x, y = npz(tmp_path / "a.npz")
-    np.testing.assert_allclose(x.numpy() * 255, images.reshape(2, 12)[y], atol=1e-5)  # one float32 division
+    np.testing.assert_allclose(
+        x.numpy() * 255, images.reshape(2, 12)[y], atol=1e-5
+    )  # one float32 division
     assert sorted(y.tolist()) == [0, 1]
     np.savez(tmp_path / "whole.npz", x=images, y=labels)
     assert len(npz(tmp_path / "whole.npz")[0]) == 2
@@ -79,7 +91,9 @@ def test_image_folder(tmp_path):
     for k, name in enumerate(("cat", "dog")):
         (tmp_path / name).mkdir()
         for i in range(3):
-            Image.fromarray(np.full((4, 5), 50 * k + i, np.uint8)).save(tmp_path / name / f"{i}.png")
+            Image.fromarray(np.full((4, 5), 50 * k + i, np.uint8)).save(
+                tmp_path / name / f"{i}.png"
+            )
     x, y = image_folder(tmp_path)
     assert x.shape == (6, 20) and y.bincount().tolist() == [3, 3]
     order = x[:, 0].argsort()
@@ -106,7 +120,11 @@ def test_cifar10_from_a_folder_of_images(tmp_path):
                 image[:, :, k] = 255  # red airplanes, green birds
                 Image.fromarray(image).save(folder / f"{i}.png")
     x, y = cifar10(tmp_path)
-    assert x.shape == (16, 3 * 32 * 32) and y.bincount().tolist() == [8, 8] and y.tolist() != sorted(y.tolist())
+    assert (
+        x.shape == (16, 3 * 32 * 32)
+        and y.bincount().tolist() == [8, 8]
+        and y.tolist() != sorted(y.tolist())
+    )
     colours = x.view(16, 3, -1).mean(2)
     assert torch.equal(colours.argmax(1), y) and torch.equal(cifar10(tmp_path)[1], y)
 
@@ -117,13 +135,21 @@ def test_cifar10_missing(tmp_path):
 
 
 def test_a_set_of_ones_own_is_shuffled_and_always_in_the_same_way(tmp_path):
-    """Sub-folders come one class after another, and so do most files: the first hundred of three hundred would be of one class."""
+    """Sub-folders come one class after another, and so do most files: the first hundred of three
+    hundred would be of one class.
+    """
     for k in range(3):
         (tmp_path / "folder" / f"{k}").mkdir(parents=True)
         for i in range(20):
-            Image.fromarray(np.full((2, 2), 60 * k + i, np.uint8)).save(tmp_path / "folder" / f"{k}" / f"{i}.png")
+            Image.fromarray(np.full((2, 2), 60 * k + i, np.uint8)).save(
+                tmp_path / "folder" / f"{k}" / f"{i}.png"
+            )
     labels = np.repeat(np.arange(3), 20)
-    np.savez(tmp_path / "a.npz", x=np.full((60, 4), 60 * labels[:, None] + np.tile(np.arange(20), 3)[:, None], np.uint8), y=labels)
+    np.savez(
+        tmp_path / "a.npz",
+        x=np.full((60, 4), 60 * labels[:, None] + np.tile(np.arange(20), 3)[:, None], np.uint8),
+        y=labels,
+    )
     torch.manual_seed(1)
     for load in (lambda: image_folder(tmp_path / "folder"), lambda: npz(tmp_path / "a.npz")):
         x, y = load()

@@ -1,4 +1,7 @@
-"""Ensembles against members trained one by one with plain modules; restarts; evaluation against its definition."""
+"""Ensembles against members trained one by one with plain modules; restarts; evaluation against
+its
+definition.
+"""
 
 import copy
 import math
@@ -22,7 +25,14 @@ from fe.networks import Classifier, Decoder, Encoder
 
 def members(seed=0, norm="batch", dtype=torch.float64):
     torch.manual_seed(seed)
-    return tuple(m.to(dtype) for m in (Encoder((64, 12, 3), norm), Decoder((3, 12, 64), norm), Classifier((3, 6, 10), norm)))
+    return tuple(
+        m.to(dtype)
+        for m in (
+            Encoder((64, 12, 3), norm),
+            Decoder((3, 12, 64), norm),
+            Classifier((3, 6, 10), norm),
+        )
+    )
 
 
 def by_hand(members, x, y, lam, gam, epochs, lr, seed, batch_size):
@@ -49,7 +59,10 @@ def by_hand(members, x, y, lam, gam, epochs, lr, seed, batch_size):
 @pytest.mark.parametrize("norm", ["batch", None])
 @pytest.mark.parametrize("prices", [[(0.5, 4.0)], [(0.5, 4.0), (0.65, 4.0), (0.5, 6.0)]])
 def test_every_member_is_the_model_trained_alone(norm, prices):
-    """Same arithmetic in another order: float64 rounding, grown by Adam's division over 24 steps, stays below 1e-8."""
+    """Same arithmetic in another order: float64 rounding, grown by Adam's division over 24
+    steps,
+    stays below 1e-8.
+    """
     x, y = digits(250)
     start = members(norm=norm)
     ensemble = Ensemble([start] * len(prices))
@@ -63,15 +76,24 @@ def test_every_member_is_the_model_trained_alone(norm, prices):
 
 
 def test_members_with_seeds_of_their_own_differ_by_more_than_the_prices():
-    """Common random numbers: a change of λ by a tenth shows, where two seeds differ by many times as much."""
+    """Common random numbers: a change of λ by a tenth shows, where two seeds differ by many
+    times
+    as much.
+    """
     x, y = digits(500, dtype=torch.float32)
     start = members(dtype=torch.float32)
     pair = Ensemble([start] * 2)
     train_ensemble(pair, x, y, torch.tensor([0.5, 0.55]), 4.0, 8, 1e-3, 1, batch_size=50)
     other = Ensemble([start])
     train_ensemble(other, x, y, 0.55, 4.0, 8, 1e-3, 2, batch_size=50)
-    parameters = [torch.cat([v[i].flatten() for v in e.parameters.values()]) for e, i in ((pair, 0), (pair, 1), (other, 0))]
-    common, apart = (parameters[0] - parameters[1]).norm().detach(), (parameters[0] - parameters[2]).norm().detach()
+    parameters = [
+        torch.cat([v[i].flatten() for v in e.parameters.values()])
+        for e, i in ((pair, 0), (pair, 1), (other, 0))
+    ]
+    common, apart = (
+        (parameters[0] - parameters[1]).norm().detach(),
+        (parameters[0] - parameters[2]).norm().detach(),
+    )
     assert 0 < float(common) < 0.5 * float(apart)
 
 
@@ -106,7 +128,9 @@ def test_a_run_in_two_parts_is_the_run():
 
 
 def test_statistics_are_those_of_the_data():
-    """The first layer's mean and variance have a closed form in the data; 400 images in two chunks."""
+    """The first layer's mean and variance have a closed form in the data; 400 images in two
+    chunks.
+    """
     x, y = digits(400)
     ensemble = Ensemble([members(0), members(1)])
     refresh_statistics(ensemble, x, y, chunk=200)
@@ -116,7 +140,9 @@ def test_statistics_are_those_of_the_data():
         torch.testing.assert_close(norm.running_mean, a.mean(0), rtol=1e-10, atol=1e-12)
         within = torch.stack([c.var(0) for c in a.split(200)]).mean(0)
         torch.testing.assert_close(norm.running_var, within, rtol=1e-10, atol=1e-12)
-        torch.testing.assert_close(norm.running_var, a.var(0), rtol=0.05, atol=0)  # chunks of 200 miss 1/200 or so
+        torch.testing.assert_close(
+            norm.running_var, a.var(0), rtol=0.05, atol=0
+        )  # chunks of 200 miss 1/200 or so
 
 
 def test_evaluate_is_the_average_over_images_and_noise():
@@ -124,7 +150,9 @@ def test_evaluate_is_the_average_over_images_and_noise():
     ensemble = Ensemble([members(0), members(1)])
     state = evaluate(ensemble, x, y, seed=5, samples=3, chunk=60)
     noise_generator = generator(5, 2)
-    noise = torch.cat([torch.randn(3, n, 3, generator=noise_generator, dtype=x.dtype) for n in (60, 60, 30)], 1)
+    noise = torch.cat(
+        [torch.randn(3, n, 3, generator=noise_generator, dtype=x.dtype) for n in (60, 60, 30)], 1
+    )
     for i in range(2):
         encoder, decoder, classifier = ensemble[i]
         with torch.no_grad():
@@ -135,14 +163,22 @@ def test_evaluate_is_the_average_over_images_and_noise():
             D = (x - decoder(z[0])).square().sum(1).mean()
         torch.testing.assert_close(state.classification[i], C, rtol=1e-10, atol=0)
         torch.testing.assert_close(state.distortion[i], D, rtol=1e-10, atol=0)
-        assert float(state.accuracy[i]) == pytest.approx(float((logits.argmax(2) == y).double().mean()), abs=1e-12)
+        assert float(state.accuracy[i]) == pytest.approx(
+            float((logits.argmax(2) == y).double().mean()), abs=1e-12
+        )
 
 
 class Own(torch.nn.Module):
     def __init__(self):
         super().__init__()
-        self.f = torch.nn.Sequential(torch.nn.Unflatten(1, (1, 8, 8)), torch.nn.Conv2d(1, 4, 3), torch.nn.GroupNorm(2, 4), torch.nn.GELU(),
-                                     torch.nn.Flatten(), torch.nn.Linear(144, 6))
+        self.f = torch.nn.Sequential(
+            torch.nn.Unflatten(1, (1, 8, 8)),
+            torch.nn.Conv2d(1, 4, 3),
+            torch.nn.GroupNorm(2, 4),
+            torch.nn.GELU(),
+            torch.nn.Flatten(),
+            torch.nn.Linear(144, 6),
+        )
 
     def forward(self, x):
         return self.f(x).chunk(2, 1)
@@ -155,7 +191,9 @@ def test_a_readers_own_modules_with_dropout():
     before = evaluate(ensemble, x, y)
     train_ensemble(ensemble, x, y, torch.tensor([0.5, 1.0]), 4.0, 3, 3e-3, 0, batch_size=30)
     after = evaluate(ensemble, x, y)
-    assert (after.distortion < before.distortion).all() and (after.classification < before.classification).all()
+    assert (after.distortion < before.distortion).all() and (
+        after.classification < before.classification
+    ).all()
 
 
 def test_bad_input_is_named():
@@ -166,10 +204,16 @@ def test_bad_input_is_named():
         Ensemble([])
     ensemble = Ensemble([members()])
     for options, message in (
-        (dict(lam=-1.0), "λ and γ"), (dict(gam=float("nan")), "λ and γ"), (dict(epochs=0), "epochs ≥ 1"), (dict(batch_size=1), "batch_size ≥ 2"),
-        (dict(x=x * float("nan")), "NaN"), (dict(lr=1e200), "learning rate"),
+        (dict(lam=-1.0), "λ and γ"),
+        (dict(gam=float("nan")), "λ and γ"),
+        (dict(epochs=0), "epochs ≥ 1"),
+        (dict(batch_size=1), "batch_size ≥ 2"),
+        (dict(x=x * float("nan")), "NaN"),
+        (dict(lr=1e200), "learning rate"),
     ):
-        arguments = dict(x=x, y=y, lam=0.5, gam=4.0, epochs=2, lr=1e-3, seed=0, batch_size=20) | options
+        arguments = (
+            dict(x=x, y=y, lam=0.5, gam=4.0, epochs=2, lr=1e-3, seed=0, batch_size=20) | options
+        )
         with pytest.raises(ValueError, match=message):
             train_ensemble(Ensemble([members()]), **arguments)
     assert len(ensemble) == 1
@@ -185,16 +229,22 @@ def test_on_a_gpu():
 
 
 def test_soft_labels():
-    """Certain soft labels train and measure as labels do; uncertain ones put the entropy of the label under C."""
+    """Certain soft labels train and measure as labels do; uncertain ones put the entropy of the
+    label under C.
+    """
     torch.manual_seed(0)
     x, y = torch.rand(80, 6, dtype=torch.float32), torch.randint(0, 3, (80,))
-    member = tuple(m.float() for m in (Encoder((6, 16, 2)), Decoder((2, 16, 6)), Classifier((2, 3))))
+    member = tuple(
+        m.float() for m in (Encoder((6, 16, 2)), Decoder((2, 16, 6)), Classifier((2, 3)))
+    )
     found = []
     for labels in (y, torch.eye(3, dtype=torch.float32)[y]):
         e = Ensemble([member])
         train_ensemble(e, x, labels, 1.0, 5.0, 3, 1e-3, 0, batch_size=20)
         found.append(torch.stack(evaluate(e, x, labels)))
-    torch.testing.assert_close(*found, rtol=1e-5, atol=1e-6)  # twelve steps; the two losses round differently
+    torch.testing.assert_close(
+        *found, rtol=1e-5, atol=1e-6
+    )  # twelve steps; the two losses round differently
     half = torch.tensor([0.5, 0.5, 0.0]).float().expand(80, 3)
     assert float(evaluate(e, x, half).classification) > math.log(2) - 1e-6
     with pytest.raises(ValueError, match="sum 1"):
@@ -211,7 +261,9 @@ def stop(*arguments, **options):
 
 @pytest.mark.parametrize("M", [1, 3])
 def test_an_interrupted_training_leaves_evaluation_mode_and_its_statistics(M, monkeypatch):
-    """Batch statistics and dropout would be on in everything that is done with the network afterwards."""
+    """Batch statistics and dropout would be on in everything that is done with the network
+    afterwards.
+    """
     x, y = digits(90)
     ensemble = Ensemble([members()] * M)
     norms = [m for m in ensemble._skeleton.modules() if isinstance(m, torch.nn.BatchNorm1d)]
@@ -226,22 +278,32 @@ def test_an_interrupted_training_leaves_evaluation_mode_and_its_statistics(M, mo
     with monkeypatch.context() as patch, pytest.raises(Stop):
         patch.setattr(Ensemble, "__call__", stop)
         refresh_statistics(ensemble, x, y, chunk=40)
-    assert not any(m.training for m in ensemble._skeleton.modules()) and [m.momentum for m in norms] == momenta
+    assert (
+        not any(m.training for m in ensemble._skeleton.modules())
+        and [m.momentum for m in norms] == momenta
+    )
 
 
 def test_statistics_where_one_image_is_left_over():
-    """Batch normalisation cannot take the variance of one; found after the training, it would have cost the stage."""
+    """Batch normalisation cannot take the variance of one; found after the training, it would
+    have
+    cost the stage.
+    """
     x, y = digits(101)
     ensemble = Ensemble([members()])
     refresh_statistics(ensemble, x, y, chunk=50)
     first = ensemble[0][0].layers
-    torch.testing.assert_close(first[1].running_mean, first[0](x).mean(0).detach(), rtol=0, atol=0.02)
+    torch.testing.assert_close(
+        first[1].running_mean, first[0](x).mean(0).detach(), rtol=0, atol=0.02
+    )
 
 
 @pytest.mark.parametrize("again", [copy.deepcopy, lambda e: pickle.loads(pickle.dumps(e))])
 @pytest.mark.parametrize("M", [1, 2])
 def test_a_copy_of_an_ensemble_trains(again, M):
-    """The only member trains in the memory of its parameters; in a copy that memory must be the copy's own."""
+    """The only member trains in the memory of its parameters; in a copy that memory must be the
+    copy's own.
+    """
     x, y = digits(60)
     ensemble = Ensemble([members()] * M)
     twin = again(ensemble)
@@ -249,11 +311,18 @@ def test_a_copy_of_an_ensemble_trains(again, M):
         train_ensemble(e, x, y, 0.5, 4.0, 1, 1e-3, 0, batch_size=30)
     for name, value in ensemble.state().items():
         assert torch.equal(twin.state()[name], value), name
-        assert name.startswith("classifier") or value.shape[1:] == () or not torch.equal(value, Ensemble([members()] * M).state()[name]), name
+        assert (
+            name.startswith("classifier")
+            or value.shape[1:] == ()
+            or not torch.equal(value, Ensemble([members()] * M).state()[name])
+        ), name
 
 
 def test_the_state_of_another_ensemble_is_refused():
-    """It would be broadcast: three members with the weights of one, or a layer with the weights of one unit."""
+    """It would be broadcast: three members with the weights of one, or a layer with the weights
+    of
+    one unit.
+    """
     three = Ensemble([members()] * 3)
     for other in (Ensemble([members()]), Ensemble([members(norm=None)] * 3)):
         with pytest.raises(ValueError, match="another ensemble"):
@@ -270,6 +339,8 @@ def test_a_seed_touches_one_generator_and_gives_it_back(monkeypatch):
     for place, device in ((0, "cpu"), (1, "cuda:0"), (2, "cuda:1"), (2, "cuda")):
         with seeded(5, device):
             inside = everything()
-            assert [torch.equal(a, b) for a, b in zip(inside, before)] == [k != place for k in range(3)]
+            assert [torch.equal(a, b) for a, b in zip(inside, before)] == [
+                k != place for k in range(3)
+            ]
             assert torch.equal(inside[place], torch.Generator("cpu").manual_seed(5).get_state())
         assert all(torch.equal(a, b) for a, b in zip(everything(), before))

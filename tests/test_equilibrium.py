@@ -1,4 +1,6 @@
-"""Minimisation against known minima, saddles that must not be taken for minima, and the schedule η(t)."""
+"""Minimisation against known minima, saddles that must not be taken for minima, and the schedule
+η(t).
+"""
 
 import math
 
@@ -42,17 +44,32 @@ def test_starting_on_a_saddle_it_leaves():
 def test_a_rotation_orbit_is_a_minimum_with_zero_curvature():
     J = lambda th, p: (th.dot(th) - 1).square()
     e = fe.minimise(J, torch.tensor([0.3, 0.4, 0.1]), P)
-    assert e.gradient_norm <= 1e-10 and abs(e.curvature) < 1e-8 and float(e.theta.norm()) == pytest.approx(1.0, abs=1e-9)
+    assert (
+        e.gradient_norm <= 1e-10
+        and abs(e.curvature) < 1e-8
+        and float(e.theta.norm()) == pytest.approx(1.0, abs=1e-9)
+    )
 
 
 def test_what_cannot_be_minimised_says_so():
     with pytest.raises((ValueError, fe.NotConverged)):
         fe.minimise(lambda th, p: -th.dot(th), torch.ones(2), P, max_iterations=200)
     with pytest.raises(fe.NotConverged, match="ReLU|kinks"):
-        fe.minimise(lambda th, p: (th - 0.3).abs().sum() + 0.1 * th.dot(th), torch.ones(2), P, max_iterations=200)
+        fe.minimise(
+            lambda th, p: (th - 0.3).abs().sum() + 0.1 * th.dot(th),
+            torch.ones(2),
+            P,
+            max_iterations=200,
+        )
     M, y = torch.randn(40, 20).float(), torch.randn(40).float()
     with pytest.raises(fe.NotConverged, match="float32"):
-        fe.minimise(lambda th, p: (M @ th - y).square().sum(), torch.ones(20).float(), P.float(), tol=1e-12, max_iterations=200)
+        fe.minimise(
+            lambda th, p: (M @ th - y).square().sum(),
+            torch.ones(20).float(),
+            P.float(),
+            tol=1e-12,
+            max_iterations=200,
+        )
 
 
 def test_same_seed_same_numbers():
@@ -65,7 +82,9 @@ def test_schedule():
     T = 700
     values = [fe.schedule(t, T) for t in range(T + 1)]
     assert values[0] == values[-1] == 0
-    assert max(values) == pytest.approx(1.5e-3, rel=1e-12) and values.index(max(values)) == 200  # 2/7 of 700
+    assert (
+        max(values) == pytest.approx(1.5e-3, rel=1e-12) and values.index(max(values)) == 200
+    )  # 2/7 of 700
     for bad in ((-1, 5), (6, 5), (0, 0)):
         with pytest.raises(ValueError, match="0 ≤ t ≤ T"):
             fe.schedule(*bad)
@@ -78,10 +97,16 @@ def test_saddles_all_the_way_down_are_said_in_words():
     with pytest.raises(fe.NotConverged, match="below zero: a saddle"):
         fe.minimise(J, torch.zeros(12), torch.ones(1))
     few = lambda theta, p: J(torch.cat([theta, torch.ones(9)]), p)
-    assert fe.minimise(few, torch.zeros(3), torch.ones(1)).theta.abs().tolist() == pytest.approx([1, 1, 1])
+    assert fe.minimise(few, torch.zeros(3), torch.ones(1)).theta.abs().tolist() == pytest.approx(
+        [1, 1, 1]
+    )
 
 
 def test_a_newton_step_out_of_the_domain_is_shortened():
-    """θ − 0.1 log θ: from θ = 1.05 Newton's step goes to −9, where J is NaN. (One evaluation leaves the rest to Newton.)"""
+    """θ − 0.1 log θ: from θ = 1.05 Newton's step goes to −9, where J is NaN. (One evaluation leaves
+    the rest to Newton.)
+    """
     J = lambda theta, p: p[0] * (theta - 0.1 * theta.log()).sum()
-    assert float(fe.minimise(J, torch.full((1,), 2.0), torch.ones(1), max_iterations=1).theta) == pytest.approx(0.1)
+    assert float(
+        fe.minimise(J, torch.full((1,), 2.0), torch.ones(1), max_iterations=1).theta
+    ) == pytest.approx(0.1)

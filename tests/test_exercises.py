@@ -1,6 +1,8 @@
-"""Each checked exercise of each chapter: right answers pass, the stub fails helpfully, plausible mistakes are named, the statement's numbers are the solution's.
+"""Each checked exercise of each chapter: right answers pass, the stub fails helpfully, plausible
+mistakes are named, the statement's numbers are the solution's.
 
-References and stubs are read from the notebooks, other answers from `tests/answers/`. Each runs after the chapter's set-up cell, imports
+References and stubs are read from the notebooks, other answers from `tests/answers/`. Each runs
+after the chapter's set-up cell, imports
 and cells tagged `for-exercises` alone, as on an exercise sheet.
 """
 
@@ -29,7 +31,12 @@ from answers import right_answers, stated, wrong_answers  # noqa: E402
 
 matplotlib.use("agg")
 CHAPTERS = {chapter.number: chapter for chapter in map(exercises.chapter, exercises.chapters())}
-CHECKED = {e.label: (number, e) for number, chapter in CHAPTERS.items() for e in chapter.exercises if e.checked}
+CHECKED = {
+    e.label: (number, e)
+    for number, chapter in CHAPTERS.items()
+    for e in chapter.exercises
+    if e.checked
+}
 
 
 def wrong_cases():
@@ -38,11 +45,19 @@ def wrong_cases():
         try:
             answers = wrong_answers(number)
         except ModuleNotFoundError as error:
-            yield pytest.param(number, None, f"tests/answers/chapter{number}.py is missing ({error})", "", id=f"chapter{number}-missing")
+            yield pytest.param(
+                number,
+                None,
+                f"tests/answers/chapter{number}.py is missing ({error})",
+                "",
+                id=f"chapter{number}-missing",
+            )
             continue
         for label, wrong in answers.items():
             for what, words, source in wrong:
-                yield pytest.param(label, words, what, source, id=f"{label}-{what.replace(' ', '-')}")
+                yield pytest.param(
+                    label, words, what, source, id=f"{label}-{what.replace(' ', '-')}"
+                )
 
 
 @functools.cache
@@ -52,13 +67,17 @@ def prepared(number):
     before = torch.get_default_dtype()
     with contextlib.chdir(ROOT / "book"), matplotlib.rc_context():
         for source in CHAPTERS[number].preparation:
-            exec(TransformerManager().transform_cell(source), names)  # `!pip …` is no Python; on Colab alone is it run
+            exec(
+                TransformerManager().transform_cell(source), names
+            )  # `!pip …` is no Python; on Colab alone is it run
     torch.set_default_dtype(before)
     return names
 
 
 def run(number, source):
-    """The names after an answer cell: a fresh copy, so that no answer leans on another; in double precision, as the set-up cell leaves it."""
+    """The names after an answer cell: a fresh copy, so that no answer leans on another; in double
+    precision, as the set-up cell leaves it.
+    """
     names = dict(prepared(number))
     torch.set_default_dtype(torch.float64)
     random.seed(0), np.random.seed(0), torch.manual_seed(0)
@@ -80,7 +99,11 @@ def check(exercise, number, source):
 
 def body(source, name):
     """The statements of a function without its docstring, as text to compare."""
-    (function,) = [node for node in ast.parse(source).body if isinstance(node, ast.FunctionDef) and node.name == name]
+    (function,) = [
+        node
+        for node in ast.parse(source).body
+        if isinstance(node, ast.FunctionDef) and node.name == name
+    ]
     statements = copy.copy(function.body)
     if ast.get_docstring(function) is not None:
         statements.pop(0)
@@ -92,14 +115,20 @@ checked = pytest.mark.parametrize("label", CHECKED)
 
 @pytest.mark.parametrize("number", CHAPTERS)
 def test_labels_and_calls(number):
-    """An exercise with a stub has one check call, on the function of the stub; one without has none; labels are single."""
+    """An exercise with a stub has one check call, on the function of the stub; one without has
+    none; labels are single.
+    """
     labels = [e.label for e in CHAPTERS[number].exercises]
     assert labels and len(set(labels)) == len(labels)
     for e in CHAPTERS[number].exercises:
         wanted = [f"chapter{number}"] if e.checked else []
-        assert [module for module, _, _ in e.checks] == wanted, f"{e.label}: a stub in its statement {e.checked}, check calls {e.checks}"
+        assert [module for module, _, _ in e.checks] == wanted, (
+            f"{e.label}: a stub in its statement {e.checked}, check calls {e.checks}"
+        )
         if e.checked:
-            assert e.checks[0][2] == e.name, f"{e.label}: the stub is {e.name}, the check is called on {e.checks[0][2]}"
+            assert e.checks[0][2] == e.name, (
+                f"{e.label}: the stub is {e.name}, the check is called on {e.checks[0][2]}"
+            )
             assert e.reference, f"{e.label}: no solution between the marks"
 
 
@@ -120,20 +149,30 @@ def test_the_stub_fails_helpfully(label):
 @checked
 def test_the_stub_is_documented_and_has_the_solutions_signature(label):
     number, exercise = CHECKED[label]
-    stub, reference = (run(number, source)[exercise.name] for source in (exercise.stub, exercise.reference))
+    stub, reference = (
+        run(number, source)[exercise.name] for source in (exercise.stub, exercise.reference)
+    )
     assert inspect.getdoc(stub), f"{exercise.name} has no docstring"
     assert inspect.signature(stub) == inspect.signature(reference)
-    assert body(exercise.stub, exercise.name) != body(exercise.reference, exercise.name), "the stub gives the solution away"
+    assert body(exercise.stub, exercise.name) != body(exercise.reference, exercise.name), (
+        "the stub gives the solution away"
+    )
 
 
 @checked
 def test_there_are_four_wrong_answers_and_two_right_ones(label):
     number, exercise = CHECKED[label]
     wrong, right = wrong_answers(number).get(label, []), right_answers(number).get(label, [])
-    assert len({source for _, _, source in wrong}) >= 4, f"{label} has {len(wrong)} wrong answers in tests/answers/chapter{number}.py"
-    assert len({source for _, source in right}) >= 2, f"{label} has {len(right)} right answers in tests/answers/chapter{number}.py"
+    assert len({source for _, _, source in wrong}) >= 4, (
+        f"{label} has {len(wrong)} wrong answers in tests/answers/chapter{number}.py"
+    )
+    assert len({source for _, source in right}) >= 2, (
+        f"{label} has {len(right)} right answers in tests/answers/chapter{number}.py"
+    )
     ours = body(exercise.reference, exercise.name)
-    assert all(body(source, exercise.name) != ours for _, source in right), f"{label}: a right answer is the book's own solution"
+    assert all(body(source, exercise.name) != ours for _, source in right), (
+        f"{label}: a right answer is the book's own solution"
+    )
 
 
 def right_cases():
@@ -154,7 +193,9 @@ DECIMAL = re.compile(r"(?<![\w.])(\d+\.\d+)(?![\w.]*\.ipynb)")
 
 @checked
 def test_the_numbers_of_the_statement(label):
-    """Each decimal number of a statement is given in it, or is what the book's solution returns; other numbers as `STATED` names them."""
+    """Each decimal number of a statement is given in it, or is what the book's solution returns;
+    other numbers as `STATED` names them.
+    """
     number, exercise = CHECKED[label]
     entries, given = stated(number, label)
     text = f"{exercise.statement}\n{exercise.stub}"
@@ -163,13 +204,22 @@ def test_the_numbers_of_the_statement(label):
     for written, expression, meant in entries:
         assert written in text, f"{label}: {written!r} is not in the statement"
         found = float(eval(expression, names))
-        want, digits = (float(eval(meant, names)), None) if meant else (float(written.replace("−", "-")), written.partition(".")[2])
+        want, digits = (
+            (float(eval(meant, names)), None)
+            if meant
+            else (float(written.replace("−", "-")), written.partition(".")[2])
+        )
         slack = 1e-9 * max(1.0, abs(want)) if digits is None else 0.500001 * 10.0 ** -len(digits)
-        assert abs(found - want) <= slack, f"{label}: the statement says {written}, the solution gives {found:.8g}"
+        assert abs(found - want) <= slack, (
+            f"{label}: the statement says {written}, the solution gives {found:.8g}"
+        )
         covered.update(DECIMAL.findall(written))
     decimals = set(DECIMAL.findall(text))
     assert given <= decimals, f"{label}: {given - decimals} of GIVEN are not in the statement"
-    assert decimals == covered | given, f"{label}: nothing computes {decimals - covered - given} of the statement (STATED or GIVEN in tests/answers)"
+    assert decimals == covered | given, (
+        f"{label}: nothing computes {decimals - covered - given} of the statement (STATED or "
+        "GIVEN in tests/answers)"
+    )
 
 
 @pytest.mark.parametrize("label, words, what, source", list(wrong_cases()))
@@ -179,6 +229,8 @@ def test_wrong_answers_are_named(label, words, what, source):
     number, exercise = CHECKED[label]
     answer, stub = run(number, source).get(exercise.name), run(number, exercise.stub)[exercise.name]
     assert callable(answer), f"the source does not define {exercise.name}"
-    assert inspect.signature(answer) == inspect.signature(stub), "an answer of another signature is another mistake"
+    assert inspect.signature(answer) == inspect.signature(stub), (
+        "an answer of another signature is another mistake"
+    )
     with pytest.raises(AssertionError, match=words):
         check(exercise, number, source)

@@ -1,4 +1,6 @@
-"""The rough comparison of figures that conftest.py adds to nbval: it sees a lost curve, and neither a font nor a line that moved a little."""
+"""The rough comparison of figures that conftest.py adds to nbval: it sees a lost curve, and neither
+a font nor a line that moved a little.
+"""
 
 import base64
 import importlib.util
@@ -35,7 +37,9 @@ def picture(curves=3, moved=0.0, points=False, **style):
     return base64.b64encode(buffer.getvalue()).decode()
 
 
-@pytest.mark.parametrize("changed", [{}, {"moved": 0.02}, {"font.size": 9.5}, {"font.family": "serif"}])
+@pytest.mark.parametrize(
+    "changed", [{}, {"moved": 0.02}, {"font.size": 9.5}, {"font.family": "serif"}]
+)
 def test_the_same_figure_passes(changed):
     assert conftest.unlike(picture(), picture(**changed)) is None
 
@@ -55,9 +59,15 @@ def test_it_is_what_nbval_uses():
 
         def compare(self, stored, new):
             self.comparison_traceback = []
-            outputs = [[nbformat.v4.new_output("display_data", {"image/png": png})] for png in (new, stored)]
+            outputs = [
+                [nbformat.v4.new_output("display_data", {"image/png": png})]
+                for png in (new, stored)
+            ]
             return IPyNbCell.compare_outputs(self, *outputs, skip_compare=("image/png", "metadata"))
 
     cell = Cell()
     assert cell.compare(picture(), picture())
-    assert not cell.compare(picture(), picture(curves=0)) and "of colour a pixel" in cell.comparison_traceback[0]
+    assert (
+        not cell.compare(picture(), picture(curves=0))
+        and "of colour a pixel" in cell.comparison_traceback[0]
+    )

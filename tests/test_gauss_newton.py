@@ -1,4 +1,6 @@
-"""The Gauss–Newton product against the matrix written out, and network response against Lemma 5 where that is exact."""
+"""The Gauss–Newton product against the matrix written out, and network response against Lemma 5
+where that is exact.
+"""
 
 import pytest
 import torch
@@ -11,18 +13,26 @@ from fe.gauss_newton import gauss_newton, network_response
 def objective(ridge=1e-3, n=20):
     x, y = digits(n)
     members = Encoder((64, 5, 2), None), Decoder((2, 5, 64), None), Classifier((2, 10))
-    return AmortisedObjective(*(m.double() for m in members), x, y, torch.randn(2, n, 2, dtype=x.dtype), ridge=ridge)
+    return AmortisedObjective(
+        *(m.double() for m in members), x, y, torch.randn(2, n, 2, dtype=x.dtype), ridge=ridge
+    )
 
 
 def test_the_product_is_the_matrix():
-    """Jᵀ H J + ρ with both factors from automatic differentiation of other functions; rounding of sums of 3,000 terms."""
+    """Jᵀ H J + ρ with both factors from automatic differentiation of other functions; rounding of
+    sums of 3,000 terms.
+    """
     J, p = objective(), torch.tensor([0.5, 4.0], dtype=torch.float64)
     theta, x, y, n = J.theta0, J.x, J.y, len(J.x)
 
     def of_outputs(mu, log_sigma, xhat, logits):
         R = (0.5 * (mu**2 + torch.exp(2 * log_sigma) - 1) - log_sigma).sum() / n
         D = (x - xhat).square().sum() / (2 * n)
-        return R + p[0] * D + p[1] * torch.nn.functional.cross_entropy(logits.flatten(0, 1), y.repeat(2))
+        return (
+            R
+            + p[0] * D
+            + p[1] * torch.nn.functional.cross_entropy(logits.flatten(0, 1), y.repeat(2))
+        )
 
     o = J.outputs(theta)
     shapes, sizes = [v.shape for v in o], [v.numel() for v in o]
@@ -53,17 +63,23 @@ class Smooth(torch.nn.Module):
 def test_at_a_minimum_it_is_lemma_5():
     x, y = digits(60)
     modules = Smooth().double(), torch.nn.Linear(1, 64).double(), torch.nn.Linear(1, 10).double()
-    J, p = AmortisedObjective(*modules, x, y, torch.randn(4, 60, 1, dtype=x.dtype), ridge=1e-2), torch.tensor([0.5, 4.0], dtype=x.dtype)
+    J, p = (
+        AmortisedObjective(*modules, x, y, torch.randn(4, 60, 1, dtype=x.dtype), ridge=1e-2),
+        torch.tensor([0.5, 4.0], dtype=x.dtype),
+    )
     e = fe.minimise(J, J.theta0, p, tol=1e-9)
     exact = fe.linear_response(J, e.theta, p, rtol=1e-9).hess
     found = network_response(J, e.theta, p, damping=0.0, rtol=1e-7, max_iterations=2000)
     assert found.matrix == "Hessian"
-    # two solves, errors 1e-7 and 1e-9 in the energy norm: their squares in bᵀA⁻¹b, but cross terms of C_λ cancel: 1e-5
+    # two solves, errors 1e-7 and 1e-9 in the energy norm: their squares in bᵀA⁻¹b, but cross terms
+    # of C_λ cancel: 1e-5
     torch.testing.assert_close(found.hess, exact, rtol=1e-5, atol=1e-7)
     # away from it the Hessian is indefinite, and the answer says that it used the other matrix
     torch.manual_seed(3)
     far = network_response(J, e.theta + 0.5 * torch.randn_like(e.theta), p, damping=1e-2)
     assert far.matrix == "Gauss-Newton" and far.gradient_norm > 1e-2
-    assert float(torch.linalg.eigvalsh(far.hess)[1]) <= 0  # −Bᵀ A⁻¹ B with A > 0: concave whatever θ is
+    assert (
+        float(torch.linalg.eigvalsh(far.hess)[1]) <= 0
+    )  # −Bᵀ A⁻¹ B with A > 0: concave whatever θ is
     with pytest.raises(ValueError, match="damping"):
         network_response(J, e.theta, p, damping=-1.0)

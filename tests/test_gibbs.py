@@ -1,4 +1,6 @@
-"""Hamiltonian, quadrature, GibbsObjective and the samplers, against closed forms and against one another."""
+"""Hamiltonian, quadrature, GibbsObjective and the samplers, against closed forms and against one
+another.
+"""
 
 import math
 
@@ -33,7 +35,9 @@ def linear_model(D, d, classes=3, scale=0.7, seed=1):
 
 
 def log_z_linear(decoder, x, p, classes=3):
-    """∫ N(z; 0, I) exp(−λ‖r − Wz‖²) dz with r = x − b: a Gaussian integral of precision A = I + 2λWᵀW, no ½ in d."""
+    """∫ N(z; 0, I) exp(−λ‖r − Wz‖²) dz with r = x − b: a Gaussian integral of precision A = I +
+    2λWᵀW, no ½ in d.
+    """
     W, r = decoder.weight.detach(), x - decoder.bias.detach()
     A = torch.eye(W.shape[1], dtype=F64) + 2 * p[0] * W.T @ W
     h = 2 * p[0] * r @ W
@@ -49,20 +53,26 @@ def curved_model(seed=3):
 def curved(n=7, nodes=121, ridge=0.0, **kw):
     decoder, classifier = curved_model()
     y = torch.arange(n) % 3
-    return gibbs.GibbsObjective(decoder, classifier, randn(n, 5, seed=7), y, gibbs.uniform_grid(nodes, 2, 9.0), ridge, **kw)
+    return gibbs.GibbsObjective(
+        decoder, classifier, randn(n, 5, seed=7), y, gibbs.uniform_grid(nodes, 2, 9.0), ridge, **kw
+    )
 
 
 P = torch.tensor([0.8, 2.5], dtype=F64)
 
 
-# ------------------------------------------------------------------------------------------------ Hamiltonian and grids
+# -------------------------------------------------------------------------- Hamiltonian and grids
 
 
 def test_log_d_is_the_squared_distance_also_far_from_the_origin():
     x, xhat = randn(6, 4), randn(9, 4, seed=1)
     direct = -(x[:, None] - xhat).square().sum(2)
-    torch.testing.assert_close(gibbs.log_d(x, xhat), direct, rtol=0, atol=1e-13)  # entries of order 10, some roundings
-    # An offset of 1e6 rounds the inputs by 1e-10, so their squares (of order 10) by 1e-9. Without centring: 1e12 ε ≈ 1e-3.
+    torch.testing.assert_close(
+        gibbs.log_d(x, xhat), direct, rtol=0, atol=1e-13
+    )  # entries of order 10, some roundings
+    # An offset of 1e6 rounds the inputs by 1e-10, so their squares (of order 10) by 1e-9.
+    # Without
+    # centring: 1e12 ε ≈ 1e-3.
     torch.testing.assert_close(gibbs.log_d(x + 1e6, xhat + 1e6), direct, rtol=0, atol=2e-8)
 
 
@@ -73,7 +83,9 @@ def test_log_c_is_minus_cross_entropy():
         torch.testing.assert_close(gibbs.log_c(y, logits)[:, s], want, rtol=0, atol=1e-14)
 
 
-@pytest.mark.parametrize("grid", [gibbs.gauss_hermite(12, 2), gibbs.uniform_grid(61, 2, 8.0)], ids=["hermite", "uniform"])
+@pytest.mark.parametrize(
+    "grid", [gibbs.gauss_hermite(12, 2), gibbs.uniform_grid(61, 2, 8.0)], ids=["hermite", "uniform"]
+)
 def test_grids_integrate_the_moments_of_the_standard_normal(grid):
     w, (a, b) = grid.log_weights.exp(), grid.nodes.T
     got = torch.stack([w.sum(), w @ (a * b), w @ a**2, w @ b**4, w @ (a**2 * b**4)])
@@ -87,22 +99,31 @@ def test_the_ends_of_the_trapezoidal_rule_count_half():
     torch.testing.assert_close(got, weights / weights.sum(), rtol=0, atol=1e-15)
 
 
-@pytest.mark.parametrize("d, grid", [
-    (1, gibbs.gauss_hermite(100, 1)), (1, gibbs.uniform_grid(121, 1, 9.0)),
-    (2, gibbs.gauss_hermite(100, 2)), (2, gibbs.uniform_grid(121, 2, 9.0)),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "d, grid",
+    [
+        (1, gibbs.gauss_hermite(100, 1)),
+        (1, gibbs.uniform_grid(121, 1, 9.0)),
+        (2, gibbs.gauss_hermite(100, 2)),
+        (2, gibbs.uniform_grid(121, 2, 9.0)),
+    ],
+)
 def test_log_partition_of_a_linear_decoder_is_the_gaussian_integral(d, grid):
     decoder, classifier = linear_model(4, d)
     x, y = randn(6, 4, seed=5), torch.arange(6) % 3
     J = gibbs.GibbsObjective(decoder, classifier, x, y, grid)
     for p in torch.tensor([[0.0, 1.0], [0.3, 0.0], [1.0, 4.0]], dtype=F64):
         log_z = gibbs.log_partition(grid.log_weights, *J.log_likelihoods(J.theta0), p)
-        # Spacing 0.15, posterior widths above 0.2: the error of the trapezoidal rule is below 1e-15 but for rounding
+        # Spacing 0.15, posterior widths above 0.2: the error of the trapezoidal rule is below
+        # 1e-15
+        # but for rounding
         torch.testing.assert_close(log_z, log_z_linear(decoder, x, p), rtol=0, atol=1e-10)
-        torch.testing.assert_close(J(J.theta0, p), -log_z_linear(decoder, x, p).mean(), rtol=0, atol=1e-10)
+        torch.testing.assert_close(
+            J(J.theta0, p), -log_z_linear(decoder, x, p).mean(), rtol=0, atol=1e-10
+        )
 
 
-# ------------------------------------------------------------------------------------------------------- GibbsObjective
+# --------------------------------------------------------------------------------- GibbsObjective
 
 
 def test_posterior_averages_are_the_derivatives_of_J():
@@ -118,7 +139,9 @@ def test_posterior_averages_are_the_derivatives_of_J():
 
 
 def test_the_gibbs_encoder_is_the_best_encoder():
-    """R + λD + γC of any other encoder on the nodes exceeds −log Z by its KL divergence from e* (eq. 8–10)."""
+    """R + λD + γC of any other encoder on the nodes exceeds −log Z by its KL divergence from e*
+    (eq. 8–10).
+    """
     J = curved(nodes=31)
     ld, lc = J.log_likelihoods(J.theta0)
     best = J.posterior(J.theta0, P)
@@ -135,7 +158,9 @@ def test_gradient_against_finite_differences_and_both_hessian_products():
     J = curved(nodes=31, ridge=0.1)
     v = nn.functional.normalize(randn(J.n_parameters, seed=4), dim=0)
     gradient = torch.func.grad(J)
-    h = 1e-4  # central differences: error h² J'''/6 with a third derivative of order 100, 2e-7; rounding 1e-14/h = 1e-10
+    # central differences: error h² J'''/6 with a third derivative of order 100, 2e-7; rounding
+    # 1e-14/h = 1e-10
+    h = 1e-4
     numeric = (J(J.theta0 + h * v, P) - J(J.theta0 - h * v, P)) / (2 * h)
     torch.testing.assert_close(gradient(J.theta0, P) @ v, numeric, rtol=0, atol=1e-6)
     forward = torch.func.jvp(lambda t: gradient(t, P), (J.theta0,), (v,))[1]
@@ -146,16 +171,22 @@ def test_gradient_against_finite_differences_and_both_hessian_products():
 
 
 def test_rotation_of_the_code_leaves_J_unchanged():
-    """m is isotropic: z -> Qz, undone in the first layers, is a symmetry, and A has a null direction along its orbit."""
+    """m is isotropic: z -> Qz, undone in the first layers, is a symmetry, and A has a null
+    direction along its orbit.
+    """
     J = curved()
     angle = 0.7
-    Q = torch.tensor([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]], dtype=F64)
+    Q = torch.tensor(
+        [[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]], dtype=F64
+    )
     J2 = curved()
     J2.decoder[0].weight.data @= Q
     J2.classifier.weight.data @= Q
     rotated, _ = fe.flatten(J2.decoder, J2.classifier)
     assert (rotated - J.theta0).norm() > 0.5
-    # The grid itself is not invariant. Its spacing is 0.15 and a posterior's mass beyond ±9 below 1e-11
+    # The grid itself is not invariant. Its spacing is 0.15 and a posterior's mass beyond ±9
+    # below
+    # 1e-11
     torch.testing.assert_close(J(rotated, P), J(J.theta0, P), rtol=0, atol=1e-10)
 
 
@@ -167,7 +198,9 @@ def test_weights_of_images_count_like_copies():
 
 
 def test_linear_response_accepts_it():
-    """The Maxwell relation at a minimum, each side from its own linear solve: the whole chain is consistent."""
+    """The Maxwell relation at a minimum, each side from its own linear solve: the whole chain is
+    consistent.
+    """
     J = curved(nodes=25, ridge=0.05)
     e = fe.minimise(J, J.theta0, P, tol=1e-9)
     response = fe.linear_response(J, e.theta, P)
@@ -183,16 +216,24 @@ def test_resolution_finds_a_coarse_and_a_small_grid():
         return gibbs.GibbsObjective(decoder, classifier, x, y, grid)
 
     J, sharp = objective(gibbs.uniform_grid(15, 2, 6.0)), torch.tensor([50.0, 1.0], dtype=F64)
-    error = (gibbs.log_partition(J.grid.log_weights, *J.log_likelihoods(J.theta0), sharp) - log_z_linear(decoder, x, sharp)).abs()
+    error = (
+        gibbs.log_partition(J.grid.log_weights, *J.log_likelihoods(J.theta0), sharp)
+        - log_z_linear(decoder, x, sharp)
+    ).abs()
     assert error.max() > 0.5  # it is wrong indeed …
     with pytest.raises(gibbs.GridTooCoarse, match="effective nodes"):
         J.resolution(J.theta0, sharp)  # … and says so
     J, mild = objective(gibbs.uniform_grid(41, 2, 6.0)), torch.tensor([0.5, 1.0], dtype=F64)
     report = J.resolution(J.theta0, mild)
-    error = (gibbs.log_partition(J.grid.log_weights, *J.log_likelihoods(J.theta0), mild) - log_z_linear(decoder, x, mild)).abs()
-    # nine effective nodes promise 6e-5 of Z; the width of the grid, mass below 1e-9 on its edge, spoils nothing
+    error = (
+        gibbs.log_partition(J.grid.log_weights, *J.log_likelihoods(J.theta0), mild)
+        - log_z_linear(decoder, x, mild)
+    ).abs()
+    # nine effective nodes promise 6e-5 of Z; the width of the grid, mass below 1e-9 on its edge,
+    # spoils nothing
     assert error.max() < 1e-4 and report.effective_nodes.min() >= 9
-    # the posterior of z has the width s of A⁻¹: entropy log(2πe) + ½ log det A⁻¹, over cells of area h²
+    # the posterior of z has the width s of A⁻¹: entropy log(2πe) + ½ log det A⁻¹, over cells of
+    # area h²
     A = torch.eye(2, dtype=F64) + 2 * mild[0] * decoder.weight.detach().T @ decoder.weight.detach()
     want = 2 * math.pi * math.e / A.det().sqrt() / 0.3**2
     torch.testing.assert_close(report.effective_nodes, want.expand(20), rtol=1e-3, atol=0)
@@ -200,24 +241,36 @@ def test_resolution_finds_a_coarse_and_a_small_grid():
         objective(gibbs.uniform_grid(41, 2, 0.8)).resolution(J.theta0, mild)
 
 
-# ------------------------------------------------------------------------------------------------------------- sampling
+# --------------------------------------------------------------------------------------- sampling
 
 
 def one_image(copies, index=0):
-    """Copies of one image of the curved model: as many independent replicates. Returns log_joint, log Z, posterior, grid."""
+    """Copies of one image of the curved model: as many independent replicates. Returns
+    log_joint,
+    log Z, posterior, grid.
+    """
     J = curved()
     x, y = J.x[index].expand(copies, -1).contiguous(), J.y[index].expand(copies)
     ld, lc = J.log_likelihoods(J.theta0)
     log_z = gibbs.log_partition(J.grid.log_weights, ld, lc, P)[index]
-    return gibbs.log_joint(J.decoder, J.classifier, x, y, P), log_z, J.posterior(J.theta0, P)[index], J.grid
+    return (
+        gibbs.log_joint(J.decoder, J.classifier, x, y, P),
+        log_z,
+        J.posterior(J.theta0, P)[index],
+        J.grid,
+    )
 
 
 def check_calibrated(estimate, truth):
     """The replicates' z-scores have mean 0 and standard deviation 1."""
     score = (estimate.log_z.detach() - truth) / estimate.std_error
     n = len(score)
-    # n = 400: the mean of unit-variance scores is known to 0.05, five of which are 0.25; the bias of log w̄, −½ std_error²
-    # per std_error, adds less than 0.1. Their standard deviation is known to 3.5 %, five of which are 18 %; a little more
+    # n = 400: the mean of unit-variance scores is known to 0.05, five of which are 0.25; the
+    # bias
+    # of log w̄, −½ std_error²
+    # per std_error, adds less than 0.1. Their standard deviation is known to 3.5 %, five of
+    # which
+    # are 18 %; a little more
     # for scores that are not normal.
     assert score.mean().abs() < 5 / math.sqrt(n) + 0.1 and 0.8 < score.std() < 1.25
     assert 1e-4 < estimate.std_error.median() < 0.2  # neither vacuous nor zero
@@ -226,23 +279,33 @@ def check_calibrated(estimate, truth):
 def test_importance_sampling_is_right_within_calibrated_error_bars():
     log_joint, truth, posterior, grid = one_image(400)
     want = posterior @ grid.nodes
-    std = 1.3 * (posterior @ grid.nodes.square() - want.square()).sqrt()  # wider than the posterior: bounded weights
-    run = sampling.importance_sampling(log_joint, want.expand(400, -1), std.expand(400, -1), 3000, generator(1))
+    std = (
+        1.3 * (posterior @ grid.nodes.square() - want.square()).sqrt()
+    )  # wider than the posterior: bounded weights
+    run = sampling.importance_sampling(
+        log_joint, want.expand(400, -1), std.expand(400, -1), 3000, generator(1)
+    )
     check_calibrated(run, truth)
     mean = torch.einsum("sn,snd->nd", run.weights, run.samples)
     error = mean.std(0) / math.sqrt(400)
-    assert ((mean.mean(0) - want).abs() < 5 * error + 0.01).all()  # self-normalised: a bias of order 1/ess < 0.01
+    assert (
+        (mean.mean(0) - want).abs() < 5 * error + 0.01
+    ).all()  # self-normalised: a bias of order 1/ess < 0.01
 
 
 def test_exact_proposal_has_no_variance():
     """With q = e* every weight is Z, whatever the sample."""
     decoder, classifier = linear_model(4, 2)
-    decoder.weight.data = torch.linalg.qr(decoder.weight.data).Q * torch.tensor([1.5, 0.6], dtype=F64)  # A diagonal
+    decoder.weight.data = torch.linalg.qr(decoder.weight.data).Q * torch.tensor(
+        [1.5, 0.6], dtype=F64
+    )  # A diagonal
     x, y = randn(5, 4, seed=5), torch.zeros(5, dtype=torch.int64)
     variance = 1 / (1 + 2 * P[0] * decoder.weight.detach().square().sum(0))
     mean = variance * (2 * P[0] * (x - decoder.bias.detach()) @ decoder.weight.detach())
     log_joint = gibbs.log_joint(decoder, classifier, x, y, P)
-    e = sampling.importance_sampling(log_joint, mean, variance.sqrt().expand_as(mean), 50, generator())
+    e = sampling.importance_sampling(
+        log_joint, mean, variance.sqrt().expand_as(mean), 50, generator()
+    )
     torch.testing.assert_close(e.ess, torch.full((5,), 50.0, dtype=F64), rtol=1e-12, atol=0)
     torch.testing.assert_close(e.log_z, log_z_linear(decoder, x, P), rtol=0, atol=1e-12)
     assert e.std_error.max() < 1e-6  # the square root of the rounding of ess
@@ -251,25 +314,39 @@ def test_exact_proposal_has_no_variance():
 def test_importance_sampling_fails_in_fifty_dimensions_and_says_so():
     decoder, classifier = linear_model(60, 50, scale=0.5)
     z = randn(3, 50, seed=8)
-    x, y = decoder(z).detach() + math.sqrt(0.5) * randn(3, 60, seed=9), torch.zeros(3, dtype=torch.int64)
+    x, y = (
+        decoder(z).detach() + math.sqrt(0.5) * randn(3, 60, seed=9),
+        torch.zeros(3, dtype=torch.int64),
+    )
     p = torch.ones(2, dtype=F64)
     log_joint, zero = gibbs.log_joint(decoder, classifier, x, y, p), torch.zeros(3, 50, dtype=F64)
     with pytest.raises(sampling.TooFewSamples, match="effective samples"):
         sampling.importance_sampling(log_joint, zero, zero + 1.0, 2000, generator())
     bad = sampling.importance_sampling(log_joint, zero, zero + 1.0, 2000, generator(), min_ess=0)
     truth = log_z_linear(decoder, x, p)
-    assert (bad.ess < 5).all() and ((truth - bad.log_z) > 10 * bad.std_error).all()  # so the refusal was deserved
-    # Annealing does the job. The posterior is N(A⁻¹h, A⁻¹), so exact samples for the way back are to be had
+    assert (bad.ess < 5).all() and (
+        (truth - bad.log_z) > 10 * bad.std_error
+    ).all()  # so the refusal was deserved
+    # Annealing does the job. The posterior is N(A⁻¹h, A⁻¹), so exact samples for the way back
+    # are
+    # to be had
     W = decoder.weight.detach()
     A = torch.eye(50, dtype=F64) + 2 * W.T @ W
     mean = torch.linalg.solve(A, 2 * W.T @ (x - decoder.bias.detach()).T).T
     start = mean + randn(20, 3, 50, seed=11) @ torch.linalg.inv(torch.linalg.cholesky(A))
-    options = {"step_size": lambda beta: 0.16 / math.sqrt(1 + 15 * beta), "n_leapfrog": 8}  # curvatures up to 98 at β = 1
+    options = {
+        "step_size": lambda beta: 0.16 / math.sqrt(1 + 15 * beta),
+        "n_leapfrog": 8,
+    }  # curvatures up to 98 at β = 1
     prior, betas = sampling.log_standard_normal, torch.linspace(0, 1, 150, dtype=F64) ** 2
-    low = sampling.annealed_importance_sampling(prior, log_joint, randn(20, 3, 50, seed=3), betas, generator(1), **options)
+    low = sampling.annealed_importance_sampling(
+        prior, log_joint, randn(20, 3, 50, seed=3), betas, generator(1), **options
+    )
     high = sampling.reverse_annealed(prior, log_joint, start, betas, generator(2), **options)
     assert low.acceptance.min() > 0.8 and high.acceptance.min() > 0.8
-    # On average low ≤ truth ≤ high; both runs land within 3 nats, where importance sampling is off by hundreds
+    # On average low ≤ truth ≤ high; both runs land within 3 nats, where importance sampling is
+    # off
+    # by hundreds
     assert low.log_z.mean() < truth.mean() < high.log_z.mean()
     assert (low.log_z - truth).abs().max() < 3 and (high.log_z - truth).abs().max() < 3
     assert (truth - bad.log_z).min() > 100
@@ -281,19 +358,35 @@ BETAS = torch.linspace(0, 1, 12, dtype=F64) ** 2
 def test_annealing_is_unbiased_with_calibrated_error_bars():
     log_joint, truth, _, _ = one_image(400)
     run = sampling.annealed_importance_sampling(
-        sampling.log_standard_normal, log_joint, randn(64, 400, 2, seed=2), BETAS, generator(1), step_size=0.3, n_leapfrog=5
+        sampling.log_standard_normal,
+        log_joint,
+        randn(64, 400, 2, seed=2),
+        BETAS,
+        generator(1),
+        step_size=0.3,
+        n_leapfrog=5,
     )
     check_calibrated(run, truth)
-    ratio = (run.log_z - truth).exp()  # E w = Z exactly, at any number of temperatures, if detailed balance holds
+    ratio = (
+        run.log_z - truth
+    ).exp()  # E w = Z exactly, at any number of temperatures, if detailed balance holds
     assert (ratio.mean() - 1).abs() < 5 * ratio.std() / 20
     assert run.acceptance.shape == (10,) and 0.6 < run.acceptance.min() <= run.acceptance.max() <= 1
 
 
 def test_large_steps_are_rejected_but_leave_no_bias():
-    """Without the Metropolis correction steps of this size would be far off: the check that the correction is made."""
+    """Without the Metropolis correction steps of this size would be far off: the check that the
+    correction is made.
+    """
     log_joint, truth, _, _ = one_image(400)
     run = sampling.annealed_importance_sampling(
-        sampling.log_standard_normal, log_joint, randn(64, 400, 2, seed=2), BETAS, generator(1), step_size=1.1, n_leapfrog=3
+        sampling.log_standard_normal,
+        log_joint,
+        randn(64, 400, 2, seed=2),
+        BETAS,
+        generator(1),
+        step_size=1.1,
+        n_leapfrog=3,
     )
     assert run.acceptance[-1] < 0.8
     ratio = (run.log_z - truth).exp()
@@ -301,22 +394,38 @@ def test_large_steps_are_rejected_but_leave_no_bias():
 
 
 def test_single_chains_bracket_the_truth():
-    """E log w ≤ log Z ≤ −E log w_reverse, with room: a coarse path makes both gaps many standard errors wide."""
+    """E log w ≤ log Z ≤ −E log w_reverse, with room: a coarse path makes both gaps many standard
+    errors wide.
+    """
     log_joint, truth, posterior, grid = one_image(2000)
     coarse = torch.tensor([0.0, 0.1, 0.4, 1.0], dtype=F64)
     options = {"step_size": 0.3, "n_leapfrog": 5}
     prior = sampling.log_standard_normal
-    low = sampling.annealed_importance_sampling(prior, log_joint, randn(1, 2000, 2), coarse, generator(1), **options).log_z
-    start = grid.nodes[torch.multinomial(posterior.expand(2000, -1), 1, generator=generator(2)).T]  # (1, 2000, d)
+    low = sampling.annealed_importance_sampling(
+        prior, log_joint, randn(1, 2000, 2), coarse, generator(1), **options
+    ).log_z
+    start = grid.nodes[
+        torch.multinomial(posterior.expand(2000, -1), 1, generator=generator(2)).T
+    ]  # (1, 2000, d)
     high = sampling.reverse_annealed(prior, log_joint, start, coarse, generator(3), **options).log_z
-    assert low.mean() + 4 * low.std() / math.sqrt(2000) < truth < high.mean() - 4 * high.std() / math.sqrt(2000)
+    assert (
+        low.mean() + 4 * low.std() / math.sqrt(2000)
+        < truth
+        < high.mean() - 4 * high.std() / math.sqrt(2000)
+    )
     inverse = (truth - high).exp()  # the reverse weights estimate 1/Z without bias
     assert (inverse.mean() - 1).abs() < 5 * inverse.std() / math.sqrt(2000)
     fine = torch.linspace(0, 1, 80, dtype=F64)
     log_joint = one_image(500)[0]
-    low2 = sampling.annealed_importance_sampling(prior, log_joint, randn(1, 500, 2), fine, generator(4), **options).log_z
-    high2 = sampling.reverse_annealed(prior, log_joint, start[:, :500], fine, generator(5), **options).log_z
-    assert high2.mean() - low2.mean() < 0.3 * (high.mean() - low.mean())  # a finer path closes the bracket
+    low2 = sampling.annealed_importance_sampling(
+        prior, log_joint, randn(1, 500, 2), fine, generator(4), **options
+    ).log_z
+    high2 = sampling.reverse_annealed(
+        prior, log_joint, start[:, :500], fine, generator(5), **options
+    ).log_z
+    assert high2.mean() - low2.mean() < 0.3 * (
+        high.mean() - low.mean()
+    )  # a finer path closes the bracket
 
 
 def test_sampling_is_reproducible_and_leaves_the_model_alone():
@@ -324,20 +433,33 @@ def test_sampling_is_reproducible_and_leaves_the_model_alone():
     log_joint = gibbs.log_joint(J.decoder, J.classifier, J.x, J.y, P)
     runs = [
         sampling.annealed_importance_sampling(
-            sampling.log_standard_normal, log_joint, randn(4, 7, 2), BETAS, generator(3), step_size=0.3
-        ) for _ in range(2)
-    ]  # fmt: skip
+            sampling.log_standard_normal,
+            log_joint,
+            randn(4, 7, 2),
+            BETAS,
+            generator(3),
+            step_size=0.3,
+        )
+        for _ in range(2)
+    ]
     assert torch.equal(runs[0].log_z, runs[1].log_z) and not runs[0].log_z.requires_grad
     assert all(v.grad is None for v in J.decoder.parameters())
 
 
-# ------------------------------------------------------------------------------------------------------------ bad input
+# -------------------------------------------------------------------------------------- bad input
 
 
 def build(**change):
     decoder, classifier = curved_model()
-    arguments = {"decoder": decoder, "classifier": classifier, "x": randn(4, 5), "y": torch.arange(4) % 3,
-                 "grid": gibbs.gauss_hermite(5, 2), "ridge": 0.0, "weights": None} | change  # fmt: skip
+    arguments = {
+        "decoder": decoder,
+        "classifier": classifier,
+        "x": randn(4, 5),
+        "y": torch.arange(4) % 3,
+        "grid": gibbs.gauss_hermite(5, 2),
+        "ridge": 0.0,
+        "weights": None,
+    } | change
     return gibbs.GibbsObjective(**arguments)
 
 
@@ -351,23 +473,43 @@ SHARED = nn.Linear(2, 5).double()
 BAD = {
     "NaN": ({"x": with_nan()}, ValueError, "NaN"),
     "integer x": ({"x": torch.zeros(4, 5, dtype=torch.int64)}, TypeError, "floating"),
-    "no images": ({"x": torch.zeros(0, 5, dtype=F64), "y": torch.zeros(0, dtype=torch.int64)}, ValueError, "empty"),
+    "no images": (
+        {"x": torch.zeros(0, 5, dtype=F64), "y": torch.zeros(0, dtype=torch.int64)},
+        ValueError,
+        "empty",
+    ),
     "images not flat": ({"x": torch.zeros(4, 5, 1, dtype=F64)}, ValueError, "flatten"),
     "labels missing": ({"y": torch.zeros(3, dtype=torch.int64)}, ValueError, "match x"),
     "float labels": ({"y": torch.zeros(4)}, TypeError, "int64"),
     "label too large": ({"y": torch.full((4,), 3)}, ValueError, "labels run from"),
     "label negative": ({"y": torch.full((4,), -1)}, ValueError, "labels run from"),
     "single precision x": ({"x": torch.zeros(4, 5).float()}, TypeError, "grid is"),
-    "single precision model": ({"decoder": nn.Linear(2, 5).float()}, TypeError, "decoder has parameters"),
+    "single precision model": (
+        {"decoder": nn.Linear(2, 5).float()},
+        TypeError,
+        "decoder has parameters",
+    ),
     "wrong width of code": ({"grid": gibbs.gauss_hermite(5, 1)}, ValueError, "accept codes"),
     "wrong width of image": ({"decoder": nn.Linear(2, 4).double()}, ValueError, r"decoder\(z\)"),
     "no module": ({"decoder": lambda z: z}, TypeError, "nn.Module"),
-    "batch normalisation": ({"decoder": nn.Sequential(nn.Linear(2, 5), nn.BatchNorm1d(5)).double()}, ValueError, "training mode"),
-    "dropout": ({"classifier": nn.Sequential(nn.Linear(2, 5), nn.Dropout(0.1)).double()}, ValueError, "training mode"),
-    "shared parameter": ({"decoder": SHARED, "classifier": nn.Sequential(SHARED)}, ValueError, "shares a parameter"),
+    "batch normalisation": (
+        {"decoder": nn.Sequential(nn.Linear(2, 5), nn.BatchNorm1d(5)).double()},
+        ValueError,
+        "training mode",
+    ),
+    "dropout": (
+        {"classifier": nn.Sequential(nn.Linear(2, 5), nn.Dropout(0.1)).double()},
+        ValueError,
+        "training mode",
+    ),
+    "shared parameter": (
+        {"decoder": SHARED, "classifier": nn.Sequential(SHARED)},
+        ValueError,
+        "shares a parameter",
+    ),
     "negative ridge": ({"ridge": -1.0}, ValueError, "ridge"),
     "weights": ({"weights": torch.full((4,), 0.3, dtype=F64)}, ValueError, "sum 1"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("case", BAD)
@@ -381,9 +523,14 @@ def test_bad_theta_and_grids():
     J = build()
     with pytest.raises(ValueError, match="parameters"):
         J(torch.zeros(3, dtype=F64), P)
-    for call in (lambda: gibbs.gauss_hermite(1, 2), lambda: gibbs.gauss_hermite(30, 8), lambda: gibbs.gauss_hermite(600, 1),
-                 lambda: gibbs.uniform_grid(10, 2, -1.0), lambda: gibbs.uniform_grid(10, 0),
-                 lambda: gibbs.check_resolution(torch.ones(2, 3, dtype=F64) / 3, J.grid)):  # fmt: skip
+    for call in (
+        lambda: gibbs.gauss_hermite(1, 2),
+        lambda: gibbs.gauss_hermite(30, 8),
+        lambda: gibbs.gauss_hermite(600, 1),
+        lambda: gibbs.uniform_grid(10, 2, -1.0),
+        lambda: gibbs.uniform_grid(10, 0),
+        lambda: gibbs.check_resolution(torch.ones(2, 3, dtype=F64) / 3, J.grid),
+    ):
         with pytest.raises(ValueError):
             call()
 
@@ -396,7 +543,9 @@ def test_bad_sampling():
     with pytest.raises(ValueError, match="n_samples"):
         sampling.importance_sampling(lj, zero, zero + 1, 1, generator())
     with pytest.raises(ValueError, match="NaN"):
-        sampling.importance_sampling(lambda z: lj(z) * float("nan"), zero, zero + 1, 10, generator())
+        sampling.importance_sampling(
+            lambda z: lj(z) * float("nan"), zero, zero + 1, 10, generator()
+        )
     z0 = randn(3, 4, 2)
     for betas in ([0.0, 0.5], [0.1, 1.0], [0.0, 0.7, 0.3, 1.0], [1.0]):
         for run in (sampling.annealed_importance_sampling, sampling.reverse_annealed):
@@ -407,6 +556,10 @@ def test_bad_sampling():
     with pytest.raises(ValueError, match="a code for each image"):
         lj(z0[:, :2])
     with pytest.raises(ValueError, match="NaN"):
-        sampling.annealed_importance_sampling(prior, lj, z0 * float("nan"), BETAS, generator(), step_size=0.1)
+        sampling.annealed_importance_sampling(
+            prior, lj, z0 * float("nan"), BETAS, generator(), step_size=0.1
+        )
     with pytest.raises(ValueError, match="log_joint must map"):
-        sampling.annealed_importance_sampling(lambda z: prior(z)[0], lambda z: lj(z)[0], z0, BETAS, generator(), step_size=0.1)
+        sampling.annealed_importance_sampling(
+            lambda z: prior(z)[0], lambda z: lj(z)[0], z0, BETAS, generator(), step_size=0.1
+        )

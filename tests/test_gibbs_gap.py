@@ -1,4 +1,7 @@
-"""The stored split of the gap G − J (chapter 3), and the script that makes it: parts that add up, bounds that must hold."""
+"""The stored split of the gap G − J (chapter 3), and the script that makes it: parts that add
+up,
+bounds that must hold.
+"""
 
 import importlib.util
 import json
@@ -32,7 +35,11 @@ def check(found, rounding=1e-5):
     assert found["encoders"]["gibbs"]["C"] < found["encoders"]["reconstruction"]["C"]
 
 
-@pytest.mark.parametrize("row", RECORD["runs"], ids=lambda row: "-".join(str(row[k]) for k in ("hidden", "digits", "epochs", "seed")))
+@pytest.mark.parametrize(
+    "row",
+    RECORD["runs"],
+    ids=lambda row: "-".join(str(row[k]) for k in ("hidden", "digits", "epochs", "seed")),
+)
 def test_the_stored_split(row):
     check(row["training"])
     check(row["unseen"])
@@ -40,14 +47,21 @@ def test_the_stored_split(row):
 
 
 def test_every_training_has_every_seed(gap):
-    assert RECORD["provenance"]["arguments"] == {"seeds": gap.SEEDS} and (RECORD["lam"], RECORD["gam"]) == gap.P
-    done = sorted((row["hidden"], row["digits"], row["epochs"], row["seed"]) for row in RECORD["runs"])
+    assert (
+        RECORD["provenance"]["arguments"] == {"seeds": gap.SEEDS}
+        and (RECORD["lam"], RECORD["gam"]) == gap.P
+    )
+    done = sorted(
+        (row["hidden"], row["digits"], row["epochs"], row["seed"]) for row in RECORD["runs"]
+    )
     assert done == sorted((*setting, seed) for setting in gap.SETTINGS for seed in range(gap.SEEDS))
 
 
 @pytest.fixture(scope="module")
 def trained(gap):
-    """A network that was trained for two epochs on 100 digits, and 30 digits that it has not seen."""
+    """A network that was trained for two epochs on 100 digits, and 30 digits that it has not
+    seen.
+    """
     nets, _, (x, y) = gap.train(16, 100, 2, 0)
     return nets, x[:30], y[:30]
 
@@ -58,26 +72,40 @@ def test_the_script_on_a_few_digits(gap, trained):
 
 
 def test_costs_on_the_plane_are_the_integrals(gap, trained):
-    """cost(q, energy) against Gauss–Hermite quadrature of the same Gaussian; and KL(e_θ‖e*) summed over the plane."""
+    """cost(q, energy) against Gauss–Hermite quadrature of the same Gaussian; and KL(e_θ‖e*)
+    summed
+    over the plane.
+    """
     (encoder, decoder, classifier), x, y = trained
     q = encoder(x)
     rule = gap.gibbs.gauss_hermite(30, 2)
     z = q[0] + q[1].exp() * rule.nodes[:, None]
     minus_log_d = (x - decoder(z)).square().sum(-1)
-    minus_log_c = -torch.log_softmax(classifier(z), -1).gather(2, y.expand(len(z), -1)[..., None])[..., 0]
-    want = gap.amortised.kl_to_standard_normal(*q) + rule.log_weights.exp() @ (gap.P[0] * minus_log_d + gap.P[1] * minus_log_c)
+    minus_log_c = -torch.log_softmax(classifier(z), -1).gather(2, y.expand(len(z), -1)[..., None])[
+        ..., 0
+    ]
+    want = gap.amortised.kl_to_standard_normal(*q) + rule.log_weights.exp() @ (
+        gap.P[0] * minus_log_d + gap.P[1] * minus_log_c
+    )
     log_d = gap.gibbs.log_d(x, decoder(gap.PLANE.nodes))
     log_c = gap.gibbs.log_c(y, classifier(gap.PLANE.nodes))
     found = gap.cost(q, -gap.P[0] * log_d - gap.P[1] * log_c)
-    torch.testing.assert_close(found, want, rtol=1e-3, atol=0)  # ReLU: neither rule is spectrally exact
+    torch.testing.assert_close(
+        found, want, rtol=1e-3, atol=0
+    )  # ReLU: neither rule is spectrally exact
     law = gap.law_of(q)
     log_best = torch.log_softmax(gap.PLANE.log_weights + gap.P[0] * log_d + gap.P[1] * log_c, 1)
     log_z = gap.gibbs.log_partition(gap.PLANE.log_weights, log_d, log_c, gap.P)
-    torch.testing.assert_close((torch.xlogy(law, law) - law * log_best).sum(1), found + log_z, rtol=1e-3, atol=1e-4)
+    torch.testing.assert_close(
+        (torch.xlogy(law, law) - law * log_best).sum(1), found + log_z, rtol=1e-3, atol=1e-4
+    )
 
 
 def test_the_price_of_the_label_is_the_lemmas(gap, trained):
-    """Σ_y p(y|x) KL(e‖e*_y) = KL(e‖e^p) + [Σ_y p log Z_y − log Z^p] for the network's own e and p, on the nodes."""
+    """Σ_y p(y|x) KL(e‖e*_y) = KL(e‖e^p) + [Σ_y p log Z_y − log Z^p] for the network's own e and
+    p,
+    on the nodes.
+    """
     (encoder, decoder, classifier), x, y = trained
     lam, gam = gap.P
     law = gap.law_of(encoder(x))
@@ -87,6 +115,8 @@ def test_the_price_of_the_label_is_the_lemmas(gap, trained):
     kl = lambda minus_h: (torch.xlogy(law, law) - law * torch.log_softmax(minus_h, 1)).sum(1)
     left = sum(p[:, k] * kl(base + gam * classes[:, k]) for k in range(10))
     averaged = base + gam * p @ classes.T
-    bracket = sum(p[:, k] * torch.logsumexp(base + gam * classes[:, k], 1) for k in range(10)) - torch.logsumexp(averaged, 1)
+    bracket = sum(
+        p[:, k] * torch.logsumexp(base + gam * classes[:, k], 1) for k in range(10)
+    ) - torch.logsumexp(averaged, 1)
     torch.testing.assert_close(left, kl(averaged) + bracket, rtol=0, atol=1e-9)
     assert bracket.min() > 0

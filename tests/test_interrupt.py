@@ -1,4 +1,7 @@
-"""A reader presses the stop button in a long cell: the kernel lives, what was measured is kept, and the run can be taken up again."""
+"""A reader presses the stop button in a long cell: the kernel lives, what was measured is kept,
+and
+the run can be taken up again.
+"""
 
 import json
 import os
@@ -30,11 +33,11 @@ options = dict(start_epochs=20, step=0.05, max_step=0.06, tolerance=0.05, band=0
 
 def new_run(journal=None):
     return Retraining(experiments.networks(settings, x, y, 0), x, y, epochs=2, batch_size=50, journal=journal)
-"""
+"""  # noqa: E501
 TRAINING = """
 rows, run = [], new_run()
 iso_classification(run, 0.25, 4.0, 1.0, **options, on_row=lambda row: (rows.append(row), print("row", flush=True)))
-"""
+"""  # noqa: E501
 RESUMED = """
 again, _ = iso_classification(new_run(run.journal), 0.25, 4.0, 1.0, **options)
 whole, _ = iso_classification(new_run(), 0.25, 4.0, 1.0, **options)
@@ -47,10 +50,10 @@ J = fe.TopographicMap(X, Y, grid=11, features=3, ridge=1e-3)
 points = []
 fe.follow(J, J.initial(), torch.tensor([0.25, 4.0], dtype=X.dtype), Conserve(classification), 3.0, preconditioner=J.preconditioner,
           on_point=lambda point: (points.append(point), print("row", flush=True)))
-"""
+"""  # noqa: E501
 KEPT = """
 print(len(points) >= 2, all(abs(q.classification / points[0].classification - 1) < 1e-8 for q in points), fe.minimise(J, points[-1].theta, points[-1].p).value == points[-1].value)
-"""
+"""  # noqa: E501
 
 
 class Reader:
@@ -60,10 +63,19 @@ class Reader:
         self.manager, self.client = start_new_kernel(kernel_name="python3")
 
     def cell(self, code, stop_after=None, when=None, press=None, timeout=900):
-        """What a cell prints, and the name of its error; the stop button is pressed after `stop_after` lines, or when `when()` is true."""
-        request, text, self.pressed, end = self.client.execute(code), "", None, time.monotonic() + timeout
+        """What a cell prints, and the name of its error; the stop button is pressed after
+        `stop_after` lines, or when `when()` is true.
+        """
+        request, text, self.pressed, end = (
+            self.client.execute(code),
+            "",
+            None,
+            time.monotonic() + timeout,
+        )
         while True:
-            if not self.pressed and (text.count("\n") >= stop_after if stop_after else when and when()):
+            if not self.pressed and (
+                text.count("\n") >= stop_after if stop_after else when and when()
+            ):
                 self.pressed = time.monotonic()
                 (press or self.manager.interrupt_kernel)()
             try:
@@ -104,8 +116,12 @@ def test_an_interrupted_path_keeps_its_points(reader):
     assert reader.cell(KEPT).strip() == "True True True"
 
 
-SETTINGS = experiments.SMALL | dict(hidden=16, codes=3, batch_size=500, start_epochs=100, seeds=[0, 1, 2], save_every=0.0)
-ENDLESS = SETTINGS | dict(start_epochs=200_000)  # a quarter of an hour a job and more: what ends within a minute was stopped
+SETTINGS = experiments.SMALL | dict(
+    hidden=16, codes=3, batch_size=500, start_epochs=100, seeds=[0, 1, 2], save_every=0.0
+)
+ENDLESS = SETTINGS | dict(
+    start_epochs=200_000
+)  # a quarter of an hour a job and more: what ends within a minute was stopped
 LONG_RUN = """
 from fe import reproduce
 reproduce.SETTINGS["fig4a"] = ({settings}, None)
@@ -114,30 +130,49 @@ reproduce.main(["fig4a", "--scale", "small", "--workers", "{workers}", "--out", 
 
 
 def epoch(path):
-    """Up to which epoch a job has come, by its checkpoint or the one before it (a kill may fall between two renames); 0 without any."""
+    """Up to which epoch a job has come, by its checkpoint or the one before it (a kill may fall
+    between two renames); 0 without any.
+    """
     found = [Journal._read(p) for p in (path, path.with_suffix(".previous.pt")) if p.exists()]
     return found[0]["tensors"]["partial"]["epoch"] if found else 0
 
 
 def stopped_at_once(folder, kernel, workers):
-    """No worker lives, the first jobs are where they were, and the next, which the pool had taken in already, has not begun."""
-    alive = lambda: [p for p in psutil.Process(kernel).children(recursive=True) if "spawn_main" in " ".join(p.cmdline())]
+    """No worker lives, the first jobs are where they were, and the next, which the pool had
+    taken
+    in already, has not begun.
+    """
+    alive = lambda: [
+        p
+        for p in psutil.Process(kernel).children(recursive=True)
+        if "spawn_main" in " ".join(p.cmdline())
+    ]
     until = time.monotonic() + 60
     while alive() and time.monotonic() < until:
         time.sleep(0.1)
     assert not alive()
     assert not list(folder.glob(f"relaxation_s{workers}.*"))
-    assert all(float((folder / f"relaxation_s{k}.progress").read_text()) < 1 for k in range(workers))
+    assert all(
+        float((folder / f"relaxation_s{k}.progress").read_text()) < 1 for k in range(workers)
+    )
     return [epoch(folder / f"relaxation_s{k}.pt") for k in range(workers)]
 
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_long_run_stops_within_seconds_and_goes_on(reader, tmp_path, workers):
-    """`reproduce.main` in a cell, three endless jobs of which some run. Jupyter's button interrupts the whole process group, others the kernel alone."""
-    folder, code = tmp_path / "checkpoints" / "fig4a_small", LONG_RUN.format(settings=ENDLESS, folder=str(tmp_path), workers=workers)
+    """`reproduce.main` in a cell, three endless jobs of which some run. Jupyter's button
+    interrupts
+    the whole process group, others the kernel alone.
+    """
+    folder, code = (
+        tmp_path / "checkpoints" / "fig4a_small",
+        LONG_RUN.format(settings=ENDLESS, folder=str(tmp_path), workers=workers),
+    )
     kernel, came = reader.manager.provisioner.pid, [0] * workers
     for press in (lambda: os.kill(kernel, signal.SIGINT), None):
-        further = lambda came=came: all(k < epoch(folder / f"relaxation_s{i}.pt") for i, k in enumerate(came))
+        further = lambda came=came: all(
+            k < epoch(folder / f"relaxation_s{i}.pt") for i, k in enumerate(came)
+        )
         text = reader.cell(code, when=further, press=press)
         assert reader.pressed and time.monotonic() - reader.pressed < 60
         assert text.endswith("KeyboardInterrupt") and "the same command goes on from there" in text
@@ -158,10 +193,31 @@ def test_a_long_run_that_was_stopped_ends_with_the_same_numbers(reader, tmp_path
 
 
 def test_a_command_stops_within_seconds(tmp_path):
-    """Ctrl-C in a terminal goes to the command and to its workers. All of its jobs would take some five minutes."""
+    """Ctrl-C in a terminal goes to the command and to its workers. All of its jobs would take
+    some
+    five minutes.
+    """
     seeds = [word for seed in range(100) for word in ("--seed", str(seed))]
-    command = [sys.executable, "-m", "fe.reproduce", "fig4a", "--scale", "small", "--workers", "1", "--out", str(tmp_path), *seeds]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, start_new_session=True)
+    command = [
+        sys.executable,
+        "-m",
+        "fe.reproduce",
+        "fig4a",
+        "--scale",
+        "small",
+        "--workers",
+        "1",
+        "--out",
+        str(tmp_path),
+        *seeds,
+    ]
+    process = subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        start_new_session=True,
+    )
     folder, until = tmp_path / "checkpoints" / "fig4a_small", time.monotonic() + 240
     try:
         while not (folder / "relaxation_s0.progress").exists() and time.monotonic() < until:

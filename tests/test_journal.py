@@ -1,4 +1,6 @@
-"""What is on disk survives: damaged files, full disks, wrong folders, other runs, kills between two renames."""
+"""What is on disk survives: damaged files, full disks, wrong folders, other runs, kills between two
+renames.
+"""
 
 import io
 import subprocess
@@ -22,7 +24,9 @@ def written(path, n=2, **arguments):
 def test_it_comes_back_as_it_was(tmp_path):
     written(tmp_path / "a.pt")
     again = Journal(tmp_path / "a.pt", {"seed": 0})
-    assert again.entries == [{"rate": [0.0]}, {"rate": [1.0]}] and torch.equal(again.tensors["w"], torch.ones(3))
+    assert again.entries == [{"rate": [0.0]}, {"rate": [1.0]}] and torch.equal(
+        again.tensors["w"], torch.ones(3)
+    )
 
 
 def test_what_it_holds_is_a_copy():
@@ -31,11 +35,16 @@ def test_what_it_holds_is_a_copy():
     kept.save({"w": w, "adam": {"state": [w]}}, entry)
     w += 1
     entry["trace"].append(2.0)
-    assert torch.equal(kept.tensors["w"], torch.zeros(3)) and torch.equal(kept.tensors["adam"]["state"][0], torch.zeros(3))
+    assert torch.equal(kept.tensors["w"], torch.zeros(3)) and torch.equal(
+        kept.tensors["adam"]["state"][0], torch.zeros(3)
+    )
     assert kept.entries == [{"trace": [1.0]}]
 
 
-@pytest.mark.parametrize("damage", [lambda b: b[:-7], lambda b: b[:100] + b"\0" * 8 + b[108:], lambda b: b"", lambda b: b"text"])
+@pytest.mark.parametrize(
+    "damage",
+    [lambda b: b[:-7], lambda b: b[:100] + b"\0" * 8 + b[108:], lambda b: b"", lambda b: b"text"],
+)
 def test_a_damaged_file_is_noticed_and_the_one_before_it_used(tmp_path, damage):
     path = tmp_path / "a.pt"
     written(path)
@@ -53,7 +62,9 @@ def test_a_damaged_file_is_noticed_and_the_one_before_it_used(tmp_path, damage):
 @pytest.mark.parametrize("damaged", [False, True])
 @pytest.mark.parametrize("kill", [1, 2])
 def test_killed_at_a_rename_one_whole_checkpoint_is_left(tmp_path, monkeypatch, kill, damaged):
-    """Before the first and before the second rename of a save; also of the first save after one that was damaged."""
+    """Before the first and before the second rename of a save; also of the first save after one
+    that was damaged.
+    """
     path, renames = tmp_path / "a.pt", []
     written(path)
     if damaged:
@@ -72,7 +83,10 @@ def test_killed_at_a_rename_one_whole_checkpoint_is_left(tmp_path, monkeypatch, 
     except KeyboardInterrupt:
         monkeypatch.setattr(journal.os, "replace", replace)
     left = Journal(path, {"seed": 0})
-    assert left.entries[0] == {"rate": [0.0]} and left.tensors["w"].tolist() == 3 * left.entries[-1]["rate"]
+    assert (
+        left.entries[0] == {"rate": [0.0]}
+        and left.tensors["w"].tolist() == 3 * left.entries[-1]["rate"]
+    )
 
 
 def test_another_runs_checkpoint_is_refused(tmp_path):
@@ -82,7 +96,9 @@ def test_another_runs_checkpoint_is_refused(tmp_path):
 
 
 def test_arguments_that_could_be_written_and_not_read_are_refused_or_made_plain(tmp_path):
-    """A checkpoint is read without running code from it, and a NumPy number is code: λ from np.linspace would end a run at its resumption."""
+    """A checkpoint is read without running code from it, and a NumPy number is code: λ from
+    np.linspace would end a run at its resumption.
+    """
     written(tmp_path / "a.pt", gam=np.float64(4.0), settle=(0.1, 0.02))
     assert len(Journal(tmp_path / "a.pt", dict(gam=4.0, settle=[0.1, 0.02])).entries) == 2
     with pytest.raises(TypeError, match="not JSON serializable"):
@@ -90,7 +106,9 @@ def test_arguments_that_could_be_written_and_not_read_are_refused_or_made_plain(
 
 
 def test_a_checkpoint_from_a_gpu_opens_without_one(tmp_path, monkeypatch):
-    """What torch writes for tensors on a GPU is their place, "cuda:0"; here it is put there by hand."""
+    """What torch writes for tensors on a GPU is their place, "cuda:0"; here it is put there by
+    hand.
+    """
     with monkeypatch.context() as patch:
         patch.setattr(torch.serialization, "location_tag", lambda storage: "cuda:0")
         written(tmp_path / "a.pt")

@@ -6,7 +6,9 @@ import fe
 
 
 def test_the_metric_is_what_has_to_be_relaxed():
-    """J(θ*(p), p + dp) − F(p + dp) = ½ dpᵀ(J_pp − Hess F)dp + O(dp³), with prices and task moved together."""
+    """J(θ*(p), p + dp) − F(p + dp) = ½ dpᵀ(J_pp − Hess F)dp + O(dp³), with prices and task moved
+    together.
+    """
     x, y = fe.digits(60, classes=range(2))
     xt, yt = fe.digits(60, classes=range(2, 4))
     model = fe.TopographicMap(x, y, 2, grid=7, features=2, ridge=3e-2)
@@ -15,10 +17,17 @@ def test_the_metric_is_what_has_to_be_relaxed():
     e = fe.minimise(J, model.initial(), p, preconditioner=J.preconditioner)
     r = fe.linear_response(J, e.theta, p, preconditioner=J.preconditioner(e.theta, p))
     g = torch.func.hessian(J, argnums=1)(e.theta, p) - r.hess
-    assert float(torch.linalg.eigvalsh(g).min()) > -1e-9 and float(torch.linalg.eigvalsh(r.hess).max()) > 0  # g ≥ 0 though Hess F is not ≤ 0
+    assert (
+        float(torch.linalg.eigvalsh(g).min()) > -1e-9
+        and float(torch.linalg.eigvalsh(r.hess).max()) > 0
+    )  # g ≥ 0 though Hess F is not ≤ 0
     direction, ratios = torch.tensor([0.3, -1.0, 0.5]), []
     for h in (2e-2, 1e-2):
         q = p + h * direction
-        excess = float(J(e.theta, q)) - fe.minimise(J, e.theta, q, preconditioner=J.preconditioner).value
+        excess = (
+            float(J(e.theta, q)) - fe.minimise(J, e.theta, q, preconditioner=J.preconditioner).value
+        )
         ratios.append(excess / (0.5 * h**2 * float(direction @ g @ direction)) - 1)
-    assert abs(ratios[1]) < 0.02 and 1.7 < ratios[0] / ratios[1] < 2.3  # the error of the ratio is of first order in h
+    assert (
+        abs(ratios[1]) < 0.02 and 1.7 < ratios[0] / ratios[1] < 2.3
+    )  # the error of the ratio is of first order in h

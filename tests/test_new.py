@@ -1,4 +1,6 @@
-"""What `run.py new-exercise` and `new-chapter` write passes the tests of exercises as it stands, and says where it must be rewritten."""
+"""What `run.py new-exercise` and `new-chapter` write passes the tests of exercises as it stands,
+and says where it must be rewritten.
+"""
 
 import os
 import pathlib
@@ -17,18 +19,44 @@ def copy(tmp_path_factory):
     """A copy of the repository with a new chapter and a new exercise in chapter 5."""
     folder = tmp_path_factory.mktemp("copy")
     for name in ("book", "fe", "tools", "tests", "results"):
-        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__", "_static", "own"))
+        shutil.copytree(
+            ROOT / name,
+            folder / name,
+            ignore=shutil.ignore_patterns("__pycache__", "_static", "own"),
+        )
     for name in ("_config.yml", "_toc.yml", "pyproject.toml"):
         shutil.copy(ROOT / name, folder)
     for arguments in (["chapter", "a-new-one", "A new one"], ["exercise", "5", "twice", "Twice"]):
-        subprocess.run([sys.executable, folder / "tools" / "new.py", *arguments], check=True, capture_output=True)
+        subprocess.run(
+            [sys.executable, folder / "tools" / "new.py", *arguments],
+            check=True,
+            capture_output=True,
+        )
     return folder
 
 
 def test_a_new_exercise_passes_as_it_stands(copy):
-    """Its check, its right and its wrong answers, the number of its statement, through the same harness as all others."""
-    command = [sys.executable, "-m", "pytest", "tests/test_exercises.py", "-q", "-p", "no:cacheprovider", "-k", "ex-5-twice or ex-11-rewrite-3 or labels"]
-    done = subprocess.run(command, cwd=copy, env=os.environ | {"PYTHONPATH": str(copy)}, capture_output=True, text=True)
+    """Its check, its right and its wrong answers, the number of its statement, through the same
+    harness as all others.
+    """
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "tests/test_exercises.py",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        "-k",
+        "ex-5-twice or ex-11-rewrite-3 or labels",
+    ]
+    done = subprocess.run(
+        command,
+        cwd=copy,
+        env=os.environ | {"PYTHONPATH": str(copy)},
+        capture_output=True,
+        text=True,
+    )
     assert done.returncode == 0, done.stdout[-3000:]
     assert int(re.search(r"(\d+) passed", done.stdout)[1]) >= 2 * 10
 
@@ -40,19 +68,36 @@ def test_a_new_chapter_is_in_the_contents_and_has_every_part(copy):
     path = copy / "book" / "11-a-new-one.ipynb"
     assert "book/11-a-new-one\n" in (copy / "_toc.yml").read_text()
     words = test_book.text(path)
-    assert len(re.findall(r"\{exercise\}", words)) == len(re.findall(r"\{solution-start\}", words)) == 5
+    assert (
+        len(re.findall(r"\{exercise\}", words))
+        == len(re.findall(r"\{solution-start\}", words))
+        == 5
+    )
     for part in test_book.PARTS:
         assert part.lower() in words.lower(), part
     assert "plot.live" in path.read_text()
 
 
 def test_what_was_to_be_rewritten_was():
-    left = [path.name for folder in ("book", "fe/checks", "tests/answers") for path in (ROOT / folder).iterdir() if path.is_file() and "REWRITE" in path.read_text(errors="ignore")]
+    left = [
+        path.name
+        for folder in ("book", "fe/checks", "tests/answers")
+        for path in (ROOT / folder).iterdir()
+        if path.is_file() and "REWRITE" in path.read_text(errors="ignore")
+    ]
     assert not left
 
 
-@pytest.mark.parametrize("arguments, said", [(["exercise", "5"], "exercise CHAPTER NAME TITLE"), (["exercise", "5", "1st", "T"], "'1st' becomes a function"),
-                                             (["exercise", "5", "twice", "T"], "has an exercise ex-5-twice already")])
+@pytest.mark.parametrize(
+    "arguments, said",
+    [
+        (["exercise", "5"], "exercise CHAPTER NAME TITLE"),
+        (["exercise", "5", "1st", "T"], "'1st' becomes a function"),
+        (["exercise", "5", "twice", "T"], "has an exercise ex-5-twice already"),
+    ],
+)
 def test_it_refuses_in_words(arguments, said, copy):
-    done = subprocess.run([sys.executable, copy / "tools" / "new.py", *arguments], capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, copy / "tools" / "new.py", *arguments], capture_output=True, text=True
+    )
     assert done.returncode and said in done.stderr

@@ -1,4 +1,6 @@
-"""What a reader's notebook begins with, and where the results of a reader's own long runs are kept and found."""
+"""What a reader's notebook begins with, and where the results of a reader's own long runs are kept
+and found.
+"""
 
 import json
 import pathlib
@@ -17,7 +19,9 @@ ROOT = pathlib.Path(__file__).resolve().parents[1]
 
 @pytest.fixture(autouse=True)
 def elsewhere(tmp_path, monkeypatch):
-    """An empty working folder, and no folder chosen before. (`start` sets FE_RESULTS; this puts it back.)"""
+    """An empty working folder, and no folder chosen before. (`start` sets FE_RESULTS; this puts it
+    back.)
+    """
     monkeypatch.setenv("FE_RESULTS", "")
     monkeypatch.chdir(tmp_path)
     yield
@@ -29,10 +33,15 @@ def test_own_results_go_before_the_stored_ones(tmp_path, capsys):
     assert notebook.results("fig2.json") == stored
     notebook.start(keep=str(tmp_path / "drive" / "fe"))
     capsys.readouterr()
-    assert notebook.results("fig2.json") == stored and capsys.readouterr().out == "", "an empty folder hides nothing"
+    assert notebook.results("fig2.json") == stored and capsys.readouterr().out == "", (
+        "an empty folder hides nothing"
+    )
     mine = tmp_path / "drive" / "fe" / "fig2.json"
     mine.write_text('{"mine": 1}')
-    assert notebook.results("fig2.json") == {"mine": 1} and capsys.readouterr().out == f"shown: {mine}, your own run\n"
+    assert (
+        notebook.results("fig2.json") == {"mine": 1}
+        and capsys.readouterr().out == f"shown: {mine}, your own run\n"
+    )
     mine.write_text('{"mine":')
     with pytest.raises(ValueError, match="fig2.json is no record of a run .*move it away"):
         notebook.results("fig2.json")
@@ -41,7 +50,9 @@ def test_own_results_go_before_the_stored_ones(tmp_path, capsys):
 
 
 def test_a_folder_that_is_no_longer_chosen_is_forgotten(tmp_path, monkeypatch):
-    """The set-up cell run again with another `keep`, or with none; what the environment says of its own stays."""
+    """The set-up cell run again with another `keep`, or with none; what the environment says of its
+    own stays.
+    """
     for before in ("", str(tmp_path / "environment")):
         monkeypatch.setenv("FE_RESULTS", before)
         default = notebook.own()
@@ -72,7 +83,11 @@ def test_start_says_what_was_chosen_and_refuses_what_is_not_there(monkeypatch, c
     monkeypatch.delenv("FE_SCALE", raising=False)
     monkeypatch.setattr(notebook.torch.cuda, "is_available", lambda: False)
     device, scale = notebook.start(scale="paper", device="auto", time="running small 2 min")
-    assert (device.type, scale) == ("cpu", "paper") and "device cpu · scale paper" in (out := capsys.readouterr().out) and out.endswith("running small 2 min\n")
+    assert (
+        (device.type, scale) == ("cpu", "paper")
+        and "device cpu · scale paper" in (out := capsys.readouterr().out)
+        and out.endswith("running small 2 min\n")
+    )
     with pytest.raises(ValueError, match="scale must be .* got 'big'"):
         notebook.start(scale="big")
     with pytest.raises(ValueError, match="device is 'cuda', and torch sees no GPU"):
@@ -80,7 +95,9 @@ def test_start_says_what_was_chosen_and_refuses_what_is_not_there(monkeypatch, c
 
 
 def test_the_default_folder_is_one_that_notebooks_and_the_command_line_share(tmp_path, monkeypatch):
-    """In the repository whatever the working folder is, for a chapter runs in book/ and a command in its root; installed, the working folder."""
+    """In the repository whatever the working folder is, for a chapter runs in book/ and a command
+    in its root; installed, the working folder.
+    """
     assert notebook.own() == ROOT / "results" / "own"
     monkeypatch.setattr(notebook, "STORED", notebook.HERE / "results")
     assert notebook.own().absolute() == tmp_path / "results"
@@ -88,14 +105,24 @@ def test_the_default_folder_is_one_that_notebooks_and_the_command_line_share(tmp
     assert notebook.own() == pathlib.Path("/somewhere")
 
 
-@pytest.mark.parametrize("keep, lost", [("", True), ("here", True), ("/content/drive/MyDrive/fe", False)])
+@pytest.mark.parametrize(
+    "keep, lost", [("", True), ("here", True), ("/content/drive/MyDrive/fe", False)]
+)
 def test_on_colab_it_says_when_results_will_not_be_kept(keep, lost, monkeypatch, capsys):
     monkeypatch.setattr(notebook.Path, "mkdir", lambda self, **options: None)
     notebook.start()
     assert "Colab" not in capsys.readouterr().out
-    monkeypatch.setitem(sys.modules, "google.colab", types.SimpleNamespace(drive=types.SimpleNamespace(mount=lambda place: None)))
+    monkeypatch.setitem(
+        sys.modules,
+        "google.colab",
+        types.SimpleNamespace(drive=types.SimpleNamespace(mount=lambda place: None)),
+    )
     notebook.start(keep=keep)
-    assert ("ends with this Colab machine" in (out := capsys.readouterr().out)) == lost == ("/content/drive/MyDrive/fe" in out)
+    assert (
+        ("ends with this Colab machine" in (out := capsys.readouterr().out))
+        == lost
+        == ("/content/drive/MyDrive/fe" in out)
+    )
 
 
 TINY = experiments.SMALL | dict(seeds=[0])
@@ -106,22 +133,34 @@ def a_run(settings, executor, folder, progress=True):
     """Stands for hours of training."""
     trained.append(folder)
     at = [[1.0, 2.0, 3.0], [1.0, 2.0, 2.5]]
-    return {"what": "", "seconds": 1.0, "runs": [dict(before=[0.5, 1.0], after=[0.51, 1.04], moves=at, stays=at)]}
+    return {
+        "what": "",
+        "seconds": 1.0,
+        "runs": [dict(before=[0.5, 1.0], after=[0.51, 1.04], moves=at, stays=at)],
+    }
 
 
 @pytest.fixture
 def long_run(tmp_path, monkeypatch):
-    """`reproduce.main` as the cell of chapter 4 calls it, in a repository whose stored results are copies, without the training."""
+    """`reproduce.main` as the cell of chapter 4 calls it, in a repository whose stored results are
+    copies, without the training.
+    """
     (tmp_path / "repository" / "results").mkdir(parents=True)
-    (tmp_path / "repository" / "results" / "fig4a.json").write_text((ROOT / "results" / "fig4a.json").read_text())
+    (tmp_path / "repository" / "results" / "fig4a.json").write_text(
+        (ROOT / "results" / "fig4a.json").read_text()
+    )
     monkeypatch.setattr(notebook, "STORED", tmp_path / "repository" / "results", raising=False)
     monkeypatch.setitem(reproduce.RUNS, "fig4a", a_run)
     monkeypatch.setitem(reproduce.SETTINGS, "fig4a", (TINY, TINY))
     trained.clear()
-    return lambda *more: reproduce.main(["fig4a", "--scale", "paper", "--root", "data", "--download", "--device", "cpu", *more])
+    return lambda *more: reproduce.main(
+        ["fig4a", "--scale", "paper", "--root", "data", "--download", "--device", "cpu", *more]
+    )
 
 
-def test_a_long_run_on_the_default_settings_is_what_the_figure_shows_and_is_not_done_twice(long_run, tmp_path, capsys):
+def test_a_long_run_on_the_default_settings_is_what_the_figure_shows_and_is_not_done_twice(
+    long_run, tmp_path, capsys
+):
     book = notebook.results("fig4a.json")
     long_run()
     mine = notebook.results("fig4a.json")
@@ -130,8 +169,13 @@ def test_a_long_run_on_the_default_settings_is_what_the_figure_shows_and_is_not_
     figures.fig4a(mine)
     for _ in range(2):  # "Run all" once more
         long_run()
-    assert len(trained) == 1 and "fig4a.json is there already. To make it again, add --again" in capsys.readouterr().out
-    assert json.loads((ROOT / "results" / "fig4a.json").read_text()) == book, "the book's own is untouched"
+    assert (
+        len(trained) == 1
+        and "fig4a.json is there already. To make it again, add --again" in capsys.readouterr().out
+    )
+    assert json.loads((ROOT / "results" / "fig4a.json").read_text()) == book, (
+        "the book's own is untouched"
+    )
     (tmp_path / "repository" / "results" / "own" / "fig4a.json").unlink()
     long_run()
     assert len(trained) == 2
@@ -144,7 +188,9 @@ def test_a_long_run_again_keeps_the_old_result(long_run, tmp_path, monkeypatch, 
     files = {p.name: p.read_bytes() for p in own.iterdir()}
 
     def stopped(settings, executor, folder, progress=True):
-        assert (own / "fig4a.json").read_bytes() == files["fig4a.json"], "until the new one is there, the old one is shown"
+        assert (own / "fig4a.json").read_bytes() == files["fig4a.json"], (
+            "until the new one is there, the old one is shown"
+        )
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
@@ -154,18 +200,33 @@ def test_a_long_run_again_keeps_the_old_result(long_run, tmp_path, monkeypatch, 
     capsys.readouterr()
     long_run("--again", "--seed", "3")  # other settings are no reason to refuse: nothing is lost
     assert "fig4a.json is now fig4a.before1.json" in capsys.readouterr().out
-    assert (own / "fig4a.before1.json").read_bytes() == files["fig4a.json"] and (own / "fig4a.before1.png").read_bytes() == files["fig4a.png"]
+    assert (own / "fig4a.before1.json").read_bytes() == files["fig4a.json"] and (
+        own / "fig4a.before1.png"
+    ).read_bytes() == files["fig4a.png"]
     assert notebook.results("fig4a.json")["provenance"]["arguments"]["seeds"] == [3]
     (own / "fig4a.json").write_text("damaged")
     long_run("--again")
-    assert (own / "fig4a.before2.json").read_text() == "damaged" and (own / "fig4a.before1.json").read_bytes() == files["fig4a.json"]
+    assert (own / "fig4a.before2.json").read_text() == "damaged" and (
+        own / "fig4a.before1.json"
+    ).read_bytes() == files["fig4a.json"]
     assert len(trained) == 3
-    for text in ((ROOT / "README.md").read_text(), subprocess.run([sys.executable, "-m", "fe.reproduce", "--help"], capture_output=True, text=True).stdout):
+    for text in (
+        (ROOT / "README.md").read_text(),
+        subprocess.run(
+            [sys.executable, "-m", "fe.reproduce", "--help"], capture_output=True, text=True
+        ).stdout,
+    ):
         assert "--again" in text and "fig2.before1.json" in " ".join(text.split())
 
 
-def test_the_cluster_example_of_the_readme_saves_where_notebooks_look(long_run, tmp_path, monkeypatch):
-    (example,) = [b for b in re.findall(r"```\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL) if "dask" in b]
+def test_the_cluster_example_of_the_readme_saves_where_notebooks_look(
+    long_run, tmp_path, monkeypatch
+):
+    (example,) = [
+        b
+        for b in re.findall(r"```\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+        if "dask" in b
+    ]
     book = notebook.STORED / "fig2.json"
     book.write_text("{}")
     client = lambda address: types.SimpleNamespace(get_executor=lambda: None)
@@ -181,11 +242,18 @@ def test_the_cluster_example_of_the_readme_saves_where_notebooks_look(long_run, 
 def test_a_result_is_never_overwritten_by_that_of_other_settings(long_run, tmp_path):
     long_run("--out", "mine")
     before = (tmp_path / "mine" / "fig4a.json").read_text()
-    with pytest.raises(ValueError, match="fig4a.json is of another run .other seeds.: move it away, or choose another folder with --out"):
+    with pytest.raises(
+        ValueError,
+        match="fig4a.json is of another run .other seeds.: move it away, or choose another folder "
+        "with --out",
+    ):
         long_run("--out", "mine", "--seed", "3")
     with pytest.raises(ValueError, match="other epochs"):
         reproduce.save(tmp_path / "mine" / "fig4a.json", "fig4a", TINY | dict(epochs=7), None)
-    for more, fewer in (({}, dict(variants=False)), (dict(variants=False), {})):  # a setting that one has and the other has not
+    for more, fewer in (
+        ({}, dict(variants=False)),
+        (dict(variants=False), {}),
+    ):  # a setting that one has and the other has not
         reproduce.save(tmp_path / f"{len(more)}.json", "fig4a", TINY | more, None)
         with pytest.raises(ValueError, match="other variants"):
             reproduce.save(tmp_path / f"{len(more)}.json", "fig4a", TINY | fewer, None)
@@ -193,7 +261,10 @@ def test_a_result_is_never_overwritten_by_that_of_other_settings(long_run, tmp_p
 
 
 def test_settings_that_could_not_be_written_are_refused_before_the_run(long_run, tmp_path):
-    for bad, error in ((dict(root=tmp_path), TypeError), (dict(options=dict(band=float("inf"))), ValueError)):
+    for bad, error in (
+        (dict(root=tmp_path), TypeError),
+        (dict(options=dict(band=float("inf"))), ValueError),
+    ):
         with pytest.raises(error, match="JSON"):
             reproduce.save(tmp_path / "a.json", "fig4a", TINY | bad, None)
     assert not trained

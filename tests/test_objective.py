@@ -7,11 +7,16 @@ import fe
 
 
 def amortised(theta, p):
-    """R + λD + γC with R = ½‖θ‖², D = Σ(θ − 1)², C = Σ cos θ: the parts are known by construction."""
+    """R + λD + γC with R = ½‖θ‖², D = Σ(θ − 1)², C = Σ cos θ: the parts are known by
+    construction.
+    """
     return 0.5 * theta.dot(theta) + p[0] * (theta - 1).square().sum() + p[1] * theta.cos().sum()
 
 
-THETA, P = torch.tensor([0.3, -1.2, 2.0], dtype=torch.float64), torch.tensor([0.7, 2.5], dtype=torch.float64)
+THETA, P = (
+    torch.tensor([0.3, -1.2, 2.0], dtype=torch.float64),
+    torch.tensor([0.7, 2.5], dtype=torch.float64),
+)
 
 
 def test_functionals_are_the_parts():
@@ -20,29 +25,50 @@ def test_functionals_are_the_parts():
     torch.testing.assert_close(f.rate, 0.5 * THETA.dot(THETA), rtol=0, atol=1e-14)
     torch.testing.assert_close(f.distortion, (THETA - 1).square().sum(), rtol=0, atol=1e-14)
     torch.testing.assert_close(f.classification, THETA.cos().sum(), rtol=0, atol=1e-14)
-    torch.testing.assert_close(f.rate + P[0] * f.distortion + P[1] * f.classification, f.objective, rtol=0, atol=1e-14)
+    torch.testing.assert_close(
+        f.rate + P[0] * f.distortion + P[1] * f.classification, f.objective, rtol=0, atol=1e-14
+    )
 
 
 def test_the_rate_carries_the_ridge():
-    plain, ridged = fe.functionals(amortised, THETA, P), fe.functionals(fe.Ridge(amortised, 0.4), THETA, P)
+    plain, ridged = (
+        fe.functionals(amortised, THETA, P),
+        fe.functionals(fe.Ridge(amortised, 0.4), THETA, P),
+    )
     for name in ("distortion", "classification"):
         torch.testing.assert_close(getattr(ridged, name), getattr(plain, name), rtol=0, atol=1e-14)
     for name in ("objective", "rate"):
-        torch.testing.assert_close(getattr(ridged, name) - getattr(plain, name), 0.2 * THETA.dot(THETA), rtol=0, atol=1e-14)
-    torch.testing.assert_close(fe.Ridge(amortised, 0.4).bare_rate(THETA, P), plain.rate, rtol=0, atol=1e-14)
+        torch.testing.assert_close(
+            getattr(ridged, name) - getattr(plain, name), 0.2 * THETA.dot(THETA), rtol=0, atol=1e-14
+        )
+    torch.testing.assert_close(
+        fe.Ridge(amortised, 0.4).bare_rate(THETA, P), plain.rate, rtol=0, atol=1e-14
+    )
 
 
 def test_the_rate_needs_no_attribute_of_the_objective():
-    """A factory, or a reader's own J, that hides its ridge gets the same R as a model that knows it."""
+    """A factory, or a reader's own J, that hides its ridge gets the same R as a model that knows
+    it.
+    """
     x, y = torch.rand(6, 4), torch.tensor([0, 1, 0, 1, 1, 0])
     task = fe.Mixture((x[:3], y[:3]), (x[3:], y[3:]))
     model = fe.TopographicMap(x, y, 2, grid=5, features=2, ridge=0.1)
     theta, p = model.initial(), torch.tensor([0.7, 2.0, 0.4])
-    known, factory = fe.TaskObjective(model, task), fe.TaskObjective(lambda *data: model.on(*data), task)
+    known, factory = (
+        fe.TaskObjective(model, task),
+        fe.TaskObjective(lambda *data: model.on(*data), task),
+    )
     for J in (known, factory, lambda theta, p: known(theta, p)):
         f = fe.functionals(J, theta, p)
-        torch.testing.assert_close(f.rate, f.objective - p[0] * f.distortion - p[1] * f.classification, rtol=0, atol=1e-14)
-        torch.testing.assert_close(f.rate, known.at(0.4).bare_rate(theta, p[:2]) + 0.05 * theta.dot(theta), rtol=0, atol=1e-12)
+        torch.testing.assert_close(
+            f.rate, f.objective - p[0] * f.distortion - p[1] * f.classification, rtol=0, atol=1e-14
+        )
+        torch.testing.assert_close(
+            f.rate,
+            known.at(0.4).bare_rate(theta, p[:2]) + 0.05 * theta.dot(theta),
+            rtol=0,
+            atol=1e-12,
+        )
 
 
 def test_one_control_has_no_classifier():
@@ -52,11 +78,16 @@ def test_one_control_has_no_classifier():
 
 
 def test_flatten_round_trip():
-    nets = torch.nn.Linear(3, 2), torch.nn.Sequential(torch.nn.Linear(2, 4), torch.nn.Tanh(), torch.nn.Linear(4, 1))
+    nets = (
+        torch.nn.Linear(3, 2),
+        torch.nn.Sequential(torch.nn.Linear(2, 4), torch.nn.Tanh(), torch.nn.Linear(4, 1)),
+    )
     theta, unflatten = fe.flatten(*nets)
     x = torch.randn(5, 3)
     first, second = unflatten(theta)
-    out = torch.func.functional_call(nets[1], second, (torch.func.functional_call(nets[0], first, (x,)),))
+    out = torch.func.functional_call(
+        nets[1], second, (torch.func.functional_call(nets[0], first, (x,)),)
+    )
     assert torch.equal(out, nets[1](nets[0](x)))
     with pytest.raises(ValueError, match="expects"):
         unflatten(theta[:-1])

@@ -1,6 +1,9 @@
-"""The PDF edition: complete, linked inside, nothing cut off (tools/pdf.py stops where something is wider than the paper).
+"""The PDF edition: complete, linked inside, nothing cut off (tools/pdf.py stops where something
+is
+wider than the paper).
 
-The files of `_build/pdf` are read if they are newer than the built pages and the tool; else they are printed anew.
+The files of `_build/pdf` are read if they are newer than the built pages and the tool; else they
+are printed anew.
 """
 
 import os
@@ -31,7 +34,11 @@ CHAPTERS = [page for _, pages in pdf.order() for page in pages if pdf.CHAPTER.ma
 
 @pytest.fixture(scope="module")
 def folder():
-    sources = [*(pdf.HTML / "book").rglob("*.html"), ROOT / "tools" / "pdf.py", ROOT / "book" / "_static" / "print.css"]
+    sources = [
+        *(pdf.HTML / "book").rglob("*.html"),
+        ROOT / "tools" / "pdf.py",
+        ROOT / "book" / "_static" / "print.css",
+    ]
     made = pdf.OUT / "book.pdf"
     last = min((path.stat().st_mtime for path in pdf.OUT.glob("*.pdf")), default=0)
     if not made.exists() or last < max(path.stat().st_mtime for path in sources):
@@ -69,16 +76,23 @@ def test_pages(book, folder):
         assert 8 <= len(reader.pages) <= 60, chapter
     for page in book.pages:
         assert abs(page.mediabox.width - 595) < 2 and abs(page.mediabox.height - 842) < 2, "A4"
-    assert not any("date" in key.lower() for key in book.metadata), "the same book gives the same file"
+    assert not any("date" in key.lower() for key in book.metadata), (
+        "the same book gives the same file"
+    )
 
 
 def test_every_chapter_and_section_is_in_the_outline(book, texts):
-    outline = [(item.title, book.get_destination_page_number(item)) for item in entries(book.outline)]
+    outline = [
+        (item.title, book.get_destination_page_number(item)) for item in entries(book.outline)
+    ]
     for chapter in CHAPTERS:
         for level, _, title in pdf.headings(chapter):
             numbers = [number for name, number in outline if name == pdf.plain(title)]
             assert numbers, title
-            assert any(squeeze(pdf.plain(title))[:12] in squeeze(texts[n]) for n in numbers) or "\\" in title, f"{title} is not on its page"
+            assert (
+                any(squeeze(pdf.plain(title))[:12] in squeeze(texts[n]) for n in numbers)
+                or "\\" in title
+            ), f"{title} is not on its page"
 
 
 def test_every_link_inside_leads_to_a_page(book):
@@ -91,8 +105,12 @@ def test_every_link_inside_leads_to_a_page(book):
 
 
 def test_other_links_lead_to_addresses_outside(book):
-    outside = {link["/A"]["/URI"] for page in book.pages for link in pdf.links(page) if "/A" in link}
-    assert not [url for url in outside if not re.match(r"https?://|mailto:", url) or "127.0.0.1" in url]
+    outside = {
+        link["/A"]["/URI"] for page in book.pages for link in pdf.links(page) if "/A" in link
+    }
+    assert not [
+        url for url in outside if not re.match(r"https?://|mailto:", url) or "127.0.0.1" in url
+    ]
 
 
 def test_a_link_to_the_outside_keeps_its_address():
@@ -104,13 +122,19 @@ def test_a_link_to_the_outside_keeps_its_address():
         writer.add_annotation(0, Link(rect=(0, 0, 9, 9), url=url))
     pdf.resolve(writer, "http://here", {("book/two", "x"): (0, 700.0)})
     outside, inside = pdf.links(writer.pages[0])
-    assert outside["/A"]["/URI"] == "https://example.org/a#b" and inside["/Dest"][3] == 700 and "/A" not in inside
+    assert (
+        outside["/A"]["/URI"] == "https://example.org/a#b"
+        and inside["/Dest"][3] == 700
+        and "/A" not in inside
+    )
 
 
 def test_links_of_a_chapters_file_lead_to_files_beside_it(folder):
     for chapter in CHAPTERS:
         reader = pypdf.PdfReader(folder / f"{Path(chapter).name}.pdf")
-        urls = {link["/A"]["/URI"] for page in reader.pages for link in pdf.links(page) if "/A" in link}
+        urls = {
+            link["/A"]["/URI"] for page in reader.pages for link in pdf.links(page) if "/A" in link
+        }
         beside = [url for url in urls if not re.match(r"https?://|mailto:", url)]
         assert beside
         for url in beside:
@@ -127,8 +151,17 @@ def pages_of(path, known={}):
 def test_an_equation_reference_leads_to_its_number(book, texts):
     """The first link to eq. (5.3) and where it leads: the page with that number."""
     number = {page.indirect_reference.idnum: n for n, page in enumerate(book.pages)}
-    start = next(n for n, text in enumerate(texts) if n > 6 and squeeze("5. Moving on the surface") in squeeze(text))
-    targets = [number[link["/Dest"][0].idnum] for page in book.pages[start : start + 20] for link in pdf.links(page) if "/Dest" in link]
+    start = next(
+        n
+        for n, text in enumerate(texts)
+        if n > 6 and squeeze("5. Moving on the surface") in squeeze(text)
+    )
+    targets = [
+        number[link["/Dest"][0].idnum]
+        for page in book.pages[start : start + 20]
+        for link in pdf.links(page)
+        if "/Dest" in link
+    ]
     assert any("(5.3)" in texts[n].replace(" ", "") for n in targets if start <= n < start + 20)
 
 
@@ -145,17 +178,31 @@ def test_no_raw_markup_and_no_buttons(texts):
     everything = "\n".join(texts)
     assert "??" not in everything
     assert not re.search(r"\{(eq|ref|numref|doc|cite|term|prf:ref)\}|:::|\$\$", everything)
-    assert not re.search(r"Show code cell|Click to show|Skip to main content|Back to top", everything)
+    assert not re.search(
+        r"Show code cell|Click to show|Skip to main content|Back to top", everything
+    )
 
 
 def test_pages_are_numbered_and_have_a_running_header(texts):
     for n in range(6, len(texts), 17):
-        assert texts[n].strip().splitlines()[-1].strip() == str(n + 1) or str(n + 1) in texts[n].split()
-    chapter = [text for text in texts[6:] if squeeze(text).startswith(squeeze("5. Moving on the surface"))]
+        assert (
+            texts[n].strip().splitlines()[-1].strip() == str(n + 1)
+            or str(n + 1) in texts[n].split()
+        )
+    chapter = [
+        text for text in texts[6:] if squeeze(text).startswith(squeeze("5. Moving on the surface"))
+    ]
     assert len(chapter) >= 8
 
 
-@pytest.mark.parametrize("title, words", [(r"5.6. Solving \(A\theta_q = b_q\)", "5.6. Solving Aθ_q = b_q"), ("1.1. The question", "1.1. The question"), (r"\(\Gamma\) and \(\lambda\)", "Γ and λ")])
+@pytest.mark.parametrize(
+    "title, words",
+    [
+        (r"5.6. Solving \(A\theta_q = b_q\)", "5.6. Solving Aθ_q = b_q"),
+        ("1.1. The question", "1.1. The question"),
+        (r"\(\Gamma\) and \(\lambda\)", "Γ and λ"),
+    ],
+)
 def test_headings_of_the_outline_are_plain(title, words):
     assert pdf.plain(title) == words
 
@@ -164,7 +211,9 @@ def test_what_is_wider_than_the_paper_stops_it():
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as p:
-        printer = pdf.Printer(p.chromium.launch(executable_path=pdf.CHROMIUM, args=pdf.ARGUMENTS), "")
+        printer = pdf.Printer(
+            p.chromium.launch(executable_path=pdf.CHROMIUM, args=pdf.ARGUMENTS), ""
+        )
         printer.page.set_content("<article><p style='width: 900px'>wide</p></article>")
         with pytest.raises(SystemExit, match="wider than the paper.*P : wide"):
             printer.print("Header", 1)
@@ -181,6 +230,9 @@ def test_a_link_to_nowhere_stops_it():
 
 
 def test_the_command_asks_for_a_built_book(tmp_path):
-    program = f"import sys; sys.path.insert(0, {str(ROOT / 'tools')!r}); import pdf, pathlib; pdf.HTML = pathlib.Path({str(tmp_path)!r}); pdf.make(pdf.OUT)"
+    program = (
+        f"import sys; sys.path.insert(0, {str(ROOT / 'tools')!r}); import pdf, pathlib; pdf.HTML "
+        f"= pathlib.Path({str(tmp_path)!r}); pdf.make(pdf.OUT)"
+    )
     result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert result.returncode and "run.py book" in result.stderr

@@ -1,4 +1,7 @@
-"""Paths against closed forms: smooth ones, a pitchfork, a fold, iso-classification and Remark 8 on digits."""
+"""Paths against closed forms: smooth ones, a pitchfork, a fold, iso-classification and Remark 8
+on
+digits.
+"""
 
 import math
 
@@ -21,7 +24,9 @@ def tilted(theta, p):
 
 
 def readers_own(theta, p):
-    """Ten lines that are none of ours: a regression with a smooth penalty; C is the fit of the second half."""
+    """Ten lines that are none of ours: a regression with a smooth penalty; C is the fit of the
+    second half.
+    """
     X = torch.linspace(-1, 1, 12)[:, None] ** torch.arange(4)
     y = (3 * X[:, 1]).sin()
     residual = (X @ theta - y).square()
@@ -33,9 +38,13 @@ START = torch.tensor([0.5, 1.0], dtype=torch.float64)
 
 
 def test_quasi_static_is_the_equilibrium_at_every_point():
-    path = fe.follow(readers_own, torch.zeros(4), START, fe.QuasiStatic(torch.tensor([1.0, -0.5])), 1.0)
+    path = fe.follow(
+        readers_own, torch.zeros(4), START, fe.QuasiStatic(torch.tensor([1.0, -0.5])), 1.0
+    )
     assert path.points[-1].s == pytest.approx(1.0) and not path.jumps
-    torch.testing.assert_close(path.controls[-1], START + torch.tensor([1.0, -0.5]), rtol=0, atol=1e-12)
+    torch.testing.assert_close(
+        path.controls[-1], START + torch.tensor([1.0, -0.5]), rtol=0, atol=1e-12
+    )
     for point in path.points:
         assert point.gradient_norm <= 1e-10
         again = fe.minimise(readers_own, point.theta + 0.01, point.p)
@@ -47,19 +56,25 @@ def test_readers_own_objective_keeps_c():
     path = fe.follow(readers_own, torch.zeros(4), START, fe.Conserve(classification), 2.0)
     c = torch.tensor(path["classification"])
     assert (c - c[0]).abs().max() <= 1e-10 * c[0] and len(path.points) > 15
-    assert all(b < a for a, b in zip(path["distortion"], path["distortion"][1:]))  # Ḋ < 0 < Ṙ (Remark 10)
+    assert all(
+        b < a for a, b in zip(path["distortion"], path["distortion"][1:])
+    )  # Ḋ < 0 < Ṙ (Remark 10)
     assert all(b > a for a, b in zip(path["rate"], path["rate"][1:]))
 
 
 def test_conserving_something_else_entirely():
     """Any function of (θ, p): here ‖θ‖², held by moving γ."""
-    path = fe.follow(readers_own, torch.zeros(4), START, fe.Conserve(lambda J, th, p: th.dot(th)), 0.5)
+    path = fe.follow(
+        readers_own, torch.zeros(4), START, fe.Conserve(lambda J, th, p: th.dot(th)), 0.5
+    )
     norms = torch.stack([t.dot(t) for t in path["theta"]])
     torch.testing.assert_close(norms, norms[:1].expand_as(norms), rtol=1e-9, atol=0)
 
 
 def test_pitchfork_is_found_and_crossed():
-    path = fe.follow(pitchfork, torch.zeros(1), START, fe.QuasiStatic(torch.tensor([1.0, 0.0])), 1.0)
+    path = fe.follow(
+        pitchfork, torch.zeros(1), START, fe.QuasiStatic(torch.tensor([1.0, 0.0])), 1.0
+    )
     (jump,) = path.jumps
     assert 0.5 - 1e-5 < jump.before.s < 0.5 + 1e-9  # λ* = 1 to ten times min_step, from below
     assert abs(jump.before.curvature) < 1e-4 and jump.overlap < 1e-9
@@ -69,7 +84,9 @@ def test_pitchfork_is_found_and_crossed():
 
 def test_fold_is_found_and_crossed():
     start = torch.tensor([0.1, 1.0])
-    path = fe.follow(tilted, torch.tensor([-1.0]), start, fe.QuasiStatic(torch.tensor([1.0, 0.0])), 0.5)
+    path = fe.follow(
+        tilted, torch.tensor([-1.0]), start, fe.QuasiStatic(torch.tensor([1.0, 0.0])), 0.5
+    )
     (jump,) = path.jumps
     fold = 2 / (3 * math.sqrt(3)) - 0.1
     assert fold - 1e-4 < jump.before.s < fold + 1e-9
@@ -80,7 +97,13 @@ def test_fold_is_found_and_crossed():
 
 
 def test_starting_on_the_saddle_moves_to_the_stable_branch():
-    path = fe.follow(pitchfork, torch.zeros(1), torch.tensor([1.5, 1.0]), fe.QuasiStatic(torch.tensor([1.0, 0.0])), 0.2)
+    path = fe.follow(
+        pitchfork,
+        torch.zeros(1),
+        torch.tensor([1.5, 1.0]),
+        fe.QuasiStatic(torch.tensor([1.0, 0.0])),
+        0.2,
+    )
     assert not path.jumps
     for point in path.points:
         assert abs(abs(float(point.theta)) - math.sqrt(float(point.p[0]) - 1)) < 1e-9
@@ -95,7 +118,14 @@ def small():
 
 def test_iso_classification_on_digits(small):
     J = small
-    path = fe.follow(J, J.initial(), torch.tensor([0.25, 4.0]), fe.Conserve(classification), 1.75, preconditioner=J.preconditioner)
+    path = fe.follow(
+        J,
+        J.initial(),
+        torch.tensor([0.25, 4.0]),
+        fe.Conserve(classification),
+        1.75,
+        preconditioner=J.preconditioner,
+    )
     c = torch.tensor(path["classification"])
     assert (c / c[0] - 1).abs().max() < 1e-8
     assert all(point.curvature > -1e-9 and point.gradient_norm <= 1e-10 for point in path.points)
@@ -103,31 +133,50 @@ def test_iso_classification_on_digits(small):
         assert torch.linalg.eigvalsh(point.hess).max() <= 1e-12
     assert path.jumps  # this map has one, near λ = 1.94
     for jump in path.jumps:
-        assert abs(jump.before.curvature) < 1e-5 and jump.after.curvature > 5e-4  # rank lost before, regained after
+        assert (
+            abs(jump.before.curvature) < 1e-5 and jump.after.curvature > 5e-4
+        )  # rank lost before, regained after
         assert abs(jump.after.classification / c[0] - 1) < 1e-8  # C restored
 
 
 def test_remark_8_on_digits(small):
     J, beta = small, 20.0
     process = fe.Conserve(lambda J, th, p: classification(J, th, p) + rate(J, th, p) / beta)
-    path = fe.follow(J, J.initial(), torch.tensor([1.0, 4.0]), process, 0.3, preconditioner=J.preconditioner)
+    path = fe.follow(
+        J, J.initial(), torch.tensor([1.0, 4.0]), process, 0.3, preconditioner=J.preconditioner
+    )
     held = torch.tensor(path["classification"]) + torch.tensor(path["rate"]) / beta
     assert (held / held[0] - 1).abs().max() < 1e-9
     assert max(path["classification"]) - min(path["classification"]) > 1e-4  # C alone does move
 
 
 def test_drift_without_the_corrector_is_first_order(small):
-    """Euler steps of (17) leave the surface at first order in the step: halving it halves the error of C."""
+    """Euler steps of (17) leave the surface at first order in the step: halving it halves the
+    error
+    of C.
+    """
     J, p0, length = small, torch.tensor([1.0, 4.0]), 0.2
     start = fe.minimise(J, J.initial(), p0, preconditioner=J.preconditioner)
     process, drifts = fe.Conserve(classification), []
     for n in (8, 16):
         theta, p = start.theta, p0
         for _ in range(n):
-            r = fe.linear_response(J, theta, p, preconditioner=J.preconditioner(theta, p), gradient_tol=1e9, stability=False)
+            r = fe.linear_response(
+                J,
+                theta,
+                p,
+                preconditioner=J.preconditioner(theta, p),
+                gradient_tol=1e9,
+                stability=False,
+            )
             v = process.velocity(p, r.hess[1])
             theta, p = theta + length / n * r.theta_p @ v, p + length / n * v
-        drifts.append(float(fe.functionals(J, theta, p).classification - fe.functionals(J, start.theta, p0).classification))
+        drifts.append(
+            float(
+                fe.functionals(J, theta, p).classification
+                - fe.functionals(J, start.theta, p0).classification
+            )
+        )
     assert 1.6 < drifts[0] / drifts[1] < 2.5
 
 
@@ -147,11 +196,20 @@ def test_bad_processes(process, length, words):
 
 def test_running_out_of_points_says_so():
     with pytest.raises(fe.NotConverged, match="3 points"):
-        fe.follow(readers_own, torch.zeros(4), START, fe.QuasiStatic(torch.tensor([1.0, 0.0])), 1.0, max_points=3)
+        fe.follow(
+            readers_own,
+            torch.zeros(4),
+            START,
+            fe.QuasiStatic(torch.tensor([1.0, 0.0])),
+            1.0,
+            max_points=3,
+        )
 
 
 def two_gaussian_tasks():
-    """A linear–Gaussian model (one code, no ridge) whose covariance goes from one task to another."""
+    """A linear–Gaussian model (one code, no ridge) whose covariance goes from one task to
+    another.
+    """
     c = 0.5 * 0.5**0.5
     source = torch.tensor([[1.0, 0, 0.2], [0, 0.5, c], [0.2, c, 1.0]])
     target = torch.tensor([[1.4, 0.1, 0.5], [0.1, 0.6, c], [0.5, c, 1.2]])
@@ -162,7 +220,10 @@ def two_gaussian_tasks():
 
 
 def test_geodesic_transfer_solves_equation_30():
-    """Against the paper's own two equations, with every coefficient from closed forms: F_t = Jᵗ − Jˢ, the rest by differences."""
+    """Against the paper's own two equations, with every coefficient from closed forms: F_t = Jᵗ
+    −
+    Jˢ, the rest by differences.
+    """
     ends, between, J = two_gaussian_tasks()
     p, k, h = torch.tensor([1.0, 4.0, 0.0]), 1.5, 1e-5
     path = fe.follow(J, ends[0].optimum(p[:2]), p, fe.process.Geodesic(k), 1.0)
@@ -171,49 +232,84 @@ def test_geodesic_transfer_solves_equation_30():
         q, t = point.p[:2], float(point.p[2])
         here = between(t)
         hess = here.hessian(q)
-        D_t, C_t = (between(t + h).gradient(q) - between(t - h).gradient(q)) / (2 * h)  # error h² ~ 1e-10, rounding 1e-16/h
+        D_t, C_t = (between(t + h).gradient(q) - between(t - h).gradient(q)) / (
+            2 * h
+        )  # error h² ~ 1e-10, rounding 1e-16/h
         F_t = ends[1](point.theta, q) - ends[0](point.theta, q)
         right = torch.stack([k / (1 + k * q[0]) * F_t - D_t, -C_t])
-        torch.testing.assert_close(point.velocity[:2], torch.linalg.solve(hess, right), rtol=1e-6, atol=1e-8)
+        torch.testing.assert_close(
+            point.velocity[:2], torch.linalg.solve(hess, right), rtol=1e-6, atol=1e-8
+        )
     R, D, C = (torch.tensor(path[n]) for n in ("rate", "distortion", "classification"))
     assert (C / C[0] - 1).abs().max() < 1e-9 and (D - k * R - (D[0] - k * R[0])).abs().max() < 1e-9
     slope = (D[1:] - D[:-1]) / (R[1:] - R[:-1])
     assert (slope / k - 1)[(R[1:] - R[:-1]).abs() > 1e-3].abs().max() < 1e-6
     end = between(1.0)
-    torch.testing.assert_close(torch.stack([D[-1], C[-1]]), end.gradient(path.points[-1].p[:2]), rtol=1e-9, atol=0)
+    torch.testing.assert_close(
+        torch.stack([D[-1], C[-1]]), end.gradient(path.points[-1].p[:2]), rtol=1e-9, atol=0
+    )
 
 
 def test_a_ridge_belongs_to_the_rate_of_a_geodesic():
-    """Eq. (30) with F_t = Jᵗ − Jˢ: the line is straight in R′ = R + ½ρ‖θ‖², and held in the bare R it is another process."""
+    """Eq. (30) with F_t = Jᵗ − Jˢ: the line is straight in R′ = R + ½ρ‖θ‖², and held in the bare
+    R
+    it is another process.
+    """
     c, ridge = 0.5 * 0.5**0.5, 0.05
-    covs = [torch.tensor(v) for v in ([[1.0, 0, 0.2], [0, 0.5, c], [0.2, c, 1.0]], [[1.4, 0.1, 0.5], [0.1, 0.6, c], [0.5, c, 1.2]])]
+    covs = [
+        torch.tensor(v)
+        for v in (
+            [[1.0, 0, 0.2], [0, 0.5, c], [0.2, c, 1.0]],
+            [[1.4, 0.1, 0.5], [0.1, 0.6, c], [0.5, c, 1.2]],
+        )
+    ]
     ends = [fe.LinearGaussian(cov, dim_x=2, k=1, ridge=ridge) for cov in covs]
     J = lambda theta, p: (1 - p[2]) * ends[0](theta, p[:2]) + p[2] * ends[1](theta, p[:2])
     p = torch.tensor([1.0, 4.0, 0.0])
-    start = fe.minimise(ends[0], fe.LinearGaussian(covs[0], dim_x=2, k=1).optimum(p[:2]), p[:2]).theta
+    start = fe.minimise(
+        ends[0], fe.LinearGaussian(covs[0], dim_x=2, k=1).optimum(p[:2]), p[:2]
+    ).theta
     for k in (1.5, -3.0):
         path = fe.follow(J, start, p, fe.process.Geodesic(k), 0.02, step=0.01, max_step=0.01)
         for point in path.points:
             lam, H = point.p[0], point.hess
             F_t = ends[1](point.theta, point.p[:2]) - ends[0](point.theta, point.p[:2])
-            wanted = torch.linalg.solve(H[:2, :2], torch.stack([k / (1 + k * lam) * F_t - H[0, 2], -H[1, 2]]))
+            wanted = torch.linalg.solve(
+                H[:2, :2], torch.stack([k / (1 + k * lam) * F_t - H[0, 2], -H[1, 2]])
+            )
             torch.testing.assert_close(point.velocity[:2], wanted, rtol=1e-6, atol=1e-8)
-            # D − kR with the bare R: d(½ρ‖θ‖²) = ρ θ·dθ is missing from dR′ = F_t dt − λ dD − γ dC
-            d_rate = torch.tensor([0.0, 0.0, float(F_t)]) - lam * H[0] - point.p[1] * H[1] - ridge * point.theta @ point.theta_p
+            # D − kR with the bare R: d(½ρ‖θ‖²) = ρ θ·dθ is missing from dR′ = F_t dt − λ dD − γ
+            # dC
+            d_rate = (
+                torch.tensor([0.0, 0.0, float(F_t)])
+                - lam * H[0]
+                - point.p[1] * H[1]
+                - ridge * point.theta @ point.theta_p
+            )
             bare = torch.stack([H[1], H[0] - k * d_rate])
             bare = -torch.linalg.solve(bare[:, :2], bare[:, 2])
             assert (bare / wanted - 1).abs().max() > 1e-3  # so that this test can fail
         spread = lambda values: max(values) - min(values)
         on_line = spread([q.distortion - k * q.rate for q in path.points])
-        off_line = spread([q.distortion - k * float(ends[0].bare_rate(q.theta, q.p[:2])) for q in path.points])
+        off_line = spread(
+            [q.distortion - k * float(ends[0].bare_rate(q.theta, q.p[:2])) for q in path.points]
+        )
         assert on_line < 1e-8 < 1e-5 < off_line
 
 
 def test_the_chord_between_two_equilibria_leads_from_one_to_the_other():
-    """k from two states with one C, one on each task: the path along that line ends in the second."""
+    """k from two states with one C, one on each task: the path along that line ends in the
+    second.
+    """
     ends, _, J = two_gaussian_tasks()
     p = torch.tensor([1.0, 4.0, 0.0])
-    held = fe.follow(J, ends[0].optimum(p[:2]), p, fe.Conserve(classification, along=(0, 0, 1), adjust=(0, 1, 0)), 1.0)
+    held = fe.follow(
+        J,
+        ends[0].optimum(p[:2]),
+        p,
+        fe.Conserve(classification, along=(0, 0, 1), adjust=(0, 1, 0)),
+        1.0,
+    )
     a, b = held.points[0], held.points[-1]
     k = (b.distortion - a.distortion) / (b.rate - a.rate)
     line = fe.follow(J, a.theta, p, fe.process.Geodesic(k), 1.0).points[-1]
@@ -223,15 +319,30 @@ def test_the_chord_between_two_equilibria_leads_from_one_to_the_other():
 def test_a_geodesic_stops_where_its_line_is_parallel_to_the_surface():
     ends, _, J = two_gaussian_tasks()
     with pytest.raises(ValueError, match="singular at λ = −1/k"):
-        fe.follow(J, ends[0].optimum(torch.tensor([1.0, 4.0])), torch.tensor([1.0, 4.0, 0.0]), fe.process.Geodesic(-1.0), 1.0)
+        fe.follow(
+            J,
+            ends[0].optimum(torch.tensor([1.0, 4.0])),
+            torch.tensor([1.0, 4.0, 0.0]),
+            fe.process.Geodesic(-1.0),
+            1.0,
+        )
     with pytest.raises(ValueError, match="finite slope"):
         fe.process.Geodesic(math.inf)
 
 
 def test_falling_lines_reach_the_target_where_they_have_room():
-    """Slope −1/λ* holds V = R + λ*D: it arrives if V exceeds Φ(t) = max_γ F(λ*, γ, t) − γC₀ all the way, also with F_t(0) > 0."""
+    """Slope −1/λ* holds V = R + λ*D: it arrives if V exceeds Φ(t) = max_γ F(λ*, γ, t) − γC₀ all
+    the
+    way, also with F_t(0) > 0.
+    """
     c = 0.5 * 0.5**0.5
-    covs = [torch.tensor(v) for v in ([[1.0, 0, 0.2], [0, 0.5, c], [0.2, c, 1.0]], [[0.5, 0.1, c], [0.1, 1.0, 0.1], [c, 0.1, 1.1]])]
+    covs = [
+        torch.tensor(v)
+        for v in (
+            [[1.0, 0, 0.2], [0, 0.5, c], [0.2, c, 1.0]],
+            [[0.5, 0.1, c], [0.1, 1.0, 0.1], [c, 0.1, 1.1]],
+        )
+    ]
     ends = [fe.LinearGaussian(cov, dim_x=2, k=1) for cov in covs]
     between = lambda t: fe.LinearGaussian((1 - t) * covs[0] + t * covs[1], dim_x=2, k=1)
     J = lambda theta, p: (1 - p[2]) * ends[0](theta, p[:2]) + p[2] * ends[1](theta, p[:2])
@@ -240,15 +351,32 @@ def test_falling_lines_reach_the_target_where_they_have_room():
         start, star = ends[0].optimum(p[:2]), -1 / k
         assert ends[1](start, p[:2]) > ends[0](start, p[:2])  # F_t > 0 at the start of them all
         D, C = ends[0].gradient(p[:2])
-        at = lambda t: max(float(between(t).free_energy(torch.tensor([star, g])) - g * C) for g in torch.logspace(0, 1.5, 60).tolist())
-        room = float(ends[0].rate(p[:2]) + star * D) - max(at(t) for t in torch.linspace(0, 1, 11).tolist())
+        at = lambda t: max(
+            float(between(t).free_energy(torch.tensor([star, g])) - g * C)
+            for g in torch.logspace(0, 1.5, 60).tolist()
+        )
+        room = float(ends[0].rate(p[:2]) + star * D) - max(
+            at(t) for t in torch.linspace(0, 1, 11).tolist()
+        )
         assert (room > 0) is arrives and abs(room) > 1e-3  # the grid of γ is good to 2e-4
         points = []
-        follow = lambda: fe.follow(J, start, p, fe.process.Geodesic(k), 1.0, step=0.08, max_step=0.15, on_point=points.append)
+        follow = lambda: fe.follow(
+            J,
+            start,
+            p,
+            fe.process.Geodesic(k),
+            1.0,
+            step=0.08,
+            max_step=0.15,
+            on_point=points.append,
+        )
         if arrives:
             follow()
             if k < -1:  # the direction of the paper's figure 5a
-                assert points[-1].rate < points[0].rate and points[-1].distortion > points[0].distortion
+                assert (
+                    points[-1].rate < points[0].rate
+                    and points[-1].distortion > points[0].distortion
+                )
         else:
             with pytest.raises(ValueError, match="singular at λ = −1/k"):
                 follow()
@@ -257,43 +385,89 @@ def test_falling_lines_reach_the_target_where_they_have_room():
 
 def test_the_heuristic_of_equation_38():
     ends, between, J = two_gaussian_tasks()
-    path = fe.follow(J, ends[0].optimum(torch.tensor([1.0, 4.0])), torch.tensor([1.0, 4.0, 0.0]),
-                     fe.Conserve(classification, along=(0.4, 0, 1), adjust=(0, 1, 0)), 1.0)
+    path = fe.follow(
+        J,
+        ends[0].optimum(torch.tensor([1.0, 4.0])),
+        torch.tensor([1.0, 4.0, 0.0]),
+        fe.Conserve(classification, along=(0.4, 0, 1), adjust=(0, 1, 0)),
+        1.0,
+    )
     torch.testing.assert_close(path.controls[-1, [0, 2]], torch.tensor([1.4, 1.0]))
     for point in path.points:
-        assert float(between(float(point.p[2])).classification(point.p[:2])) == pytest.approx(path.points[0].classification, rel=1e-9)
+        assert float(between(float(point.p[2])).classification(point.p[:2])) == pytest.approx(
+            path.points[0].classification, rel=1e-9
+        )
 
 
 def test_as_many_directions_as_quantities():
     ends, _, J = two_gaussian_tasks()
-    process = fe.Conserve(lambda J, th, p: torch.stack([classification(J, th, p), rate(J, th, p)]), along=(0, 0, 1), adjust=(0, 1, 0))
+    process = fe.Conserve(
+        lambda J, th, p: torch.stack([classification(J, th, p), rate(J, th, p)]),
+        along=(0, 0, 1),
+        adjust=(0, 1, 0),
+    )
     with pytest.raises(ValueError, match="2 conserved quantities"):
-        fe.follow(J, ends[0].optimum(torch.tensor([1.0, 4.0])), torch.tensor([1.0, 4.0, 0.0]), process, 1.0)
+        fe.follow(
+            J,
+            ends[0].optimum(torch.tensor([1.0, 4.0])),
+            torch.tensor([1.0, 4.0, 0.0]),
+            process,
+            1.0,
+        )
 
 
 def test_a_prediction_below_zero_is_a_step_too_long():
     """λ̇ = −4λ never reaches zero, but Euler's step of a third does."""
-    path = fe.follow(readers_own, torch.zeros(4), START, fe.QuasiStatic(lambda p: torch.stack([-4 * p[0], 0 * p[1]])), 1.0, step=1 / 3, max_step=1 / 3)
+    path = fe.follow(
+        readers_own,
+        torch.zeros(4),
+        START,
+        fe.QuasiStatic(lambda p: torch.stack([-4 * p[0], 0 * p[1]])),
+        1.0,
+        step=1 / 3,
+        max_step=1 / 3,
+    )
     lam = path.controls[:, 0]
     assert (lam > 0).all() and (lam.diff() < 0).all() and path.points[-1].s == pytest.approx(1.0)
 
 
 def test_a_multiplier_that_ends_is_said_in_words_and_is_no_bifurcation(monkeypatch):
-    """λ̇ = −1 from λ = ½: the path goes on to λ = 0, to ten times min_step, and then says so. Where C is held, γ ends in the same way."""
-    monkeypatch.setattr(process._Follower, "cross", lambda *a: pytest.fail("a bifurcation was looked for"))
+    """λ̇ = −1 from λ = ½: the path goes on to λ = 0, to ten times min_step, and then says so.
+    Where
+    C is held, γ ends in the same way.
+    """
+    monkeypatch.setattr(
+        process._Follower, "cross", lambda *a: pytest.fail("a bifurcation was looked for")
+    )
     points = []
     with pytest.raises(ValueError, match="negative multipliers"):
-        fe.follow(readers_own, torch.zeros(4), START, fe.QuasiStatic(torch.tensor([-1.0, 0.0])), 1.0, on_point=points.append)
+        fe.follow(
+            readers_own,
+            torch.zeros(4),
+            START,
+            fe.QuasiStatic(torch.tensor([-1.0, 0.0])),
+            1.0,
+            on_point=points.append,
+        )
     assert 0 <= float(points[-1].p[0]) < 1e-5
     points.clear()
-    held = fe.Conserve(process.distortion, along=(-1.0, 0.0))  # without the corrector's help γ would be what it was
+    held = fe.Conserve(
+        process.distortion, along=(-1.0, 0.0)
+    )  # without the corrector's help γ would be what it was
     with pytest.raises(ValueError, match="negative multipliers"):
         fe.follow(readers_own, torch.zeros(4), START, held, 1.0, on_point=points.append)
     assert 0 <= float(points[-1].p.min()) < 1e-5
 
 
-@pytest.mark.parametrize("error", [fe.NotConverged("out of iterations"), fe.errors.NotFinite("overflow"), ValueError("theta has 3 NaN or infinite entries"),
-                                   torch.linalg.LinAlgError("cholesky: not positive-definite")])
+@pytest.mark.parametrize(
+    "error",
+    [
+        fe.NotConverged("out of iterations"),
+        fe.errors.NotFinite("overflow"),
+        ValueError("theta has 3 NaN or infinite entries"),
+        torch.linalg.LinAlgError("cholesky: not positive-definite"),
+    ],
+)
 def test_a_step_on_which_the_solver_fails_is_halved(monkeypatch, error):
     """Here it fails on steps longer than 0.1; the path arrives all the same, with the same end."""
     usual = fe.follow(readers_own, torch.zeros(4), START, fe.Conserve(classification), 0.5)
@@ -305,8 +479,16 @@ def test_a_step_on_which_the_solver_fails_is_halved(monkeypatch, error):
         return correct(self, theta, p, *arguments)
 
     monkeypatch.setattr(process._Follower, "correct", fails)
-    path = fe.follow(readers_own, torch.zeros(4), START, fe.Conserve(classification), 0.5, step=0.4, max_step=0.4,
-                     on_point=lambda point: here.append(float(point.p[0])))
+    path = fe.follow(
+        readers_own,
+        torch.zeros(4),
+        START,
+        fe.Conserve(classification),
+        0.5,
+        step=0.4,
+        max_step=0.4,
+        on_point=lambda point: here.append(float(point.p[0])),
+    )
     assert max(path.controls[:, 0].diff()) <= 0.1 + 1e-12
     torch.testing.assert_close(path.controls[-1], usual.controls[-1], rtol=1e-9, atol=0)
 
@@ -318,7 +500,9 @@ def test_a_path_where_gradients_are_switched_off():
 
 
 def test_beyond_the_bifurcation_a_multiplier_that_ends_ends_the_crossing(monkeypatch):
-    """Crossing looks further and further along the path; where λ or γ would be negative it stops and says where it was."""
+    """Crossing looks further and further along the path; where λ or γ would be negative it stops
+    and says where it was.
+    """
     asked = []
 
     def minimise(J, theta, p, **options):
@@ -330,15 +514,35 @@ def test_beyond_the_bifurcation_a_multiplier_that_ends_ends_the_crossing(monkeyp
 
     usual = process.minimise
     monkeypatch.setattr(process, "minimise", minimise)
-    fold = lambda theta, p: (0.25 * theta.pow(4) - 0.5 * theta.square() - (0.39 - p[0]) * theta).sum() + 0.0 * p[1]
-    with pytest.raises(fe.NotConverged, match="A is singular at s = 0.094[89].*no stable branch"):  # λ from 0.1 falls to 0.39 − 2/(3√3) = 0.0051
-        fe.follow(fold, torch.tensor([-1.0]), torch.tensor([0.1, 1.0]), fe.QuasiStatic(torch.tensor([-1.0, 0.0])), 1.0)
+    fold = lambda theta, p: (
+        (0.25 * theta.pow(4) - 0.5 * theta.square() - (0.39 - p[0]) * theta).sum() + 0.0 * p[1]
+    )
+    with pytest.raises(
+        fe.NotConverged, match="A is singular at s = 0.094[89].*no stable branch"
+    ):  # λ from 0.1 falls to 0.39 − 2/(3√3) = 0.0051
+        fe.follow(
+            fold,
+            torch.tensor([-1.0]),
+            torch.tensor([0.1, 1.0]),
+            fe.QuasiStatic(torch.tensor([-1.0, 0.0])),
+            1.0,
+        )
     assert len(asked) >= 7 and all((p >= 0).all() for p in asked)
 
 
-@pytest.mark.parametrize("error", [ValueError("minimisation left the finite numbers"), fe.errors.NotFinite("overflow"), fe.NotConverged("J is not bounded below")])
+@pytest.mark.parametrize(
+    "error",
+    [
+        ValueError("minimisation left the finite numbers"),
+        fe.errors.NotFinite("overflow"),
+        fe.NotConverged("J is not bounded below"),
+    ],
+)
 def test_a_side_of_the_bifurcation_without_a_minimum_does_not_end_the_crossing(monkeypatch, error):
-    """Of the two ways off the null direction one may lead to no minimum, or past all numbers; the other is taken."""
+    """Of the two ways off the null direction one may lead to no minimum, or past all numbers;
+    the
+    other is taken.
+    """
     usual, calls = process.minimise, []
 
     def minimise(J, theta, p, **options):
@@ -348,18 +552,25 @@ def test_a_side_of_the_bifurcation_without_a_minimum_does_not_end_the_crossing(m
         return usual(J, theta, p, **options)
 
     monkeypatch.setattr(process, "minimise", minimise)
-    path = fe.follow(pitchfork, torch.zeros(1), START, fe.QuasiStatic(torch.tensor([1.0, 0.0])), 1.0)
+    path = fe.follow(
+        pitchfork, torch.zeros(1), START, fe.QuasiStatic(torch.tensor([1.0, 0.0])), 1.0
+    )
     assert len(path.jumps) == 1 and float(path.points[-1].theta) == pytest.approx(-math.sqrt(0.5))
 
 
 @pytest.mark.parametrize("name", ["step", "max_step", "min_step"])
 def test_steps_are_positive(name):
     with pytest.raises(ValueError, match="max_step and min_step must be positive"):
-        fe.follow(readers_own, torch.zeros(4), START, fe.Conserve(classification), 0.5, **{name: 0.0})
+        fe.follow(
+            readers_own, torch.zeros(4), START, fe.Conserve(classification), 0.5, **{name: 0.0}
+        )
 
 
 def test_at_one_c_a_larger_ridge_has_its_jump_earlier():
-    """Chapter 5, exercise on the ridge: at the C of ridge 1e-3, whose path jumps at λ = 1.94, ridge 3e-3 jumps at 0.68 and 3e-2 nowhere."""
+    """Chapter 5, exercise on the ridge: at the C of ridge 1e-3, whose path jumps at λ = 1.94,
+    ridge
+    3e-3 jumps at 0.68 and 3e-2 nowhere.
+    """
     x, y = fe.digits(120, classes=(0, 1, 2, 3))
     x = x[:, x.var(0).argsort(descending=True)[:8]].contiguous()
     found, target = {}, None
@@ -368,14 +579,23 @@ def test_at_one_c_a_larger_ridge_has_its_jump_earlier():
         theta, p = model.initial(), torch.tensor([0.25, 4.0])
         for _ in range(30):  # Newton in ln γ
             e = fe.minimise(model, theta, p, preconditioner=model.preconditioner)
-            r = fe.linear_response(model, e.theta, p, preconditioner=model.preconditioner(e.theta, p))
+            r = fe.linear_response(
+                model, e.theta, p, preconditioner=model.preconditioner(e.theta, p)
+            )
             target = float(r.gradient[1]) if target is None else target
             if abs(float(r.gradient[1]) - target) < 1e-9:
                 break
             step = (target - float(r.gradient[1])) / float(p[1] * r.hess[1, 1])
             theta, p = e.theta, p * torch.tensor([1.0, math.exp(max(-0.5, min(0.5, step)))])
         if ridge > 1e-3:  # that path is the chapter's
-            path = fe.follow(model, e.theta, p, fe.Conserve(classification), 2.0, preconditioner=model.preconditioner)
+            path = fe.follow(
+                model,
+                e.theta,
+                p,
+                fe.Conserve(classification),
+                2.0,
+                preconditioner=model.preconditioner,
+            )
             assert abs(path.points[-1].classification - target) < 1e-8
             found[ridge] = [round(float(j.before.p[0]), 2) for j in path.jumps]
     assert found == {3e-3: [0.68], 3e-2: []}

@@ -1,4 +1,7 @@
-"""The project's own files: requirements against the lock, one API page a module, the commands, the set-up cell's tool."""
+"""The project's own files: requirements against the lock, one API page a module, the commands,
+the
+set-up cell's tool.
+"""
 
 import ast
 import importlib
@@ -31,37 +34,71 @@ MODULES = sorted(path.stem for path in (ROOT / "fe").glob("*.py") if path.stem !
 
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-NEEDED = [Requirement(line) for line in PROJECT["dependencies"] + [line for extra in PROJECT["optional-dependencies"].values() for line in extra]]
+NEEDED = [
+    Requirement(line)
+    for line in PROJECT["dependencies"]
+    + [line for extra in PROJECT["optional-dependencies"].values() for line in extra]
+]
 
 
 def test_the_lock_is_exact_and_hashed_and_holds_every_requirement():
-    """Where a package has several entries (for different Pythons or machines), each meets the requirement."""
-    entries = re.split(r"\n(?=\S)", re.sub(r"^#.*\n", "", (ROOT / "requirements.lock").read_text(), flags=re.MULTILINE).strip())
+    """Where a package has several entries (for different Pythons or machines), each meets the
+    requirement.
+    """
+    entries = re.split(
+        r"\n(?=\S)",
+        re.sub(r"^#.*\n", "", (ROOT / "requirements.lock").read_text(), flags=re.MULTILINE).strip(),
+    )
     locked = {}
     for entry in entries:
         first, *hashes = entry.split(" \\\n")
         r = Requirement(first)
         (spec,) = r.specifier
-        assert spec.operator == "==" and r.url is None and not Version(spec.version).local, f"{r}: not a plain exact version"
-        assert hashes and all(re.fullmatch(r" {4}--hash=sha256:[0-9a-f]{64}", line) for line in hashes), f"{r}: no hash"
+        assert spec.operator == "==" and r.url is None and not Version(spec.version).local, (
+            f"{r}: not a plain exact version"
+        )
+        assert hashes and all(
+            re.fullmatch(r" {4}--hash=sha256:[0-9a-f]{64}", line) for line in hashes
+        ), f"{r}: no hash"
         locked.setdefault(canonicalize_name(r.name), []).append(Version(spec.version))
     for r in NEEDED:
-        assert all(r.specifier.contains(version) for version in locked[canonicalize_name(r.name)]), f"{r} is not met by the lock"
+        assert all(
+            r.specifier.contains(version) for version in locked[canonicalize_name(r.name)]
+        ), f"{r} is not met by the lock"
 
 
 def test_names_of_packages_stand_in_one_place():
     """requirements.txt and Binder's name the groups of pyproject.toml."""
-    lines = [line for name in ("requirements.txt", ".binder/requirements.txt") for line in (ROOT / name).read_text().splitlines() if not line.startswith("#")]
+    lines = [
+        line
+        for name in ("requirements.txt", ".binder/requirements.txt")
+        for line in (ROOT / name).read_text().splitlines()
+        if not line.startswith("#")
+    ]
     assert len(lines) == 2
     for line in lines:
-        assert set(re.fullmatch(r"-e \.\[([\w,]+)\]", line)[1].split(",")) <= set(PROJECT["optional-dependencies"])
-    assert set(re.fullmatch(r"-e \.\[([\w,]+)\]", lines[0])[1].split(",")) == set(PROJECT["optional-dependencies"]), "requirements.txt has everything"
+        assert set(re.fullmatch(r"-e \.\[([\w,]+)\]", line)[1].split(",")) <= set(
+            PROJECT["optional-dependencies"]
+        )
+    assert set(re.fullmatch(r"-e \.\[([\w,]+)\]", lines[0])[1].split(",")) == set(
+        PROJECT["optional-dependencies"]
+    ), "requirements.txt has everything"
 
 
 def test_requirements_leave_colabs_own_packages_alone():
-    """A pin or an upper bound on what Colab brings would replace gigabytes there, or break its other packages."""
+    """A pin or an upper bound on what Colab brings would replace gigabytes there, or break its
+    other packages.
+    """
     bounds = {r.name: {s.operator for s in r.specifier} for r in NEEDED}
-    for name in ("torch", "torchvision", "numpy", "matplotlib", "scipy", "scikit-learn", "ipywidgets"):
+    for name in (
+        "torch",
+        "torchvision",
+        "numpy",
+        "matplotlib",
+        "scipy",
+        "scikit-learn",
+        "ipywidgets",
+    ):
         assert bounds[name] <= {">="}, f"{name}: lower bounds only"
 
 
@@ -70,15 +107,29 @@ def test_every_module_has_a_page_in_the_contents():
     front = (ROOT / "book" / "api.md").read_text()
     for name in MODULES:
         page = ROOT / "book" / "api" / f"{name}.md"
-        assert page.exists() and f"automodule:: fe.{name}" in page.read_text(), f"no API page of fe.{name}"
-        assert f'"book/api/{name}"' in toc and f"api/{name}.md" in front, f"fe.{name} is missing in _toc.yml or api.md"
-    assert sorted(path.stem for path in (ROOT / "book" / "api").glob("*.md")) == MODULES, "a page of a module that is gone"
+        assert page.exists() and f"automodule:: fe.{name}" in page.read_text(), (
+            f"no API page of fe.{name}"
+        )
+        assert f'"book/api/{name}"' in toc and f"api/{name}.md" in front, (
+            f"fe.{name} is missing in _toc.yml or api.md"
+        )
+    assert sorted(path.stem for path in (ROOT / "book" / "api").glob("*.md")) == MODULES, (
+        "a page of a module that is gone"
+    )
 
 
 def test_every_page_is_in_the_contents():
     text = (ROOT / "_toc.yml").read_text()
-    pages = [path.relative_to(ROOT).with_suffix("") for ext in ("md", "ipynb") for path in (ROOT / "book").rglob(f"*.{ext}")]
-    missing = [str(p) for p in pages if not re.search(rf"(file|root): {re.escape(p.as_posix())}$", text, re.MULTILINE)]
+    pages = [
+        path.relative_to(ROOT).with_suffix("")
+        for ext in ("md", "ipynb")
+        for path in (ROOT / "book").rglob(f"*.{ext}")
+    ]
+    missing = [
+        str(p)
+        for p in pages
+        if not re.search(rf"(file|root): {re.escape(p.as_posix())}$", text, re.MULTILINE)
+    ]
     assert not [m for m in missing if "checkpoint" not in m]
 
 
@@ -87,16 +138,24 @@ def test_public_functions_are_documented(name):
     tree = ast.parse((ROOT / "fe" / f"{name}.py").read_text())
     assert ast.get_docstring(tree), f"fe.{name} has no docstring"
     for node in tree.body:
-        if isinstance(node, (ast.FunctionDef, ast.ClassDef)) and node.name != "main" and not node.name.startswith("_"):
+        if (
+            isinstance(node, (ast.FunctionDef, ast.ClassDef))
+            and node.name != "main"
+            and not node.name.startswith("_")
+        ):
             assert ast.get_docstring(node), f"fe.{name}.{node.name} has no docstring"
 
 
 def test_live_figures_are_left_out_of_the_comparison():
-    """Their HTML holds pictures, which differ from machine to machine; nbval would compare them byte by byte."""
+    """Their HTML holds pictures, which differ from machine to machine; nbval would compare them
+    byte by byte.
+    """
     for path in (ROOT / "book").glob("*.ipynb"):
         for cell in json.loads(path.read_text())["cells"]:
             if "fe-live" in json.dumps(cell.get("outputs", [])):
-                assert "nbval-ignore-output" in cell["metadata"].get("tags", []), f"{path.name}: {''.join(cell['source'])[:60]!r}"
+                assert "nbval-ignore-output" in cell["metadata"].get("tags", []), (
+                    f"{path.name}: {''.join(cell['source'])[:60]!r}"
+                )
 
 
 def test_names_of_live_figures_are_unique_on_a_page():
@@ -109,17 +168,23 @@ def test_names_of_live_figures_are_unique_on_a_page():
 
 def test_commands_explain_themselves():
     result = subprocess.run([sys.executable, ROOT / "run.py"], capture_output=True, text=True)
-    assert result.returncode != 0 and "run.py book" in result.stderr and "run.py test" in result.stderr
+    assert (
+        result.returncode != 0 and "run.py book" in result.stderr and "run.py test" in result.stderr
+    )
 
 
 def test_run_needs_nothing_but_the_standard_library():
     tree = list(ast.walk(ast.parse((ROOT / "run.py").read_text())))
-    imports = {a.name for n in tree if isinstance(n, ast.Import) for a in n.names} | {n.module for n in tree if isinstance(n, ast.ImportFrom)}
+    imports = {a.name for n in tree if isinstance(n, ast.Import) for a in n.names} | {
+        n.module for n in tree if isinstance(n, ast.ImportFrom)
+    }
     assert imports and {name.split(".")[0] for name in imports} <= set(sys.stdlib_module_names)
 
 
-def test_ruff_has_nothing_to_say():
-    done = subprocess.run(["ruff", "check", "."], cwd=ROOT, capture_output=True, text=True)
+@pytest.mark.parametrize("command", ["check", "format --check"])
+def test_ruff_has_nothing_to_say(command):
+    """Library, tests and tools at 100 columns, the code of notebooks at 88 (book/ruff.toml)."""
+    done = subprocess.run(["ruff", *command.split(), "."], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout[-3000:]
 
 
@@ -130,30 +195,58 @@ def test_the_ci_script_is_executable_and_strict():
 
 
 def test_the_set_up_tool_repairs_what_it_checks(tmp_path):
-    """Change the address in a copy: --check must fail and name the notebook, one run must put it right, nothing else moves."""
+    """Change the address in a copy: --check must fail and name the notebook, one run must put it
+    right, nothing else moves.
+    """
     shutil.copytree(ROOT / "tools", tmp_path / "tools")
     (tmp_path / "book").mkdir()
     config = (ROOT / "_config.yml").read_text()
     address = yaml.safe_load(config)["repository"]["url"]
-    (tmp_path / "_config.yml").write_text(config.replace(address, "https://example.org/someone/else"))
+    (tmp_path / "_config.yml").write_text(
+        config.replace(address, "https://example.org/someone/else")
+    )
     shutil.copy(ROOT / "pyproject.toml", tmp_path)
-    other = {"cell_type": "code", "metadata": {}, "source": ["1 + 1"], "outputs": [], "execution_count": 2}
-    setup = {"cell_type": "code", "metadata": {"tags": ["setup"]}, "source": ["old"], "outputs": [], "execution_count": 1}
+    other = {
+        "cell_type": "code",
+        "metadata": {},
+        "source": ["1 + 1"],
+        "outputs": [],
+        "execution_count": 2,
+    }
+    setup = {
+        "cell_type": "code",
+        "metadata": {"tags": ["setup"]},
+        "source": ["old"],
+        "outputs": [],
+        "execution_count": 1,
+    }
     path = tmp_path / "book" / "a.ipynb"
-    path.write_text(json.dumps({"cells": [setup, other], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}))
+    path.write_text(
+        json.dumps({"cells": [setup, other], "metadata": {}, "nbformat": 4, "nbformat_minor": 5})
+    )
 
     def tool(*arguments):
-        return subprocess.run([sys.executable, tmp_path / "tools" / "setup_cell.py", *arguments], capture_output=True, text=True)
+        return subprocess.run(
+            [sys.executable, tmp_path / "tools" / "setup_cell.py", *arguments],
+            capture_output=True,
+            text=True,
+        )
 
     assert tool("--check").returncode != 0 and "a.ipynb" in tool("--check").stderr
     assert tool().returncode == 0 and tool("--check").returncode == 0
     cells = json.loads(path.read_text())["cells"]
     written = "".join(cells[0]["source"])
-    assert "https://example.org/someone/else" in written and "--no-deps" in written and cells[1] == other
+    assert (
+        "https://example.org/someone/else" in written
+        and "--no-deps" in written
+        and cells[1] == other
+    )
 
 
 def test_the_tests_do_not_see_a_developers_own_results(monkeypatch, tmp_path):
-    """Every pytest of `run.py test` gets an empty folder in place of results/own and of what FE_RESULTS says."""
+    """Every pytest of `run.py test` gets an empty folder in place of results/own and of what
+    FE_RESULTS says.
+    """
     spec = importlib.util.spec_from_file_location("run_py", ROOT / "run.py")
     run = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(run)
@@ -197,20 +290,41 @@ def test_a_stage_that_fails_is_named_at_once_and_what_it_said_is_shown(monkeypat
     assert sorted(run.at_once({"one": bad, "two": good, "three": broken})) == ["one", "three"]
     text = out.getvalue()
     assert text.index("what went wrong") < text.index("FAILED: one") < text.index("passed: two")
-    assert "Still running: three, two." in text and "OSError: no room" in text and (tmp_path / "_build" / "logs" / "one.txt").read_text() == "what went wrong\n"
+    assert (
+        "Still running: three, two." in text
+        and "OSError: no room" in text
+        and (tmp_path / "_build" / "logs" / "one.txt").read_text() == "what went wrong\n"
+    )
 
 
 def test_what_code_stands_on_is_found():
-    code = "import fe\nfrom fe import plot\nfrom fe.checks import chapter1\nfe.optimal_plan\nnotebook.results('fig2.json')"
+    code = (
+        "import fe\nfrom fe import plot\nfrom fe.checks import "
+        "chapter1\nfe.optimal_plan\nnotebook.results('fig2.json')"
+    )
     names = {path.relative_to(ROOT).as_posix() for path in uses.files(code)}
-    assert {"fe/transport.py", "fe/plot.py", "fe/checks/chapter1.py", "fe/checks/answers.py", "fe/finite.py", "results/fig2.json"} <= names
+    assert {
+        "fe/transport.py",
+        "fe/plot.py",
+        "fe/checks/chapter1.py",
+        "fe/checks/answers.py",
+        "fe/finite.py",
+        "results/fig2.json",
+    } <= names
     assert not names & {"fe/retraining.py", "fe/checks/chapter2.py", "results/fig5.json"}
-    touched = {path.name for path in uses.tests([ROOT / "fe" / "journal.py", ROOT / "tools" / "course.py"])}
-    assert {"test_journal.py", "test_course.py", "test_reproduce.py"} <= touched and not touched & {"test_finite.py", "test_pdf.py"}
+    touched = {
+        path.name for path in uses.tests([ROOT / "fe" / "journal.py", ROOT / "tools" / "course.py"])
+    }
+    assert {"test_journal.py", "test_course.py", "test_reproduce.py"} <= touched and not touched & {
+        "test_finite.py",
+        "test_pdf.py",
+    }
 
 
 def test_check_refuses_a_chapter_that_is_not_there():
-    done = subprocess.run([sys.executable, ROOT / "tools" / "uses.py", "5", "12"], capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, ROOT / "tools" / "uses.py", "5", "12"], capture_output=True, text=True
+    )
     assert done.returncode and "no chapter 12; there are 1 to 10" in done.stderr
 
 
@@ -220,7 +334,7 @@ def test_what_is_stored_is_the_books_own_result(tmp_path, monkeypatch):
     execute = importlib.import_module("execute")
     (tmp_path / "fig2.json").write_text('{"what": "mine"}')
     monkeypatch.setenv("FE_RESULTS", str(tmp_path))
-    source = 'from fe import notebook\nprint(notebook.results("fig2.json")["what"], len(list(notebook.own().iterdir())))'
+    source = 'from fe import notebook\nprint(notebook.results("fig2.json")["what"], len(list(notebook.own().iterdir())))'  # noqa: E501
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source)])
     nbformat.write(notebook, tmp_path / "a.ipynb")
     execute.execute(tmp_path / "a.ipynb")

@@ -1,4 +1,6 @@
-"""The reading aids: each name in the equation index exists, symbols lead to their entry, no link to a file that is not there."""
+"""The reading aids: each name in the equation index exists, symbols lead to their entry, no link to
+a file that is not there.
+"""
 
 import ast
 import functools
@@ -25,12 +27,16 @@ import reading  # noqa: E402
 import takeaway  # noqa: E402
 
 CHAPTERS = sorted(path.stem for path in (ROOT / "book").glob("[0-9][0-9]-*.ipynb"))
-built = pytest.mark.skipif(not HTML.exists(), reason=f"no built book in {HTML}: run `python3 run.py book`")
+built = pytest.mark.skipif(
+    not HTML.exists(), reason=f"no built book in {HTML}: run `python3 run.py book`"
+)
 
 
 def source(name):
     notebook = json.loads((ROOT / "book" / f"{name}.ipynb").read_text())
-    return "\n\n".join("".join(cell["source"]) for cell in notebook["cells"] if cell["cell_type"] == "markdown")
+    return "\n\n".join(
+        "".join(cell["source"]) for cell in notebook["cells"] if cell["cell_type"] == "markdown"
+    )
 
 
 @functools.cache
@@ -44,7 +50,11 @@ def page(name):
 def index_rows():
     """The cells of each row of the index: paper, what it is, in the book, in fe, test."""
     lines = (ROOT / "book" / "equations.md").read_text().splitlines()
-    rows = [[cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in lines if line.startswith("|")]
+    rows = [
+        [cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]]
+        for line in lines
+        if line.startswith("|")
+    ]
     return [row for row in rows if row[0] != "paper" and set(row[0]) != {"-"}]
 
 
@@ -64,13 +74,23 @@ def test_a_row_leads_into_the_book_or_says_that_it_does_not():
 
 def test_the_labels_of_the_index_exist_once():
     text = "\n".join(source(name) for name in CHAPTERS)
-    labels = re.findall(r"\$\$ \((eq-[\w-]+)\)", text) + re.findall(r"\{prf:\w+\}[^\n]*\n:label: (\S+)", text)
-    wanted = {label for row in index_rows() for label in re.findall(r"\{(?:eq|prf:ref)\}`([^`]+)`", row[2])}
+    labels = re.findall(r"\$\$ \((eq-[\w-]+)\)", text) + re.findall(
+        r"\{prf:\w+\}[^\n]*\n:label: (\S+)", text
+    )
+    wanted = {
+        label
+        for row in index_rows()
+        for label in re.findall(r"\{(?:eq|prf:ref)\}`([^`]+)`", row[2])
+    }
     assert len(wanted) > 40 and {label for label in wanted if labels.count(label) != 1} == set()
 
 
 def test_the_functions_of_the_index_exist():
-    names = {name for row in index_rows() for name in re.findall(r"\{py:(?:obj|mod)\}`~?([^`]+)`", row[3])}
+    names = {
+        name
+        for row in index_rows()
+        for name in re.findall(r"\{py:(?:obj|mod)\}`~?([^`]+)`", row[3])
+    }
     for name in names:
         module, _, attribute = name.rpartition(".")
         assert name == "fe.networks" or hasattr(importlib.import_module(module), attribute), name
@@ -80,7 +100,9 @@ def test_the_functions_of_the_index_exist():
 def test_the_tests_of_the_index_exist():
     defined = set()
     for path in (ROOT / "tests").rglob("test_*.py"):
-        defined |= {n.name for n in ast.walk(ast.parse(path.read_text())) if isinstance(n, ast.FunctionDef)}
+        defined |= {
+            n.name for n in ast.walk(ast.parse(path.read_text())) if isinstance(n, ast.FunctionDef)
+        }
     named = {name for row in index_rows() for name in re.findall(r"`(test_\w+)`", row[4])}
     assert len(named) > 20 and named - defined == set()
     for row in index_rows():
@@ -94,8 +116,13 @@ def test_the_index_shows_numbers_and_links_to_the_library():
     numbered = [c for c in cells if c[2].find("a")]
     assert len(numbered) > 45
     assert not re.search(r"\?\?|eq-ch|\[\]", table.get_text())
-    linked = [c for c in cells if re.search(r"\w", c[3].get_text()) and "chapter 4" not in c[3].get_text()]
-    assert len(linked) > 45 and [c[0].get_text() for c in linked if not c[3].select('a[href^="api/"]')] == []
+    linked = [
+        c for c in cells if re.search(r"\w", c[3].get_text()) and "chapter 4" not in c[3].get_text()
+    ]
+    assert (
+        len(linked) > 45
+        and [c[0].get_text() for c in linked if not c[3].select('a[href^="api/"]')] == []
+    )
 
 
 # --- the glossary
@@ -103,25 +130,37 @@ def test_the_index_shows_numbers_and_links_to_the_library():
 
 def glossary():
     text = (ROOT / "book" / "glossary.md").read_text()
-    return re.findall(r"^(\S[^\n]*)\n  (\S[^\n]*)$", text.split("```{glossary}")[1].split("```")[0], re.MULTILINE)
+    return re.findall(
+        r"^(\S[^\n]*)\n  (\S[^\n]*)$", text.split("```{glossary}")[1].split("```")[0], re.MULTILINE
+    )
 
 
 def test_the_glossary_is_in_order_and_plain():
     entries = glossary()
     names = [name for name, _ in entries]
-    assert len(names) >= 40 and names == sorted(names, key=str.lower) and len(set(names)) == len(names)
+    assert (
+        len(names) >= 40 and names == sorted(names, key=str.lower) and len(set(names)) == len(names)
+    )
     for name, words in entries:
         assert re.search(r"\{doc\}`[Cc]hapter \d+ <(\d\d-[\w-]+)>`", words), f"{name}: no chapter"
         assert 8 < len(words.split()) < 60, f"{name}: one or two sentences"
-    for number, file in re.findall(r"hapter (\d+) <(\d\d-[\w-]+)>", " ".join(words for _, words in entries)):
+    for number, file in re.findall(
+        r"hapter (\d+) <(\d\d-[\w-]+)>", " ".join(words for _, words in entries)
+    ):
         assert file in CHAPTERS and int(file[:2]) == int(number)
 
 
 def test_a_term_is_used_in_the_chapter_that_introduces_it():
     for name, words in glossary():
         chapters = re.findall(r"<(\d\d-[\w-]+)>", words)
-        stem = re.sub(r"[’'].*|[^a-z].*", "", name.lower()) if name != "Blahut–Arimoto algorithm" else "blahut"
-        assert any(stem[:8] in source(chapter).lower() for chapter in chapters), f"{name!r} is not a word of {chapters}"
+        stem = (
+            re.sub(r"[’'].*|[^a-z].*", "", name.lower())
+            if name != "Blahut–Arimoto algorithm"
+            else "blahut"
+        )
+        assert any(stem[:8] in source(chapter).lower() for chapter in chapters), (
+            f"{name!r} is not a word of {chapters}"
+        )
 
 
 @built
@@ -134,24 +173,47 @@ def test_terms_link_to_their_entries():
 # --- symbols
 
 
-@pytest.mark.parametrize("tex, same", [
-    (r"b_{q}", r"b_q"), (r"F_{\lambda\gamma}", r"F_{\lambda \gamma}"), (r"e(z \mid x)", "e(z|x)"), (r"(\lambda,\,\gamma)", r"(\lambda, \gamma)"), (r"{R}", "R"),
-])
+@pytest.mark.parametrize(
+    "tex, same",
+    [
+        (r"b_{q}", r"b_q"),
+        (r"F_{\lambda\gamma}", r"F_{\lambda \gamma}"),
+        (r"e(z \mid x)", "e(z|x)"),
+        (r"(\lambda,\,\gamma)", r"(\lambda, \gamma)"),
+        (r"{R}", "R"),
+    ],
+)
 def test_spellings_of_one_symbol(tex, same):
     assert reading.tidy(tex) == reading.tidy(same)
 
 
-@pytest.mark.parametrize("one, other", [("C", "c"), ("C_0", "C"), (r"F_{\lambda\gamma}", r"F_{\gamma\lambda}"), (r"\theta_q", r"\theta"), ("H(x)", "H")])
+@pytest.mark.parametrize(
+    "one, other",
+    [
+        ("C", "c"),
+        ("C_0", "C"),
+        (r"F_{\lambda\gamma}", r"F_{\gamma\lambda}"),
+        (r"\theta_q", r"\theta"),
+        ("H(x)", "H"),
+    ],
+)
 def test_symbols_that_differ_stay_apart(one, other):
     assert reading.tidy(one) != reading.tidy(other)
 
 
 def test_symbols_are_spoken():
-    assert reading.spoken(r"F_{\lambda\gamma}") == "F lambda gamma, symbol" and reading.spoken("C_0") == "C 0, symbol"
+    assert (
+        reading.spoken(r"F_{\lambda\gamma}") == "F lambda gamma, symbol"
+        and reading.spoken("C_0") == "C 0, symbol"
+    )
 
 
 def test_chapters_of_a_row():
-    assert reading.numbers("1–3, 5") == {1, 2, 3, 5} and reading.numbers("9") == {9} and reading.numbers("–") == set()
+    assert (
+        reading.numbers("1–3, 5") == {1, 2, 3, 5}
+        and reading.numbers("9") == {9}
+        and reading.numbers("–") == set()
+    )
 
 
 def document(*children):
@@ -164,18 +226,41 @@ def test_only_running_text_is_linked():
     def math():
         return nodes.math("R", "R")
 
-    inside = [nodes.paragraph("", "", math()), nodes.title("", "", math()), nodes.paragraph("", "", nodes.reference("", "", math())),
-              nodes.admonition("", nodes.paragraph("", "", math()), classes=["tip"]), nodes.caption("", "", math()),
-              dropdown_main("", nodes.paragraph("", "", math())), nodes.bullet_list("", nodes.list_item("", nodes.paragraph("", "", math())))]
+    inside = [
+        nodes.paragraph("", "", math()),
+        nodes.title("", "", math()),
+        nodes.paragraph("", "", nodes.reference("", "", math())),
+        nodes.admonition("", nodes.paragraph("", "", math()), classes=["tip"]),
+        nodes.caption("", "", math()),
+        dropdown_main("", nodes.paragraph("", "", math())),
+        nodes.bullet_list("", nodes.list_item("", nodes.paragraph("", "", math()))),
+    ]
     doctree = document(*inside)
-    assert [reading.is_running_text(m) for m in doctree.findall(nodes.math)] == [True, False, False, False, False, False, True]
+    assert [reading.is_running_text(m) for m in doctree.findall(nodes.math)] == [
+        True,
+        False,
+        False,
+        False,
+        False,
+        False,
+        True,
+    ]
 
 
 def test_a_text_on_hover_keeps_the_words_of_a_link_and_not_the_link():
     link = nodes.reference("", "", nodes.inline("", "Theorem 9.1"), refuri="#x")
-    paragraph = nodes.paragraph("", "", nodes.Text("see "), link, nodes.emphasis("", "", nodes.reference("", "here", refuri="#y")))
+    paragraph = nodes.paragraph(
+        "",
+        "",
+        nodes.Text("see "),
+        link,
+        nodes.emphasis("", "", nodes.reference("", "here", refuri="#y")),
+    )
     text = reading.without_links(paragraph)
-    assert "".join(node.astext() for node in text) == "see Theorem 9.1here" and paragraph.children[1] is link
+    assert (
+        "".join(node.astext() for node in text) == "see Theorem 9.1here"
+        and paragraph.children[1] is link
+    )
     assert not [node for part in text for node in part.findall(nodes.reference)]
 
 
@@ -194,9 +279,17 @@ def test_first_uses_lead_to_their_entry(name):
         assert reading.tidy(link.get_text()[2:-2]) in spellings
         assert int(name[:2]) in reading.numbers(row[2].get_text())
         text = article.find(id=link["aria-describedby"])
-        assert link["aria-label"] and text["role"] == "tooltip" and text.get_text().strip() == row[3].get_text().strip()
-        assert not link.find_parent(["h1", "h2", "h3", "table", "figcaption"]) and not link.find_parent("details")
-        assert not any(tidy_of(m) in spellings for m in maths_before(article, link)), f"{link.get_text()} is not its first use"
+        assert (
+            link["aria-label"]
+            and text["role"] == "tooltip"
+            and text.get_text().strip() == row[3].get_text().strip()
+        )
+        assert not link.find_parent(
+            ["h1", "h2", "h3", "table", "figcaption"]
+        ) and not link.find_parent("details")
+        assert not any(tidy_of(m) in spellings for m in maths_before(article, link)), (
+            f"{link.get_text()} is not its first use"
+        )
 
 
 def tidy_of(math):
@@ -208,8 +301,13 @@ def maths_before(article, link):
     for math in article.select("p span.math"):
         if math.parent is link:
             return
-        if not math.find_parent(["details", "table", "figcaption", "h1", "h2", "h3"]) and not math.find_parent("a") and not math.find_parent(
-                class_=["tip", "solution", "symbol-text", "admonition-title", "sidebar-title"]):
+        if (
+            not math.find_parent(["details", "table", "figcaption", "h1", "h2", "h3"])
+            and not math.find_parent("a")
+            and not math.find_parent(
+                class_=["tip", "solution", "symbol-text", "admonition-title", "sidebar-title"]
+            )
+        ):
             yield math
 
 
@@ -222,15 +320,33 @@ def test_symbols_have_different_anchors():
 # --- what a reader takes away
 
 
-CITATION = {"title": "A book", "version": "1.2.0", "date-released": "2026-11-23", "authors": [{"name": "The Authors"}, {"family-names": "Gibbs", "given-names": "J. W."}]}
+CITATION = {
+    "title": "A book",
+    "version": "1.2.0",
+    "date-released": "2026-11-23",
+    "authors": [{"name": "The Authors"}, {"family-names": "Gibbs", "given-names": "J. W."}],
+}
 
 
 def test_citations():
     bibtex, words = takeaway.citations(CITATION, 5, "Moving", "https://example.org/book")
-    assert bibtex.count("{") == bibtex.count("}") and bibtex.startswith("@incollection{free-energy-book-5,\n") and bibtex.endswith("\n}")
-    for field in ("author    = {{The Authors} and Gibbs, J. W.}", "title     = {Moving}", "booktitle = {A book}", "chapter   = {5}", "year      = {2026}"):
+    assert (
+        bibtex.count("{") == bibtex.count("}")
+        and bibtex.startswith("@incollection{free-energy-book-5,\n")
+        and bibtex.endswith("\n}")
+    )
+    for field in (
+        "author    = {{The Authors} and Gibbs, J. W.}",
+        "title     = {Moving}",
+        "booktitle = {A book}",
+        "chapter   = {5}",
+        "year      = {2026}",
+    ):
         assert field in bibtex
-    assert words == "The Authors, J. W. Gibbs (2026). Moving. Chapter 5 of “A book”, version 1.2.0. https://example.org/book"
+    assert (
+        words == "The Authors, J. W. Gibbs (2026). Moving. Chapter 5 of “A book”, version 1.2.0. "
+        "https://example.org/book"
+    )
 
 
 def test_only_files_that_exist_are_offered(tmp_path, monkeypatch):
@@ -239,9 +355,15 @@ def test_only_files_that_exist_are_offered(tmp_path, monkeypatch):
     monkeypatch.delenv("FE_PDF", raising=False)
     assert [name for name, *_ in takeaway.files(app, "book/05-x")] == ["Notebook"]
     (tmp_path / "colab" / "05-x.ipynb").write_text("{}")
-    assert [name for name, *_ in takeaway.files(app, "book/05-x")] == ["Notebook", "Notebook for Colab"]
+    assert [name for name, *_ in takeaway.files(app, "book/05-x")] == [
+        "Notebook",
+        "Notebook for Colab",
+    ]
     monkeypatch.setenv("FE_PDF", "1")  # they are printed next
-    assert [name for name, *_ in takeaway.files(app, "book/05-x")][2:] == ["PDF of this chapter", "PDF of the book"]
+    assert [name for name, *_ in takeaway.files(app, "book/05-x")][2:] == [
+        "PDF of this chapter",
+        "PDF of the book",
+    ]
 
 
 @built
@@ -250,7 +372,11 @@ def test_the_end_of_a_chapter(name):
     soup = page(name)
     url = yaml.safe_load((ROOT / "_config.yml").read_text())["repository"]["url"]
     box = soup.select_one("details.cite")
-    assert not box.has_attr("open") and url in box.get_text() and "@incollection" in box.select_one("div.highlight pre").get_text()
+    assert (
+        not box.has_attr("open")
+        and url in box.get_text()
+        and "@incollection" in box.select_one("div.highlight pre").get_text()
+    )
     assert f"Chapter {int(name[:2])} of" in box.get_text()
     links = soup.select("p.take-away a")
     assert links[-1]["href"].startswith(f"{url}/issues/new?title=Chapter%20{int(name[:2])}%2C%20")
@@ -259,13 +385,17 @@ def test_the_end_of_a_chapter(name):
     for link in [*links[:-1], *menu]:
         assert (HTML / "book" / link["href"]).resolve().is_file(), f"dead link {link['href']}"
     assert links[0]["href"].endswith(f"_sources/book/{name}.ipynb")
-    assert json.loads((HTML / "_sources" / "book" / f"{name}.ipynb").read_text())["cells"], "the notebook as it is in the book"
+    assert json.loads((HTML / "_sources" / "book" / f"{name}.ipynb").read_text())["cells"], (
+        "the notebook as it is in the book"
+    )
 
 
 @built
 def test_the_search_works_offline_and_knows_the_glossary():
     index = (HTML / "searchindex.js").read_text()
-    assert index.startswith("Search.setIndex(") and '"book/glossary"' in index and "hysteresi" in index
+    assert (
+        index.startswith("Search.setIndex(") and '"book/glossary"' in index and "hysteresi" in index
+    )
     html = (HTML / "search.html").read_text()
     assert "searchindex.js" in html and not re.search(r'<script[^>]+src="(https?:)?//', html)
 
@@ -274,25 +404,47 @@ def test_the_search_works_offline_and_knows_the_glossary():
 def test_one_header_so_that_its_buttons_work():
     """A hidden second one would catch the script that opens the contents on a phone."""
     for name in [*CHAPTERS, "index", "glossary"]:
-        assert len(page(name).select(".primary-toggle")) == 1 and len(page(name).select(".secondary-toggle")) <= 1
+        assert (
+            len(page(name).select(".primary-toggle")) == 1
+            and len(page(name).select(".secondary-toggle")) <= 1
+        )
 
 
 # --- progress bars
 
 BARS = "equilibria:   0%|          | 0/72 [00:00<?, ?it/s]", "recorded steps: 0it [00:00, ?it/s]"
-NO_BARS = "done\n", "equilibria:   0%|   | 0/72 [00:00<?, ?it/s]\nλ = 2", "accuracy: 0% | 100%", "<Figure size 640x480>", ""
+NO_BARS = (
+    "done\n",
+    "equilibria:   0%|   | 0/72 [00:00<?, ?it/s]\nλ = 2",
+    "accuracy: 0% | 100%",
+    "<Figure size 640x480>",
+    "",
+)
 
 
 def cell(*texts, image=None):
-    """A document with one code cell whose outputs are the texts, as myst-nb makes it; `image` stands beside the text of that number."""
-    doctree, outer, outputs = new_document("page"), nodes.container(nb_element="cell_code"), nodes.container(nb_element="cell_code_output")
+    """A document with one code cell whose outputs are the texts, as myst-nb makes it; `image`
+    stands beside the text of that number.
+    """
+    doctree, outer, outputs = (
+        new_document("page"),
+        nodes.container(nb_element="cell_code"),
+        nodes.container(nb_element="cell_code_output"),
+    )
     for i, text in enumerate(texts):
-        bundle = nodes.container("", nodes.container("", nodes.literal_block(text, text), mime_type="text/plain"), nb_element="mime_bundle")
+        bundle = nodes.container(
+            "",
+            nodes.container("", nodes.literal_block(text, text), mime_type="text/plain"),
+            nb_element="mime_bundle",
+        )
         if i == image:
             bundle += nodes.container("", nodes.image(uri="a.png"), mime_type="image/png")
         outputs += bundle
     doctree += outer
-    outer += [nodes.container("", nodes.literal_block("code", "code"), nb_element="cell_code_source"), outputs]
+    outer += [
+        nodes.container("", nodes.literal_block("code", "code"), nb_element="cell_code_source"),
+        outputs,
+    ]
     return doctree
 
 

@@ -1,4 +1,6 @@
-"""The long runs: the small setting end to end, the stored result against a fresh computation, and unwritable folders."""
+"""The long runs: the small setting end to end, the stored result against a fresh computation, and
+unwritable folders.
+"""
 
 import errno
 import json
@@ -23,13 +25,19 @@ ROOT = pathlib.Path(__file__).resolve().parents[1]
 
 
 def test_the_command_line(tmp_path, monkeypatch, capsys):
-    monkeypatch.setitem(reproduce.DIGITS, "small", dict(n=60, grid=9, features=2, lam_end=0.3, progress=False))
+    monkeypatch.setitem(
+        reproduce.DIGITS, "small", dict(n=60, grid=9, features=2, lam_end=0.3, progress=False)
+    )
     reproduce.main(["digits-path", "--scale", "small", "--out", str(tmp_path)])
-    assert [f.name for f in tmp_path.iterdir()] == ["digits_path_small.json"] and "wrote" in capsys.readouterr().out
+    assert [f.name for f in tmp_path.iterdir()] == [
+        "digits_path_small.json"
+    ] and "wrote" in capsys.readouterr().out
     reproduce.main(["digits-path", "--scale", "small", "--out", str(tmp_path)])
     assert "is there already" in capsys.readouterr().out
     reproduce.main(["digits-path", "--scale", "small", "--out", str(tmp_path), "--again"])
-    first, second = (tmp_path / name for name in ("digits_path_small.before1.json", "digits_path_small.json"))
+    first, second = (
+        tmp_path / name for name in ("digits_path_small.before1.json", "digits_path_small.json")
+    )
     assert json.loads(first.read_text())["points"] == json.loads(second.read_text())["points"]
     with pytest.raises(ValueError, match="other seed"):
         reproduce.main(["digits-path", "--scale", "small", "--out", str(tmp_path), "--seed", "1"])
@@ -39,16 +47,28 @@ def test_a_stopped_path_on_the_digits_says_that_it_begins_anew(tmp_path, monkeyp
     def stop(point):
         raise KeyboardInterrupt
 
-    monkeypatch.setitem(reproduce.DIGITS, "small", dict(n=60, grid=9, features=2, lam_end=0.3, progress=False))
-    monkeypatch.setattr(reproduce, "follow", lambda *a, **options: fe.follow(*a, **options | dict(on_point=stop)))
+    monkeypatch.setitem(
+        reproduce.DIGITS, "small", dict(n=60, grid=9, features=2, lam_end=0.3, progress=False)
+    )
+    monkeypatch.setattr(
+        reproduce, "follow", lambda *a, **options: fe.follow(*a, **options | dict(on_point=stop))
+    )
     with pytest.raises(KeyboardInterrupt):
         reproduce.main(["digits-path", "--scale", "small", "--out", str(tmp_path)])
-    assert "keeps no checkpoints: the same command begins anew" in capsys.readouterr().out and not list(tmp_path.iterdir())
+    assert (
+        "keeps no checkpoints: the same command begins anew" in capsys.readouterr().out
+        and not list(tmp_path.iterdir())
+    )
     assert "begins anew" in reproduce.__doc__ and "no checkpoints" in reproduce.digits_path.__doc__
-    assert "`digits-path`, of six minutes, keeps none and begins anew" in (ROOT / "README.md").read_text()
+    assert (
+        "`digits-path`, of six minutes, keeps none and begins anew"
+        in (ROOT / "README.md").read_text()
+    )
 
 
-@pytest.mark.parametrize("more", [["--data", "mnist"], ["--device", "cuda"], ["--seed", "1", "--seed", "2"]])
+@pytest.mark.parametrize(
+    "more", [["--data", "mnist"], ["--device", "cuda"], ["--seed", "1", "--seed", "2"]]
+)
 def test_what_the_path_on_the_digits_would_leave_aside_is_refused(more, tmp_path, capsys):
     with pytest.raises(SystemExit):
         reproduce.main(["digits-path", "--out", str(tmp_path), *more])
@@ -97,7 +117,9 @@ def test_stored_path_keeps_c_and_is_at_equilibrium(stored):
     for q in points:
         assert abs(q["C"] / points[0]["C"] - 1) < 1e-8 and q["gradient_norm"] <= 1e-10
         assert q["F_gg"] < 0 and q["F_ll"] * q["F_gg"] >= q["F_lg"] ** 2  # Hess F ⪯ 0
-        assert abs(q["R"] + q["lam"] * q["D"] + q["gam"] * q["C"] - q["F"]) < 1e-8  # ten digits are stored; R carries the ridge
+        assert (
+            abs(q["R"] + q["lam"] * q["D"] + q["gam"] * q["C"] - q["F"]) < 1e-8
+        )  # ten digits are stored; R carries the ridge
     assert len(jumps) >= 1
     for j in jumps:
         assert abs(j["before"]["curvature"]) < 1e-5 < j["after"]["curvature"]
@@ -105,32 +127,51 @@ def test_stored_path_keeps_c_and_is_at_equilibrium(stored):
 
 
 def test_stored_transitions_of_the_exchanges():
-    """`results/exchange_jumps.json`, chapter 10: counts and sums as on the page; the first of them found again."""
+    """`results/exchange_jumps.json`, chapter 10: counts and sums as on the page; the first of them
+    found again.
+    """
     maps = json.loads((ROOT / "results" / "exchange_jumps.json").read_text())["maps"]
     for name, count, fall, length in (("stiff", 5, 0.004, 5.1), ("flexible", 9, 0.24, 6.2)):
         jumps = maps[name]["jumps"]
-        assert len(jumps) == count and round(sum(j["fall"] for j in jumps), 3 if fall < 0.01 else 2) == fall
+        assert (
+            len(jumps) == count
+            and round(sum(j["fall"] for j in jumps), 3 if fall < 0.01 else 2) == fall
+        )
         assert all(j["fall"] > 0 and 0 < j["curvature"] < 3e-4 for j in jumps)
         assert abs(maps[name]["length"] - length) < 0.05
     old, new = (fe.digits(60, classes=range(a, a + 2)) for a in (0, 2))
     wide = fe.TopographicMap(*old, 4, grid=9, features=2, ridge=0.1)
     J, end = TaskObjective(wide, Mixture(old, new)), maps["stiff"]["jumps"][0]
-    path = fe.follow(J, wide.initial(), torch.tensor([0.25, 4.0, 0.0]), fe.QuasiStatic(torch.tensor([0.0, 0.0, 1.0])), end["t"] + 1e-3,
-                     preconditioner=J.preconditioner)
+    path = fe.follow(
+        J,
+        wide.initial(),
+        torch.tensor([0.25, 4.0, 0.0]),
+        fe.QuasiStatic(torch.tensor([0.0, 0.0, 1.0])),
+        end["t"] + 1e-3,
+        preconditioner=J.preconditioner,
+    )
     assert len(path.jumps) == 1 and abs(float(path.jumps[0].before.p[2]) - end["t"]) < 1e-4
 
 
 def test_stored_jumps_end_where_the_bordered_matrix_does(stored):
-    """`results/digits_jumps.json` against `digits_path.json` and the law of chapter 5 for motion with C held."""
+    """`results/digits_jumps.json` against `digits_path.json` and the law of chapter 5 for motion
+    with C held.
+    """
     jumps = json.loads((ROOT / "results" / "digits_jumps.json").read_text())["jumps"]
     assert len(jumps) == len(stored["jumps"])
     for h, j in zip(jumps, stored["jumps"]):
-        assert 0 < h["lam"] - j["before"]["lam"] < 1e-5 and h["lam_c"] - h["lam"] == pytest.approx(h["gap"], rel=1e-3)
-        assert h["mu_at_c"] == pytest.approx(-h["mu_c"], rel=0.1)  # to first order in the way along the branch
+        assert 0 < h["lam"] - j["before"]["lam"] < 1e-5 and h["lam_c"] - h["lam"] == pytest.approx(
+            h["gap"], rel=1e-3
+        )
+        assert h["mu_at_c"] == pytest.approx(
+            -h["mu_c"], rel=0.1
+        )  # to first order in the way along the branch
         for q in h["rows"]:
             assert q["nu"] >= q["mu"]  # holding is firmer than pricing
             if q["mu"] < 0 < q["nu"]:
-                assert q["F_gg"] > 0  # a saddle at its prices, stable at its C: C rises with its price
+                assert (
+                    q["F_gg"] > 0
+                )  # a saddle at its prices, stable at its C: C rises with its price
             elif abs(q["nu"]) > 0.01 * h["mu_c"]:
                 assert q["F_gg"] < 0
             if q["nu"] > 0:
@@ -144,24 +185,51 @@ def test_stored_path_starts_where_a_fresh_run_does(stored):
     x, y = fe.digits(a["n"], seed=a["seed"])
     J = fe.TopographicMap(x, y, grid=a["grid"], features=a["features"], ridge=a["ridge"])
     p = torch.tensor([a["lam"], a["gam"]])
-    path = fe.follow(J, J.initial(), p, fe.Conserve(fe.process.classification), 0.04, step=0.0325, preconditioner=J.preconditioner)
+    path = fe.follow(
+        J,
+        J.initial(),
+        p,
+        fe.Conserve(fe.process.classification),
+        0.04,
+        step=0.0325,
+        preconditioner=J.preconditioner,
+    )
     for q, name in ((path.points[0], 0), (path.points[-1], None)):
         if name is None:
             # the same curve at another λ: interpolate between stored neighbours with their slopes
             rows = stored["points"]
-            i = max(i for i, r in enumerate(rows) if r["lam"] <= float(q.p[0]) and r["lam"] < rows[0]["lam"] + 0.06)
+            i = max(
+                i
+                for i, r in enumerate(rows)
+                if r["lam"] <= float(q.p[0]) and r["lam"] < rows[0]["lam"] + 0.06
+            )
             row = rows[i]
             slope = -row["F_lg"] / row["F_gg"]
             assert abs(float(q.p[1]) - row["gam"] - slope * (float(q.p[0]) - row["lam"])) < 1e-3
         else:
             row = stored["points"][name]
             # another machine or torch may round otherwise; both are minima to ‖∇J‖ ≤ 1e-10
-            assert q.value == pytest.approx(row["F"], rel=1e-8) and q.rate == pytest.approx(row["R"], rel=1e-6)
-            assert q.distortion == pytest.approx(row["D"], rel=1e-6) and q.classification == pytest.approx(row["C"], rel=1e-6)
+            assert q.value == pytest.approx(row["F"], rel=1e-8) and q.rate == pytest.approx(
+                row["R"], rel=1e-6
+            )
+            assert q.distortion == pytest.approx(
+                row["D"], rel=1e-6
+            ) and q.classification == pytest.approx(row["C"], rel=1e-6)
 
 
 TINY = experiments.SMALL | dict(
-    start_epochs=20, epochs=3, hidden=8, codes=3, lam=0.25, lam_end=0.3, gammas=[4.0, 8.0], compare=[[4.0, 0]], scratch=[8.0], repeats=2, images=50, seeds=[0],
+    start_epochs=20,
+    epochs=3,
+    hidden=8,
+    codes=3,
+    lam=0.25,
+    lam_end=0.3,
+    gammas=[4.0, 8.0],
+    compare=[[4.0, 0]],
+    scratch=[8.0],
+    repeats=2,
+    images=50,
+    seeds=[0],
     options=dict(step=0.05, max_step=0.08, tolerance=0.2, band=1.0, settle=(20.0, 2.0)),
 )
 
@@ -180,7 +248,11 @@ class Here(Executor):
 
 def without_provenance(record):
     text = json.loads(json.dumps({k: v for k, v in record.items() if k != "provenance"}))
-    for run in [*text.get("runs", []), *text.get("variants", {}).values(), *text.get("scratch", [])]:
+    for run in [
+        *text.get("runs", []),
+        *text.get("variants", {}).values(),
+        *text.get("scratch", []),
+    ]:
         run.pop("seconds")
     return text
 
@@ -189,21 +261,36 @@ def without_provenance(record):
 def test_each_figure_end_to_end(run, tmp_path, single):
     record = reproduce.save(tmp_path / "a.json", run, TINY, Here(), progress=False)
     assert json.loads((tmp_path / "a.json").read_text())["provenance"]["arguments"]["hidden"] == 8
-    assert (tmp_path / "a.png").stat().st_size > 5000 and not (tmp_path / "checkpoints" / "a").exists()
+    assert (tmp_path / "a.png").stat().st_size > 5000 and not (
+        tmp_path / "checkpoints" / "a"
+    ).exists()
     if run == "fig2":
         assert [r["gam"] for r in record["runs"]] == [4.0, 8.0] and len(record["scratch"]) == 3
-        assert record["runs"][0]["responses"] and record["runs"][0]["derivatives"] and set(record["variants"]) == {"uncorrected", "validation"}
+        assert (
+            record["runs"][0]["responses"]
+            and record["runs"][0]["derivatives"]
+            and set(record["variants"]) == {"uncorrected", "validation"}
+        )
 
 
 @pytest.fixture
 def colour_images(tmp_path):
-    """Sixteen by sixteen pixels, three colours, ten classes told apart by their brightness in four quarters."""
+    """Sixteen by sixteen pixels, three colours, ten classes told apart by their brightness in four
+    quarters.
+    """
     random = np.random.default_rng(0)
     arrays = {}
     for split, n in (("train", 600), ("test", 200)):
         y = random.integers(0, 10, n)
-        quarters = np.stack([(y >> k) & 1 for k in range(4)], 1).reshape(n, 1, 2, 2).repeat(8, 2).repeat(8, 3)
-        arrays[f"x_{split}"] = (60 + 120 * quarters + random.integers(0, 60, (n, 3, 16, 16))).astype(np.uint8)
+        quarters = (
+            np.stack([(y >> k) & 1 for k in range(4)], 1)
+            .reshape(n, 1, 2, 2)
+            .repeat(8, 2)
+            .repeat(8, 3)
+        )
+        arrays[f"x_{split}"] = (
+            60 + 120 * quarters + random.integers(0, 60, (n, 3, 16, 16))
+        ).astype(np.uint8)
         arrays[f"y_{split}"] = y
     np.savez(tmp_path / "images.npz", **arrays)
     return str(tmp_path / "images.npz")
@@ -211,11 +298,26 @@ def colour_images(tmp_path):
 
 def test_figure_3_end_to_end(tmp_path, single, colour_images):
     settings = experiments.SMALL3 | dict(
-        data=colour_images, width=4, codes=4, pool=None, images_used=None, batch_size=50, start_epochs=3, epochs=1, lam_end=0.6, gammas=[5.0],
-        options=dict(step=0.06, max_step=0.1, tolerance=0.5, band=3.0, corrections=1, settle=(1e3, 1e3)),
+        data=colour_images,
+        width=4,
+        codes=4,
+        pool=None,
+        images_used=None,
+        batch_size=50,
+        start_epochs=3,
+        epochs=1,
+        lam_end=0.6,
+        gammas=[5.0],
+        options=dict(
+            step=0.06, max_step=0.1, tolerance=0.5, band=3.0, corrections=1, settle=(1e3, 1e3)
+        ),
     )
     record = reproduce.save(tmp_path / "a.json", "fig3", settings, Here(), progress=False)
-    assert not record["variants"] and not record["scratch"] and (tmp_path / "a.png").stat().st_size > 5000
+    assert (
+        not record["variants"]
+        and not record["scratch"]
+        and (tmp_path / "a.png").stat().st_size > 5000
+    )
     (run,) = record["runs"]
     assert run["stopped"] or run["rows"]["lam"][-1] == pytest.approx(0.6)
 
@@ -223,36 +325,89 @@ def test_figure_3_end_to_end(tmp_path, single, colour_images):
 @pytest.mark.parametrize("run", ["fig5", "fig6"])
 def test_transfer_end_to_end(run, tmp_path, single, colour_images):
     if run == "fig5":
-        settings = experiments.SMALL5 | dict(hidden=16, codes=4, size=300, start_epochs=40, epochs=4, steps=2, options=dict(band=5.0, corrections=1))
+        settings = experiments.SMALL5 | dict(
+            hidden=16,
+            codes=4,
+            size=300,
+            start_epochs=40,
+            epochs=4,
+            steps=2,
+            options=dict(band=5.0, corrections=1),
+        )
     else:
-        settings = experiments.SMALL6 | dict(data=colour_images, width=4, codes=4, pool=None, images_used=None, batch_size=50, size=200, start_epochs=10,
-                                             epochs=1, steps=2, speed=-1.5, options=dict(band=5.0, corrections=1))
+        settings = experiments.SMALL6 | dict(
+            data=colour_images,
+            width=4,
+            codes=4,
+            pool=None,
+            images_used=None,
+            batch_size=50,
+            size=200,
+            start_epochs=10,
+            epochs=1,
+            steps=2,
+            speed=-1.5,
+            options=dict(band=5.0, corrections=1),
+        )
     record = reproduce.save(tmp_path / "a.json", run, settings, Here(), progress=False)
     again = json.loads((tmp_path / "a.json").read_text())  # no NaN in it
     assert again["runs"] == record["runs"] and (tmp_path / "a.png").stat().st_size > 5000
     assert [r["kind"] for r in record["runs"]] == settings["kinds"]
     for r in record["runs"]:
         assert {"held", "fixed", "finetuned", "scratch"} <= set(r["runs"])
-        assert r["runs"]["fixed"]["rows"]["t"] == [0.0, 0.5, 1.0] and r["runs"]["scratch"]["rows"]["t"] == [1.0, 1.0, 1.0]
+        assert r["runs"]["fixed"]["rows"]["t"] == [0.0, 0.5, 1.0] and r["runs"]["scratch"]["rows"][
+            "t"
+        ] == [1.0, 1.0, 1.0]
         if run == "fig6" and not r["runs"]["held"]["stopped"]:
             assert r["runs"]["held"]["rows"]["lam"] == pytest.approx([4.0, 3.25, 2.5])
 
 
 def test_a_process_pool_and_dask_give_the_same(tmp_path, single):
-    """Any Executor: the same numbers from this process, from a pool, and from a dask.distributed cluster of two workers."""
+    """Any Executor: the same numbers from this process, from a pool, and from a dask.distributed
+    cluster of two workers.
+    """
     distributed = pytest.importorskip("distributed")
-    here = reproduce.save(tmp_path / "here.json", "fig4a", TINY | dict(seeds=[0, 1]), Here(), progress=False)
+    here = reproduce.save(
+        tmp_path / "here.json", "fig4a", TINY | dict(seeds=[0, 1]), Here(), progress=False
+    )
     with reproduce.pool(2) as pool:
-        pooled = reproduce.save(tmp_path / "pool.json", "fig4a", TINY | dict(seeds=[0, 1]), pool, progress=False)
-    with distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster, distributed.Client(cluster) as client:
-        spread = reproduce.save(tmp_path / "dask.json", "fig4a", TINY | dict(seeds=[0, 1]), client.get_executor(), progress=False)
+        pooled = reproduce.save(
+            tmp_path / "pool.json", "fig4a", TINY | dict(seeds=[0, 1]), pool, progress=False
+        )
+    with (
+        distributed.LocalCluster(
+            n_workers=2, threads_per_worker=1, dashboard_address=None
+        ) as cluster,
+        distributed.Client(cluster) as client,
+    ):
+        spread = reproduce.save(
+            tmp_path / "dask.json",
+            "fig4a",
+            TINY | dict(seeds=[0, 1]),
+            client.get_executor(),
+            progress=False,
+        )
     assert without_provenance(here) == without_provenance(pooled) == without_provenance(spread)
 
 
 def test_workers_die_with_a_killed_parent_and_the_run_goes_on(tmp_path):
-    """kill -9 of the command: its workers are gone within seconds, and the same command ends as if nothing had been."""
-    command = [sys.executable, "-m", "fe.reproduce", "fig4a", "--scale", "small", "--workers", "1", "--out"]
-    first = subprocess.Popen([*command, str(tmp_path / "a")], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    """kill -9 of the command: its workers are gone within seconds, and the same command ends as if
+    nothing had been.
+    """
+    command = [
+        sys.executable,
+        "-m",
+        "fe.reproduce",
+        "fig4a",
+        "--scale",
+        "small",
+        "--workers",
+        "1",
+        "--out",
+    ]
+    first = subprocess.Popen(
+        [*command, str(tmp_path / "a")], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
     checkpoint = tmp_path / "a" / "checkpoints" / "fig4a_small" / "relaxation_s0.pt"
     until = time.monotonic() + 240
     while not checkpoint.exists() and time.monotonic() < until:
@@ -264,7 +419,12 @@ def test_workers_die_with_a_killed_parent_and_the_run_goes_on(tmp_path):
     _, alive = psutil.wait_procs(workers, timeout=90)
     assert not alive
     for folder in ("a", "b"):
-        subprocess.run([*command, str(tmp_path / folder)], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        subprocess.run(
+            [*command, str(tmp_path / folder)],
+            check=True,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
     again, whole = (json.loads((tmp_path / f / "fig4a_small.json").read_text()) for f in "ab")
     assert without_provenance(again) == without_provenance(whole)
 
@@ -291,12 +451,16 @@ def test_one_failure_does_not_stop_the_others(tmp_path):
 
 def test_missing_data_is_said_before_anything_runs(tmp_path):
     with pytest.raises(FileNotFoundError, match="download=True"):
-        reproduce.main(["fig2", "--scale", "paper", "--root", str(tmp_path / "none"), "--out", str(tmp_path)])
+        reproduce.main(
+            ["fig2", "--scale", "paper", "--root", str(tmp_path / "none"), "--out", str(tmp_path)]
+        )
     assert list(tmp_path.iterdir()) == []
 
 
 def a_folder(root, splits, side=6):
-    """Sub-folders of grey images: splits is a dict train/test -> classes. Brightness tells the classes apart."""
+    """Sub-folders of grey images: splits is a dict train/test -> classes. Brightness tells the
+    classes apart.
+    """
     random = np.random.default_rng(0)
     for split, classes in splits.items():
         for k, name in enumerate(classes):
@@ -308,10 +472,30 @@ def a_folder(root, splits, side=6):
 
 
 def test_a_readers_own_folder_of_images(tmp_path, single):
-    """fig2 on a folder with train/ and test/, smaller than the batches that linear response would like, C held on the test images."""
-    data = a_folder(tmp_path / "own", {"train": ["cat", "dog", "emu"], "test": ["cat", "dog", "emu"]})
-    settings = TINY | dict(data=data, batch_size=20, gammas=[4.0], scratch=[], images=5_000, start_epochs=15, lam=0.25, lam_end=0.26, variants=False)
-    record = reproduce.save(tmp_path / "a.json", "fig2", settings | dict(options=TINY["options"] | dict(hold="validation")), Here(), progress=False)
+    """fig2 on a folder with train/ and test/, smaller than the batches that linear response would
+    like, C held on the test images.
+    """
+    data = a_folder(
+        tmp_path / "own", {"train": ["cat", "dog", "emu"], "test": ["cat", "dog", "emu"]}
+    )
+    settings = TINY | dict(
+        data=data,
+        batch_size=20,
+        gammas=[4.0],
+        scratch=[],
+        images=5_000,
+        start_epochs=15,
+        lam=0.25,
+        lam_end=0.26,
+        variants=False,
+    )
+    record = reproduce.save(
+        tmp_path / "a.json",
+        "fig2",
+        settings | dict(options=TINY["options"] | dict(hold="validation")),
+        Here(),
+        progress=False,
+    )
     assert record["runs"][0]["responses"] and "validation set" in record["what"]
 
 
@@ -324,11 +508,24 @@ def test_a_folder_for_a_residual_network_keeps_its_colours(tmp_path):
 def test_a_folder_whose_halves_do_not_match(tmp_path):
     """A label is a sub-folder's number: were test/ without dogs, its emus would count as dogs."""
     with pytest.raises(ValueError, match=r"same classes, but \['dog'\]"):
-        experiments.load(TINY | dict(data=a_folder(tmp_path / "a", {"train": ["cat", "dog", "emu"], "test": ["cat", "emu"]})))
+        experiments.load(
+            TINY
+            | dict(
+                data=a_folder(
+                    tmp_path / "a", {"train": ["cat", "dog", "emu"], "test": ["cat", "emu"]}
+                )
+            )
+        )
     a_folder(tmp_path / "b", {"train": ["cat"]})
     with pytest.raises(ValueError, match="36 numbers each, test images 25"):
         experiments.load(TINY | dict(data=a_folder(tmp_path / "b", {"test": ["cat"]}, side=5)))
-    np.savez(tmp_path / "c.npz", x_train=np.zeros((4, 3)), y_train=np.array([0, 1, 0, 1]), x_test=np.zeros((2, 3)), y_test=np.array([0, 2]))
+    np.savez(
+        tmp_path / "c.npz",
+        x_train=np.zeros((4, 3)),
+        y_train=np.array([0, 1, 0, 1]),
+        x_test=np.zeros((2, 3)),
+        y_test=np.array([0, 2]),
+    )
     with pytest.raises(ValueError, match="test set: labels run from 0 to 2"):
         experiments.load(TINY | dict(data=str(tmp_path / "c.npz")))
 
@@ -346,53 +543,85 @@ def figure_2():
 
 def test_stored_figure_2_is_what_the_settings_ask_for(figure_2):
     arguments = figure_2["provenance"]["arguments"]
-    assert arguments["data"] == "mnist" and arguments["hidden"] == 256 and arguments["codes"] == 16 and arguments["start_epochs"] == 120
+    assert (
+        arguments["data"] == "mnist"
+        and arguments["hidden"] == 256
+        and arguments["codes"] == 16
+        and arguments["start_epochs"] == 120
+    )
     found = {(run["gam"], run["seed"]) for run in figure_2["runs"]}
     assert found == {(g, s) for g in (4.0, 6.0, 8.0, 10.0, 15.0) for s in (0, 1, 2)}
     for run in figure_2["runs"]:
-        assert run["stopped"] is None and run["rows"]["lam"][0] == 0.25 and run["rows"]["lam"][-1] == pytest.approx(3.5)
+        assert (
+            run["stopped"] is None
+            and run["rows"]["lam"][0] == 0.25
+            and run["rows"]["lam"][-1] == pytest.approx(3.5)
+        )
 
 
 def test_stored_figure_2_holds_C(figure_2):
-    """Median over seeds within 2 % for every γ₀ and over all steps, none outside the band of 5 % (e^0.05 − 1); R up and D down at
+    """Median over seeds within 2 % for every γ₀ and over all steps, none outside the band of 5 %
+    (e^0.05 − 1); R up and D down at
     every step of every curve; test accuracy flat within two points; F what it says."""
     misses, medians = [], {}
     for run in figure_2["runs"]:
         c = {k: torch.tensor(v) for k, v in run["rows"].items() if None not in v}
         misses.append((c["classification"] / c["classification"][0] - 1).abs()[1:])
         medians.setdefault(run["gam"], []).append(float(misses[-1].median()))
-        torch.testing.assert_close(c["F"], c["rate"] + c["lam"] * c["distortion"] + c["gam"] * c["classification"], rtol=1e-4, atol=0)
+        torch.testing.assert_close(
+            c["F"],
+            c["rate"] + c["lam"] * c["distortion"] + c["gam"] * c["classification"],
+            rtol=1e-4,
+            atol=0,
+        )
         assert float(c["val_accuracy"].max() - c["val_accuracy"].min()) < 0.02
-        assert (c["rate"].diff() > 0).all() and (c["distortion"].diff() < 0).all() and (c["lam"].diff() > 0).all()
-        assert float(c["rate"][-1]) > float(c["rate"][0]) + 5 and float(c["distortion"][-1]) < float(c["distortion"][0]) - 10
+        assert (
+            (c["rate"].diff() > 0).all()
+            and (c["distortion"].diff() < 0).all()
+            and (c["lam"].diff() > 0).all()
+        )
+        assert (
+            float(c["rate"][-1]) > float(c["rate"][0]) + 5
+            and float(c["distortion"][-1]) < float(c["distortion"][0]) - 10
+        )
     misses = torch.cat(misses)
     assert max(sorted(m)[1] for m in medians.values()) <= 0.02  # of three seeds
     assert float(misses.median()) <= 0.02 and float(misses.max()) <= 0.052
 
 
 def test_stored_figure_2_hysteresis(figure_2):
-    """The end of one curve, trained on at its prices, is no more than a nat above the best of three models from scratch."""
+    """The end of one curve, trained on at its prices, is no more than a nat above the best of three
+    models from scratch.
+    """
     (run,) = [r for r in figure_2["runs"] if r["stays"]]
     assert len(figure_2["scratch"]) == 3
     for state in figure_2["scratch"]:
-        assert state["lam"] == pytest.approx(run["rows"]["lam"][-1]) and state["gam"] == pytest.approx(run["rows"]["gam"][-1], rel=1e-5)
+        assert state["lam"] == pytest.approx(run["rows"]["lam"][-1]) and state[
+            "gam"
+        ] == pytest.approx(run["rows"]["gam"][-1], rel=1e-5)
     assert run["stays"]["F"] < min(state["F"] for state in figure_2["scratch"]) + 1
 
 
 def test_stored_figure_2_obeys_maxwell_at_three_stations(figure_2):
-    """∂D/∂γ = ∂C/∂λ within two standard errors of four repeats, for the curve on which they were measured."""
+    """∂D/∂γ = ∂C/∂λ within two standard errors of four repeats, for the curve on which they were
+    measured.
+    """
     (run,) = [r for r in figure_2["runs"] if r["responses"]]
     within = 0
     for d in run["derivatives"]:
         D_gam, C_lam = d["slopes"][0][1] / d["gam"], d["slopes"][1][0] * d["C"] / d["lam"]
-        error = ((d["errors"][0][1] / d["gam"]) ** 2 + (d["errors"][1][0] * d["C"] / d["lam"]) ** 2) ** 0.5
+        error = (
+            (d["errors"][0][1] / d["gam"]) ** 2 + (d["errors"][1][0] * d["C"] / d["lam"]) ** 2
+        ) ** 0.5
         within += abs(D_gam - C_lam) < 2 * error
     assert within >= 3
 
 
 def test_stored_figure_2_has_both_methods_with_errors(figure_2):
-    """At every station ∂(D, ln C)/∂(ln λ, ln γ) from copies and from Gauss–Newton, each with an error bar, and of one sign. All four slopes
-    are the larger by linear response (chapter 6: by factors of 1.15 to 2.7; neither is known to be an equilibrium's)."""
+    """At every station ∂(D, ln C)/∂(ln λ, ln γ) from copies and from Gauss–Newton, each with an
+    error bar, and of one sign. All four slopes
+    are the larger by linear response (chapter 6: by factors of 1.15 to 2.7; neither is known to be
+    an equilibrium's)."""
     (run,) = [r for r in figure_2["runs"] if r["responses"]]
     assert len(run["responses"]) == len(run["derivatives"]) >= 3
     for copies, response in zip(run["derivatives"], run["responses"]):
@@ -412,11 +641,19 @@ def columns(run):
 
 
 def test_stored_figure_5_holds_C(figure_5):
-    """Three seeds a kind, on MNIST. Where labels are paired C stays in its band of 15 % in ln C to the end, median within 4 %;
+    """Three seeds a kind, on MNIST. Where labels are paired C stays in its band of 15 % in ln C to
+    the end, median within 4 %;
     with ten outputs it does not at every seed, and then the run says so."""
     arguments = figure_5["provenance"]["arguments"]
-    assert arguments["data"] == "mnist" and arguments["hidden"] == 400 and arguments["codes"] == 64 and arguments["head"] is None
-    assert {(r["kind"], r["seed"]) for r in figure_5["runs"]} == {(k, s) for k in ("mixture", "aligned", "transport") for s in (0, 1, 2)}
+    assert (
+        arguments["data"] == "mnist"
+        and arguments["hidden"] == 400
+        and arguments["codes"] == 64
+        and arguments["head"] is None
+    )
+    assert {(r["kind"], r["seed"]) for r in figure_5["runs"]} == {
+        (k, s) for k in ("mixture", "aligned", "transport") for s in (0, 1, 2)
+    }
     drifts = []
     for r in figure_5["runs"]:
         held = r["runs"]["held"]
@@ -426,37 +663,66 @@ def test_stored_figure_5_holds_C(figure_5):
         assert held["stopped"] is None, (r["kind"], r["seed"])
         c = columns(held)
         drifts.append(c["drift"][1:].abs())
-        torch.testing.assert_close(c["F"], c["rate"] + c["lam"] * c["distortion"] + c["gam"] * c["classification"], rtol=1e-4, atol=0)
+        torch.testing.assert_close(
+            c["F"],
+            c["rate"] + c["lam"] * c["distortion"] + c["gam"] * c["classification"],
+            rtol=1e-4,
+            atol=0,
+        )
         assert float(c["t"][-1]) == 1.0 and float(c["drift"].abs().max()) <= 0.15
     assert float(torch.cat(drifts).median()) <= 0.04
 
 
 def test_stored_figure_5_is_at_equal_compute(figure_5):
     for r in figure_5["runs"]:
-        spent = {name: run["rows"]["spent"][-1] for name, run in r["runs"].items() if not run["stopped"]}
+        spent = {
+            name: run["rows"]["spent"][-1] for name, run in r["runs"].items() if not run["stopped"]
+        }
         longest = spent.get("held", spent.get("unbounded"))
         for name in ("fixed", "finetuned", "scratch"):
-            assert abs(spent[name] - longest) <= 7, (r["kind"], r["seed"], spent)  # epochs are whole: 13 stages, half an epoch each
-        assert all(abs(n / spent["fixed"] - 1) < 0.06 for n in spent.values())  # chapter 9: within six per cent, the geodesic's own total too
+            assert abs(spent[name] - longest) <= 7, (
+                r["kind"],
+                r["seed"],
+                spent,
+            )  # epochs are whole: 13 stages, half an epoch each
+        assert all(
+            abs(n / spent["fixed"] - 1) < 0.06 for n in spent.values()
+        )  # chapter 9: within six per cent, the geodesic's own total too
 
 
 def test_stored_figure_5_controls_have_the_smaller_loss(figure_5):
-    """What chapter 9 says: the same path at fixed prices ends with a smaller C than the run that holds it."""
+    """What chapter 9 says: the same path at fixed prices ends with a smaller C than the run that
+    holds it.
+    """
     for r in figure_5["runs"]:
         if r["kind"] != "mixture":
-            assert r["runs"]["fixed"]["rows"]["classification"][-1] < r["runs"]["held"]["rows"]["classification"][-1]
+            assert (
+                r["runs"]["fixed"]["rows"]["classification"][-1]
+                < r["runs"]["held"]["rows"]["classification"][-1]
+            )
 
 
 def test_stored_reduced_runs_on_cifar10():
-    """Marked as reduced by their settings; C in its band wherever a run was not stopped; λ falls by 1.5 (eq. 38)."""
+    """Marked as reduced by their settings; C in its band wherever a run was not stopped; λ falls by
+    1.5 (eq. 38).
+    """
     for name in ("fig3_small", "fig6_small"):
         record = json.loads((ROOT / "results" / f"{name}.json").read_text())
         arguments = record["provenance"]["arguments"]
-        assert arguments["data"] == "cifar10" and arguments["network"] == "resnet" and arguments["width"] < 64 and arguments["pool"] == 2
+        assert (
+            arguments["data"] == "cifar10"
+            and arguments["network"] == "resnet"
+            and arguments["width"] < 64
+            and arguments["pool"] == 2
+        )
         band = arguments["options"]["band"]
         for r in record["runs"]:
             run = r["runs"]["held"] if name == "fig6_small" else r
             c = columns(run)
             assert float((c["classification"] / c["classification"][0]).log().abs().max()) <= band
             if name == "fig6_small":
-                assert run["stopped"] is None and c["lam"][0] == 4.0 and float(c["lam"][-1]) == pytest.approx(2.5)
+                assert (
+                    run["stopped"] is None
+                    and c["lam"][0] == 4.0
+                    and float(c["lam"][-1]) == pytest.approx(2.5)
+                )

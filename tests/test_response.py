@@ -1,4 +1,6 @@
-"""Linear response against closed forms, dense algebra and finite differences; and each failure must fail in words."""
+"""Linear response against closed forms, dense algebra and finite differences; and each failure must
+fail in words.
+"""
 
 import math
 
@@ -29,9 +31,12 @@ def test_quadratic_problems_with_known_answer(n, m, seed):
     p = torch.rand(m) + 0.1
     theta_p = torch.linalg.solve(A, B)
     r = fe.linear_response(J, theta_p @ p, p, rtol=1e-10)
-    # condition number 1e3: θ_p good to rtol·√κ ≈ 3e-9 relative, Hess F to the square of rtol, that is, to rounding
+    # condition number 1e3: θ_p good to rtol·√κ ≈ 3e-9 relative, Hess F to the square of rtol, that
+    # is, to rounding
     torch.testing.assert_close(r.theta_p, theta_p, rtol=0, atol=1e-7 * float(theta_p.abs().max()))
-    torch.testing.assert_close(r.hess, G - B.T @ theta_p, rtol=0, atol=1e-11 * float((B.T @ theta_p).abs().max() + 1))
+    torch.testing.assert_close(
+        r.hess, G - B.T @ theta_p, rtol=0, atol=1e-11 * float((B.T @ theta_p).abs().max() + 1)
+    )
     assert math.isclose(r.curvature, float(torch.linalg.eigvalsh(A)[0]), rel_tol=1e-2)
 
 
@@ -42,8 +47,12 @@ def test_conjugate_gradient_recovers_x_and_reports(n, seed):
     x = torch.randn(n, 3, generator=torch.Generator().manual_seed(seed))
     M = torch.diag(1 / A.diagonal())
     for preconditioner in (None, lambda v: M @ v):
-        got, report = fe.conjugate_gradient(lambda v: A @ v, A @ x, preconditioner=preconditioner, rtol=1e-11)
-        torch.testing.assert_close(got, x, rtol=0, atol=1e-7 * float(x.abs().max()))  # rtol √κ with room
+        got, report = fe.conjugate_gradient(
+            lambda v: A @ v, A @ x, preconditioner=preconditioner, rtol=1e-11
+        )
+        torch.testing.assert_close(
+            got, x, rtol=0, atol=1e-7 * float(x.abs().max())
+        )  # rtol √κ with room
         assert report.residual < 1e-8 and 0 < report.curvatures[0] <= report.curvatures[1]
 
 
@@ -51,13 +60,17 @@ def test_singular_consistent_gives_least_norm():
     A = torch.diag(torch.tensor([0.0, 0.0, 1.0, 2.0, 5.0]))
     b = torch.tensor([[0.0], [0.0], [1.0], [1.0], [1.0]])
     x, _ = fe.conjugate_gradient(lambda v: A @ v, b)
-    torch.testing.assert_close(x, torch.linalg.lstsq(A, b, driver="gelsd").solution, rtol=0, atol=1e-14)
+    torch.testing.assert_close(
+        x, torch.linalg.lstsq(A, b, driver="gelsd").solution, rtol=0, atol=1e-14
+    )
 
 
 @settings(max_examples=30, deadline=None)
 @given(st.integers(3, 20), st.integers(1, 8), st.integers(0, 10_000))
 def test_singular_consistent_problems_stop_at_rounding(n, rank, seed):
-    """A of low rank in a random basis, b in its range up to rounding: the least-norm solution, no false alarm."""
+    """A of low rank in a random basis, b in its range up to rounding: the least-norm solution, no
+    false alarm.
+    """
     g = torch.Generator().manual_seed(seed)
     root = torch.randn(n, min(rank, n - 1), generator=g)
     A = root @ root.T
@@ -103,9 +116,13 @@ def test_smallest_eigenpair(n, seed):
     g = torch.Generator().manual_seed(seed)
     A = torch.randn(n, n, generator=g)
     A = A + A.T
-    mu, u, residual = fe.smallest_eigenpair(lambda v: A @ v, torch.randn(n, 2, generator=g), rtol=1e-8, max_iterations=500)
+    mu, u, residual = fe.smallest_eigenpair(
+        lambda v: A @ v, torch.randn(n, 2, generator=g), rtol=1e-8, max_iterations=500
+    )
     want = torch.linalg.eigvalsh(A)[0]
-    assert residual <= 1e-8 * abs(mu) and math.isclose(mu, want, rel_tol=1e-8)  # value error ≤ residual for symmetric A
+    assert residual <= 1e-8 * abs(mu) and math.isclose(
+        mu, want, rel_tol=1e-8
+    )  # value error ≤ residual for symmetric A
     torch.testing.assert_close(A @ u, mu * u, rtol=0, atol=1e-7 * abs(mu))
 
 
@@ -117,7 +134,8 @@ def test_second_order_formula_for_the_hessian():
     local = Local(J, X @ p, p)
     exact = G - B.T @ X
     errors = [
-        float((hessian_of_free_energy(local, X + eps * torch.ones_like(X))[0] - exact).abs().max()) for eps in (1e-3, 1e-4)
+        float((hessian_of_free_energy(local, X + eps * torch.ones_like(X))[0] - exact).abs().max())
+        for eps in (1e-3, 1e-4)
     ]
     assert 80 < errors[0] / errors[1] < 120
 
@@ -142,8 +160,11 @@ def test_readers_own_objective_against_finite_differences():
     for q in range(2):
         step = torch.eye(2)[q] * h
         up, down = at(p + step), at(p - step)
-        # central differences: truncation h² ≈ 1e-8, rounding 1e-10/h = 1e-6 at worst for θ known to 1e-10
-        torch.testing.assert_close(r.theta_p[:, q], (up.theta - down.theta) / (2 * h), rtol=0, atol=1e-6)
+        # central differences: truncation h² ≈ 1e-8, rounding 1e-10/h = 1e-6 at worst for θ known to
+        # 1e-10
+        torch.testing.assert_close(
+            r.theta_p[:, q], (up.theta - down.theta) / (2 * h), rtol=0, atol=1e-6
+        )
         F_p = [fe.response.Local(readers_own, x.theta, x.p).dp for x in (up, down)]
         torch.testing.assert_close(r.hess[q], (F_p[0] - F_p[1]) / (2 * h), rtol=0, atol=1e-6)
     assert r.maxwell < 1e-10
@@ -179,7 +200,9 @@ def test_unconverged_theta_is_refused():
 
 
 def test_a_symmetric_saddle_is_refused_though_b_is_zero():
-    """θ = 0 of a double well: ∇J = 0, b = 0, and conjugate gradients alone would return a plausible 0."""
+    """θ = 0 of a double well: ∇J = 0, b = 0, and conjugate gradients alone would return a plausible
+    0.
+    """
     J = lambda th, p: p[0] * (th.square() - 1).square().sum() + p[1] * th.square().sum() * 0.1
     with pytest.raises(fe.NegativeCurvature, match="saddle"):
         fe.linear_response(J, torch.zeros(3), P)

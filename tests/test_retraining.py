@@ -1,4 +1,6 @@
-"""Iso-classification by retraining: C is held, derivatives agree with Lemma 5, and a killed run ends as if it had not been."""
+"""Iso-classification by retraining: C is held, derivatives agree with Lemma 5, and a killed run
+ends as if it had not been.
+"""
 
 import math
 import os
@@ -19,7 +21,16 @@ from fe.retraining import ConstraintLost, Retraining, iso_classification
 
 pytestmark = pytest.mark.usefixtures("single")
 TINY = experiments.SMALL | dict(
-    start_epochs=6, epochs=2, hidden=16, codes=3, lam=0.25, lam_end=0.4, gammas=[4.0], compare=[[4.0, 0]], repeats=2, images=100,
+    start_epochs=6,
+    epochs=2,
+    hidden=16,
+    codes=3,
+    lam=0.25,
+    lam_end=0.4,
+    gammas=[4.0],
+    compare=[[4.0, 0]],
+    repeats=2,
+    images=100,
     options=dict(step=0.05, max_step=0.08, tolerance=0.05, band=0.5, settle=(10.0, 1.0)),
 )
 
@@ -40,24 +51,36 @@ def test_C_is_held_and_the_rest_moves(curve):
     C = [row["classification"] for row in rows]
     assert max(abs(math.log(c / C[0])) for c in C) <= band
     # the whole way is far above the noise of training: R up, D down (Remark 10)
-    assert rows[-1]["rate"] > rows[0]["rate"] + 0.5 and rows[-1]["distortion"] < rows[0]["distortion"] - 0.2
+    assert (
+        rows[-1]["rate"] > rows[0]["rate"] + 0.5
+        and rows[-1]["distortion"] < rows[0]["distortion"] - 0.2
+    )
     for row in rows:
-        assert row["F"] == pytest.approx(row["rate"] + row["lam"] * row["distortion"] + row["gam"] * row["classification"])
+        assert row["F"] == pytest.approx(
+            row["rate"] + row["lam"] * row["distortion"] + row["gam"] * row["classification"]
+        )
     lam = [row["lam"] for row in rows]
     assert all(b > a for a, b in zip(lam, lam[1:]))
 
 
 def test_derivatives_have_the_signs_of_a_concave_F(curve):
-    """D_λ < 0 and C_γ < 0; a difference quotient of an equilibrated network sees both at any step."""
+    """D_λ < 0 and C_γ < 0; a difference quotient of an equilibrated network sees both at any
+    step.
+    """
     for d in curve[1]["derivatives"]:
         assert d["slopes"][0][0] < 0 and d["slopes"][1][1] < 0
 
 
 def test_differences_agree_with_lemma_5_where_both_are_right():
-    """Twelve parameters and two classes that overlap, so that training arrives: five copies against the exact Hess F.
+    """Twelve parameters and two classes that overlap, so that training arrives: five copies
+    against
+    the exact Hess F.
 
-    Copies of minibatch training see fresh noise and the objective 100 fixed draws of 500 images (a per cent of F's second
-    derivatives), and a central difference at δ = 0.1 has an error of order δ²/6; measured 1 to 4 per cent, allowed 10.
+    Copies of minibatch training see fresh noise and the objective 100 fixed draws of 500 images
+    (a
+    per cent of F's second
+    derivatives), and a central difference at δ = 0.1 has an error of order δ²/6; measured 1 to 4
+    per cent, allowed 10.
     """
     y = torch.arange(500) % 2
     x = 0.05 + 0.6 * torch.rand(500, 2) + 0.3 * torch.stack([y, torch.zeros(500)], 1)
@@ -71,21 +94,40 @@ def test_differences_agree_with_lemma_5_where_both_are_right():
             return self.f(x).chunk(2, 1)
 
     lam, gam = 20.0, 4.0
-    run = Retraining(Ensemble([(Linear(), torch.nn.Linear(1, 2), torch.nn.Linear(1, 2))]), x, y, epochs=300, batch_size=100)
+    run = Retraining(
+        Ensemble([(Linear(), torch.nn.Linear(1, 2), torch.nn.Linear(1, 2))]),
+        x,
+        y,
+        epochs=300,
+        batch_size=100,
+    )
     run.stage(lam, gam, 400, 1e-2)
     d = run.finite_differences(lam, gam, delta=0.1)
     x64 = x.double()
-    J = fe.AmortisedObjective(*(m.double() for m in run.network[0]), x64, y, torch.randn(100, 500, 1, dtype=x64.dtype), ridge=1e-6)
+    J = fe.AmortisedObjective(
+        *(m.double() for m in run.network[0]),
+        x64,
+        y,
+        torch.randn(100, 500, 1, dtype=x64.dtype),
+        ridge=1e-6,
+    )
     p = torch.tensor([lam, gam], dtype=x64.dtype)
     e = fe.minimise(J, J.theta0, p, tol=1e-7)
     state = fe.functionals(J, e.theta, p)
     C = float(state.classification)
     scale = torch.tensor([[lam, gam], [lam / C, gam / C]], dtype=x64.dtype)
-    exact, found = fe.linear_response(J, e.theta, p, rtol=1e-6).hess * scale, torch.tensor(d.slopes, dtype=x64.dtype)
+    exact, found = (
+        fe.linear_response(J, e.theta, p, rtol=1e-6).hess * scale,
+        torch.tensor(d.slopes, dtype=x64.dtype),
+    )
     for row_exact, row_found in zip(exact, found):
-        torch.testing.assert_close(row_found, row_exact, rtol=0, atol=0.1 * float(row_exact.abs().max()))
+        torch.testing.assert_close(
+            row_found, row_exact, rtol=0, atol=0.1 * float(row_exact.abs().max())
+        )
     measured, _ = d.hessian()
-    torch.testing.assert_close(torch.tensor(measured, dtype=x64.dtype) * scale, found, rtol=0.05, atol=1e-4)
+    torch.testing.assert_close(
+        torch.tensor(measured, dtype=x64.dtype) * scale, found, rtol=0.05, atol=1e-4
+    )
 
 
 def test_a_loss_that_does_not_answer_to_gamma_stops_the_run():
@@ -107,19 +149,32 @@ def test_a_loss_that_does_not_answer_to_gamma_stops_the_run():
 
 
 def test_a_band_that_cannot_be_met_stops_the_run_with_what_it_has(curve):
-    settings = curve[0] | dict(start_epochs=40, epochs=4, options=dict(band=1e-4, tolerance=5e-5, corrections=1, settle=(10.0, 1.0)))
+    settings = curve[0] | dict(
+        start_epochs=40,
+        epochs=4,
+        options=dict(band=1e-4, tolerance=5e-5, corrections=1, settle=(10.0, 1.0)),
+    )
     found = experiments.path_job(settings, 10.0, 0)
     assert "left its band" in found["stopped"] and len(found["rows"]) >= 1
-    assert found["derivatives"] and found["derivatives"][0]["slopes"][1][1] < 0, "what was measured before is kept"
+    assert found["derivatives"] and found["derivatives"][0]["slopes"][1][1] < 0, (
+        "what was measured before is kept"
+    )
 
 
 @pytest.mark.parametrize("hold", ["train", "validation"])
 def test_C_is_held_on_the_set_that_was_chosen(hold):
-    """In its band of 10 % on that set, and not on the other, where a small network that goes on learning drifts further."""
-    settings = experiments.SMALL | dict(compare=[], options=experiments.SMALL["options"] | dict(hold=hold), lam_end=5.0)
+    """In its band of 10 % on that set, and not on the other, where a small network that goes on
+    learning drifts further.
+    """
+    settings = experiments.SMALL | dict(
+        compare=[], options=experiments.SMALL["options"] | dict(hold=hold), lam_end=5.0
+    )
     found = experiments.path_job(settings, 10.0, 0)
     assert found["stopped"] is None
-    off = {k: max(abs(math.log(row[k] / found["rows"][0][k])) for row in found["rows"]) for k in ("classification", "val_classification")}
+    off = {
+        k: max(abs(math.log(row[k] / found["rows"][0][k])) for row in found["rows"])
+        for k in ("classification", "val_classification")
+    }
     mine, other = ("classification", "val_classification")[:: 1 if hold == "train" else -1]
     assert off[mine] <= 0.1 < off[other], off
 
@@ -129,7 +184,10 @@ def strip(found):
 
 
 def test_killed_at_ten_random_moments_the_result_is_the_same(tmp_path):
-    """kill -9 of a forked process, which may be in the middle of an epoch, of a checkpoint, or of a measurement."""
+    """kill -9 of a forked process, which may be in the middle of an epoch, of a checkpoint, or
+    of a
+    measurement.
+    """
     settings = TINY | dict(save_every=0.0)
     began = time.perf_counter()
     expected = strip(experiments.path_job(settings, 4.0, 0))
@@ -152,19 +210,28 @@ def test_killed_at_ten_random_moments_the_result_is_the_same(tmp_path):
             for f in tmp_path.iterdir():
                 f.unlink()
     assert killed == 10
-    assert Journal._read(path)["entries"] or Journal._read(path)["tensors"], "no kill fell behind the first checkpoint"
+    assert Journal._read(path)["entries"] or Journal._read(path)["tensors"], (
+        "no kill fell behind the first checkpoint"
+    )
     assert strip(experiments.path_job(settings, 4.0, 0, checkpoint=str(path))) == expected
 
 
 def test_relaxation_traces_both_copies(tmp_path):
     found = experiments.relaxation_job(TINY, 0, str(tmp_path / "r.pt"), epochs=4)
-    assert len(found["moves"]) == len(found["stays"]) == 5 and found["moves"][0] == found["stays"][0]
+    assert (
+        len(found["moves"]) == len(found["stays"]) == 5 and found["moves"][0] == found["stays"][0]
+    )
     assert found["moves"][4] != found["stays"][4]
-    assert strip(experiments.relaxation_job(TINY, 0, str(tmp_path / "r.pt"), epochs=4)) == strip(found)
+    assert strip(experiments.relaxation_job(TINY, 0, str(tmp_path / "r.pt"), epochs=4)) == strip(
+        found
+    )
 
 
 def test_watching_does_not_disturb():
-    """R, D, C at every epoch are read off copies of the statistics: the weights come out the same, to the last bit."""
+    """R, D, C at every epoch are read off copies of the statistics: the weights come out the
+    same,
+    to the last bit.
+    """
     (x, y), _ = experiments.load(TINY)
     ends = []
     for trace in (False, True):
@@ -177,7 +244,9 @@ def test_watching_does_not_disturb():
 def test_threads_do_not_disturb_each_other():
     with ThreadPoolExecutor(2) as pool:
         a, b = pool.map(lambda seed: strip(experiments.scratch_job(TINY, 0.3, 4.0, seed)), (0, 1))
-    assert a == strip(experiments.scratch_job(TINY, 0.3, 4.0, 0)) and b == strip(experiments.scratch_job(TINY, 0.3, 4.0, 1))
+    assert a == strip(experiments.scratch_job(TINY, 0.3, 4.0, 0)) and b == strip(
+        experiments.scratch_job(TINY, 0.3, 4.0, 1)
+    )
 
 
 @pytest.fixture
@@ -188,10 +257,21 @@ def notebook_dtype():
 
 
 @pytest.mark.parametrize("settings", [TINY, experiments.SMALL3 | dict(width=4, codes=4)])
-def test_a_seed_means_the_same_weights_in_a_notebook_and_on_the_command_line(settings, notebook_dtype, monkeypatch):
-    """Whatever torch's default dtype and device; and they, the random numbers and those of a GPU are left as they were."""
-    x, y = torch.rand(4, 64 if settings is TINY else 3 * 16 * 16, dtype=torch.float32), torch.arange(4)
-    monkeypatch.setattr(torch.cuda, "manual_seed_all", lambda seed: pytest.fail("the random numbers of all GPUs were seeded"))
+def test_a_seed_means_the_same_weights_in_a_notebook_and_on_the_command_line(
+    settings, notebook_dtype, monkeypatch
+):
+    """Whatever torch's default dtype and device; and they, the random numbers and those of a GPU
+    are left as they were.
+    """
+    x, y = (
+        torch.rand(4, 64 if settings is TINY else 3 * 16 * 16, dtype=torch.float32),
+        torch.arange(4),
+    )
+    monkeypatch.setattr(
+        torch.cuda,
+        "manual_seed_all",
+        lambda seed: pytest.fail("the random numbers of all GPUs were seeded"),
+    )
     random = torch.get_rng_state()
     states = [experiments.networks(settings, x, y, 3).state()]
     assert torch.get_default_dtype() == torch.float64 and torch.equal(torch.get_rng_state(), random)
@@ -206,7 +286,9 @@ def test_a_seed_means_the_same_weights_in_a_notebook_and_on_the_command_line(set
         assert all(torch.equal(v, state[k]) for k, v in states[0].items())
 
 
-def test_a_job_gives_the_same_numbers_under_another_default_dtype_and_leaves_the_threads(notebook_dtype):
+def test_a_job_gives_the_same_numbers_under_another_default_dtype_and_leaves_the_threads(
+    notebook_dtype,
+):
     before = torch.get_num_threads()
     torch.set_num_threads(2)
     try:
@@ -223,9 +305,23 @@ class Stop(KeyboardInterrupt):
 
 
 def stage(journal=None, stop=None, lam=0.3, trace=False):
-    """A run of a stage of three epochs and one of five copies, stopped in an epoch of the second, or not. (run, results)"""
+    """A run of a stage of three epochs and one of five copies, stopped in an epoch of the
+    second,
+    or not. (run, results)
+    """
     (x, y), _ = experiments.load(TINY)
-    run, found = Retraining(experiments.networks(TINY, x, y, 0), x, y, epochs=3, batch_size=50, journal=journal, save_every=0.0), []
+    run, found = (
+        Retraining(
+            experiments.networks(TINY, x, y, 0),
+            x,
+            y,
+            epochs=3,
+            batch_size=50,
+            journal=journal,
+            save_every=0.0,
+        ),
+        [],
+    )
 
     def press(M, epoch):
         if (M, epoch) == stop:
@@ -243,7 +339,10 @@ def stage(journal=None, stop=None, lam=0.3, trace=False):
 
 @pytest.mark.parametrize("stop", [(1, 2), (1, 3), (2, 1), (2, 3)])
 def test_the_journal_in_memory_is_the_one_on_disk(tmp_path, stop):
-    """Stopped between two epochs, after training went on behind the last checkpoint; taken up from the object and from the file, twice."""
+    """Stopped between two epochs, after training went on behind the last checkpoint; taken up
+    from
+    the object and from the file, twice.
+    """
     _, whole = stage(trace=True)
     stopped, _ = stage(Journal(tmp_path / "a.pt"), stop, trace=True)
     again, _ = stage(stopped.journal, stop, trace=True)
@@ -259,24 +358,40 @@ def test_an_interrupted_stage_leaves_the_network_as_it_was(stop, monkeypatch):
     assert not any(m.training for m in run.network._skeleton.modules())
     _, whole = stage()
     run.on_progress = None
-    rest = [lambda: run.stage(0.3, 4.0), lambda: run.stage([0.3, 0.4], [4.0, 5.0]), lambda: run.stage(0.3, 5.0)][run.done :]
-    assert [{k: v for k, v in f().items() if k != "seconds"} for f in rest] == whole[3 - len(rest) :]
+    rest = [
+        lambda: run.stage(0.3, 4.0),
+        lambda: run.stage([0.3, 0.4], [4.0, 5.0]),
+        lambda: run.stage(0.3, 5.0),
+    ][run.done :]
+    assert [{k: v for k, v in f().items() if k != "seconds"} for f in rest] == whole[
+        3 - len(rest) :
+    ]
 
 
 def test_what_a_reader_does_with_an_answer_does_not_change_the_journal():
     run, _ = stage()
     (x, y), _ = experiments.load(TINY)
     for _ in range(2):
-        again = Retraining(experiments.networks(TINY, x, y, 0), x, y, epochs=3, batch_size=50, journal=run.journal)
+        again = Retraining(
+            experiments.networks(TINY, x, y, 0), x, y, epochs=3, batch_size=50, journal=run.journal
+        )
         assert again.stage(0.3, 4.0).pop("rate")
 
 
 @pytest.mark.parametrize("change", [dict(seed=1), dict(batch_size=40)])
 def test_a_journal_in_a_notebook_is_refused_by_a_run_of_another_seed(change):
-    """A journal made without `arguments`, as a reader does: it would give the numbers of the first seed as those of the second."""
+    """A journal made without `arguments`, as a reader does: it would give the numbers of the
+    first
+    seed as those of the second.
+    """
     run, _ = stage()
     (x, y), _ = experiments.load(TINY)
-    other = Retraining(experiments.networks(TINY, x, y, 0), x, y, **dict(epochs=3, batch_size=50, journal=run.journal) | change)
+    other = Retraining(
+        experiments.networks(TINY, x, y, 0),
+        x,
+        y,
+        **dict(epochs=3, batch_size=50, journal=run.journal) | change,
+    )
     with pytest.raises(ValueError, match="another run"):
         other.stage(0.3, 4.0)
 
@@ -288,10 +403,15 @@ def test_prices_of_copies_that_do_not_match_are_refused(lam, gam):
         run.stage(lam, gam)
 
 
-@pytest.mark.parametrize("measure, words", [
-    (lambda run: run.finite_differences(0.3, 4.0, delta=0.0), "delta > 0"), (lambda run: run.finite_differences(0.3, 4.0, repeats=0), "repeats ≥ 1"),
-    (lambda run: run.linear_response(0.3, 4.0, 50, 0), "batches ≥ 1"), (lambda run: run.linear_response(0.3, 4.0, 1000, 2), "at most the 1500 there are"),
-])
+@pytest.mark.parametrize(
+    "measure, words",
+    [
+        (lambda run: run.finite_differences(0.3, 4.0, delta=0.0), "delta > 0"),
+        (lambda run: run.finite_differences(0.3, 4.0, repeats=0), "repeats ≥ 1"),
+        (lambda run: run.linear_response(0.3, 4.0, 50, 0), "batches ≥ 1"),
+        (lambda run: run.linear_response(0.3, 4.0, 1000, 2), "at most the 1500 there are"),
+    ],
+)
 def test_derivatives_that_cannot_be_measured_are_refused(measure, words):
     (x, y), _ = experiments.load(TINY)
     with pytest.raises(ValueError, match=words):
@@ -303,15 +423,24 @@ def test_an_exception_of_the_library_comes_through_a_process_pool():
     lost = pickle.loads(pickle.dumps(ConstraintLost("C left its band", [{"lam": 1.0}], [2])))
     assert (str(lost), lost.rows, lost.measured) == ("C left its band", [{"lam": 1.0}], [2])
     saddle = pickle.loads(pickle.dumps(fe.NegativeCurvature("a saddle", -0.5, torch.ones(2))))
-    assert (str(saddle), saddle.curvature, saddle.direction.tolist()) == ("a saddle", -0.5, [1.0, 1.0])
+    assert (str(saddle), saddle.curvature, saddle.direction.tolist()) == (
+        "a saddle",
+        -0.5,
+        [1.0, 1.0],
+    )
 
 
 @pytest.mark.parametrize("stop", [None, (1, 2)])
 def test_the_journal_of_another_run_is_refused(tmp_path, stop):
-    """After whole stages and after a part of one; without a word it would give the other run's numbers."""
+    """After whole stages and after a part of one; without a word it would give the other run's
+    numbers.
+    """
     stopped, _ = stage(Journal(tmp_path / "a.pt"), stop)
     for journal in (stopped.journal, Journal(tmp_path / "a.pt")):
-        with pytest.raises(ValueError, match=r"journal was \['train', 0.3, 4.0.*asks for \['train', 0.31.*another run"):
+        with pytest.raises(
+            ValueError,
+            match=r"journal was \['train', 0.3, 4.0.*asks for \['train', 0.31.*another run",
+        ):
             stage(journal, lam=0.31)
 
 
@@ -323,10 +452,17 @@ def test_a_journal_with_other_comparisons_is_refused_at_the_start(tmp_path):
         experiments.path_job(settings | dict(compare=[]), 4.0, 0, checkpoint=str(tmp_path / "a.pt"))
 
 
-@pytest.mark.parametrize("change, words", [
-    (dict(lam=0.0), "0 < λ"), (dict(lam_end=0.2), "λ < λ_end"), (dict(gam=-1.0), "γ > 0"), (dict(step=0.0), "step > 0"),
-    (dict(hold="val"), "hold must be"), (dict(hold="validation"), "with a validation set"),
-])
+@pytest.mark.parametrize(
+    "change, words",
+    [
+        (dict(lam=0.0), "0 < λ"),
+        (dict(lam_end=0.2), "λ < λ_end"),
+        (dict(gam=-1.0), "γ > 0"),
+        (dict(step=0.0), "step > 0"),
+        (dict(hold="val"), "hold must be"),
+        (dict(hold="validation"), "with a validation set"),
+    ],
+)
 def test_a_path_that_cannot_be_walked_is_refused_before_the_training(change, words):
     (x, y), _ = experiments.load(TINY)
     run = Retraining(experiments.networks(TINY, x, y, 0), x, y, epochs=3, batch_size=50)

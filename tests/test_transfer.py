@@ -1,4 +1,6 @@
-"""Transfer of networks: C stays in its band or the run says why not, F_t needs no training, a killed run ends as one that was not."""
+"""Transfer of networks: C stays in its band or the run says why not, F_t needs no training, a
+killed run ends as one that was not.
+"""
 
 import math
 
@@ -20,7 +22,15 @@ from fe.transfer import (
 )
 
 pytestmark = pytest.mark.usefixtures("single")
-TINY = experiments.SMALL5 | dict(hidden=24, codes=4, size=400, start_epochs=150, epochs=10, steps=4, options=dict(tolerance=0.05, band=0.5, corrections=2, station=2))
+TINY = experiments.SMALL5 | dict(
+    hidden=24,
+    codes=4,
+    size=400,
+    start_epochs=150,
+    epochs=10,
+    steps=4,
+    options=dict(tolerance=0.05, band=0.5, corrections=2, station=2),
+)
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +42,16 @@ def found():
 def start(kind="aligned", seed=0, journal=None, epochs=30):
     task, probes, classes = experiments.task_of(TINY, kind)
     x, y = task.sample(0.0, TINY["size"], seed)
-    run = Retraining(experiments.networks(TINY, x, y, seed, classes), x, y, seed=seed, epochs=4, batch_size=50, journal=journal, probes=probes)
+    run = Retraining(
+        experiments.networks(TINY, x, y, seed, classes),
+        x,
+        y,
+        seed=seed,
+        epochs=4,
+        batch_size=50,
+        journal=journal,
+        probes=probes,
+    )
     run.stage(4.0, 8.0, epochs, step_decay)
     return run, task
 
@@ -42,8 +61,12 @@ def test_a_transfer_and_its_controls(found):
     assert {"held", "geodesic", "fixed", "finetuned", "scratch"} <= set(runs)
     for name in ("held", "fixed"):
         rows = runs[name]["rows"]
-        assert runs[name]["stopped"] is None and [row["t"] for row in rows] == pytest.approx([0, 0.25, 0.5, 0.75, 1])
-        assert rows[-1]["target_accuracy"] > rows[0]["target_accuracy"] + 0.1  # it has learned the new digits
+        assert runs[name]["stopped"] is None and [row["t"] for row in rows] == pytest.approx(
+            [0, 0.25, 0.5, 0.75, 1]
+        )
+        assert (
+            rows[-1]["target_accuracy"] > rows[0]["target_accuracy"] + 0.1
+        )  # it has learned the new digits
         assert rows[0]["source_accuracy"] > 0.5
     drift = [row["drift"] for row in runs["held"]["rows"]]
     assert max(abs(d) for d in drift) <= 0.5  # the band
@@ -57,15 +80,21 @@ def test_a_transfer_and_its_controls(found):
 
 
 def test_the_geodesic_run_ends_for_a_reason(found):
-    """F = R + λD + γC in every row, and a run that stops says that it was singular or left its band. (The law itself: `test_laws_by_hand`.)"""
+    """F = R + λD + γC in every row, and a run that stops says that it was singular or left its
+    band. (The law itself: `test_laws_by_hand`.)
+    """
     run = found["runs"]["geodesic"]
     for row in run["rows"]:
-        assert row["F"] == pytest.approx(row["rate"] + row["lam"] * row["distortion"] + row["gam"] * row["classification"])
+        assert row["F"] == pytest.approx(
+            row["rate"] + row["lam"] * row["distortion"] + row["gam"] * row["classification"]
+        )
     assert run["stopped"] is None or "singular" in run["stopped"] or "band" in run["stopped"]
 
 
 def test_the_rate_of_F_is_that_of_the_mixture():
-    """For a mixture F_t = J_target − J_source at the network as it is; half a step and a whole step agree."""
+    """For a mixture F_t = J_target − J_source at the network as it is; half a step and a whole step
+    agree.
+    """
     run, task = start()
     a, b = (free_energy_rate(run, task, 0.0, 4.0, 8.0, 300, dt) for dt in (0.5, 1.0))
     ends = []
@@ -84,17 +113,33 @@ def test_slopes_have_the_signs_of_a_concave_F():
 
 
 def test_slopes_compare_what_was_measured_on_the_same_images(monkeypatch):
-    """Copies are measured on the first 20,000 images; so is then the network at t + dt, or ∂C/∂t would hold the difference of two sets."""
+    """Copies are measured on the first 20,000 images; so is then the network at t + dt, or ∂C/∂t
+    would hold the difference of two sets.
+    """
     seen = []
     monkeypatch.setattr(retraining, "FEW", 50)
-    monkeypatch.setattr(retraining, "evaluate", lambda ensemble, x, y, **options: seen.append(len(x)) or evaluate(ensemble, x, y, **options))
+    monkeypatch.setattr(
+        retraining,
+        "evaluate",
+        lambda ensemble, x, y, **options: (
+            seen.append(len(x)) or evaluate(ensemble, x, y, **options)
+        ),
+    )
     run, task = start(epochs=2)
     seen.clear()
     measure_slopes(run, task, 0.0, 4.0, 8.0, 300)
     assert seen == [50, 50]
 
 
-@pytest.mark.parametrize("law, times", [(Heuristic(), [0.0, 0.5, 0.5]), (Fixed(), [0.5, -0.1]), (Fixed(), [0.0, 1.5]), (Heuristic(), [])])
+@pytest.mark.parametrize(
+    "law, times",
+    [
+        (Heuristic(), [0.0, 0.5, 0.5]),
+        (Fixed(), [0.5, -0.1]),
+        (Fixed(), [0.0, 1.5]),
+        (Heuristic(), []),
+    ],
+)
 def test_times_that_do_not_run_forward_are_refused_before_the_training(law, times):
     run, task = start(epochs=2)
     done = run.done
@@ -106,35 +151,61 @@ def test_times_that_do_not_run_forward_are_refused_before_the_training(law, time
 def test_a_band_that_cannot_be_kept_stops_the_run():
     run, task = start("mixture")
     with pytest.raises(ConstraintLost, match="left its band of 1%.*∂ln C/∂t") as e:
-        transfer(run, task, 4.0, 8.0, [0.0, 0.5, 1.0], Heuristic(), size=300, band=0.01, tolerance=0.001, corrections=1)
+        transfer(
+            run,
+            task,
+            4.0,
+            8.0,
+            [0.0, 0.5, 1.0],
+            Heuristic(),
+            size=300,
+            band=0.01,
+            tolerance=0.001,
+            corrections=1,
+        )
     assert len(e.value.rows) >= 1 and len(e.value.measured) == 1
 
 
 def test_laws_by_hand():
     """C = γ⁻¹ e^{2t}, D = λ⁻¹: held at ln γ̇ = 2; with k = 0 the geodesic keeps D, hence λ."""
-    slopes = Slopes(0.0, 2.0, 3.0, 1 / 3, [[1.0, 1.0, 0.0], [-0.5, 0.0, 0.0], [0.0, -1.0, 2.0]], 1.0)
+    slopes = Slopes(
+        0.0, 2.0, 3.0, 1 / 3, [[1.0, 1.0, 0.0], [-0.5, 0.0, 0.0], [0.0, -1.0, 2.0]], 1.0
+    )
     state = dict(R=1.0, D=0.5, C=0.36)
     assert Fixed().prices(slopes, 2.0, 3.0, 0.1, 1.0, 0.0, 0.0) == (2.0, 3.0)
     lam, gam = Heuristic(-1.5).prices(slopes, 2.0, 3.0, 0.1, 1.0, 0.0, 0.0)
     assert lam == pytest.approx(1.85) and gam == pytest.approx(3 * math.exp(0.2))
-    assert Heuristic().correct(slopes, 2.0, 3.0, state, 0.3, 0.0)[1] == pytest.approx(3 * 0.36 / 0.3)
+    assert Heuristic().correct(slopes, 2.0, 3.0, state, 0.3, 0.0)[1] == pytest.approx(
+        3 * 0.36 / 0.3
+    )
     lam, gam = GeodesicLaw(0.0).prices(slopes, 2.0, 3.0, 0.1, 1.0, 0.0, 0.0)
     assert lam == pytest.approx(2.0, abs=1e-6) and gam == pytest.approx(3 * math.exp(0.2), rel=1e-6)
     # Ḋ = k F_t/(1 + kλ): with k = 0.5, F_t = 1, dt = 0.1 D must rise by 0.025
     lam, _ = GeodesicLaw(0.5).prices(slopes, 2.0, 3.0, 0.1, 1.0, 0.0, 0.0)
     assert -0.5 * math.log(lam / 2) == pytest.approx(0.5 / 2 * 0.1, rel=1e-5)
-    # the corrector: D − kR stands 0.02 below its line and C at 0.36 instead of 0.3. With dR = −λ dD, D must rise by 0.02/(1 + kλ)
-    lam, gam = GeodesicLaw(0.5).correct(slopes, 2.0, 3.0, state, 0.3, state["D"] - 0.5 * state["R"] + 0.02)
+    # the corrector: D − kR stands 0.02 below its line and C at 0.36 instead of 0.3. With dR = −λ
+    # dD, D must rise by 0.02/(1 + kλ)
+    lam, gam = GeodesicLaw(0.5).correct(
+        slopes, 2.0, 3.0, state, 0.3, state["D"] - 0.5 * state["R"] + 0.02
+    )
     rise = -0.5 * math.log(lam / 2)
-    assert rise == pytest.approx(0.01, rel=1e-5) and rise - 0.5 * (-2 * rise) == pytest.approx(0.02, rel=1e-5)
+    assert rise == pytest.approx(0.01, rel=1e-5) and rise - 0.5 * (-2 * rise) == pytest.approx(
+        0.02, rel=1e-5
+    )
     assert gam == pytest.approx(3 * 0.36 / 0.3, rel=1e-5)
-    assert "1 + kλ = 0.000" in GeodesicLaw(-0.5).singular(2.0) and GeodesicLaw(0.5).singular(2.0) is None
+    assert (
+        "1 + kλ = 0.000" in GeodesicLaw(-0.5).singular(2.0)
+        and GeodesicLaw(0.5).singular(2.0) is None
+    )
     with pytest.raises(ValueError, match="too fast"):
         Heuristic(-30.0).prices(slopes, 2.0, 3.0, 0.1, 1.0, 0.0, 0.0)
 
 
 def test_cut_at_every_entry_the_result_is_the_same(tmp_path):
-    """A journal cut off after any entry resumes to the same rows: what a kill between two stages leaves behind."""
+    """A journal cut off after any entry resumes to the same rows: what a kill between two stages
+    leaves behind.
+    """
+
     class Killed(Exception):
         pass
 
@@ -147,9 +218,22 @@ def test_cut_at_every_entry_the_result_is_the_same(tmp_path):
                 save(*arguments)
                 if len(journal.entries) >= first + stop:
                     raise Killed
+
             journal.save = counted
         run, task = start(journal=journal, epochs=60)
-        return transfer(run, task, 4.0, 8.0, [0.0, 0.5, 1.0], GeodesicLaw(1.0), size=400, band=9.0, corrections=1, station=1, epochs=6)
+        return transfer(
+            run,
+            task,
+            4.0,
+            8.0,
+            [0.0, 0.5, 1.0],
+            GeodesicLaw(1.0),
+            size=400,
+            band=9.0,
+            corrections=1,
+            station=1,
+            epochs=6,
+        )
 
     rows, slopes = go(tmp_path / "whole.pt")
     for tries in range(60):
@@ -170,25 +254,50 @@ def test_an_unknown_kind_of_task_is_refused():
         experiments.task_of(TINY, "transprot")
 
 
-@pytest.mark.parametrize("change, words", [(dict(target=[5, 6]), "cannot be paired"), (dict(source=[0, 1, 2, 3, 11]), "no images with the labels")])
+@pytest.mark.parametrize(
+    "change, words",
+    [
+        (dict(target=[5, 6]), "cannot be paired"),
+        (dict(source=[0, 1, 2, 3, 11]), "no images with the labels"),
+    ],
+)
 def test_label_sets_that_do_not_match(change, words):
     with pytest.raises(ValueError, match=words):
         experiments.task_of(TINY | change, "aligned")
 
 
 def test_a_price_that_would_vanish_ends_the_run_with_its_rows():
-    """λ̇ = −6 from λ = 4: after two of three steps there is none left. The controls that come next still run."""
+    """λ̇ = −6 from λ = 4: after two of three steps there is none left. The controls that come next
+    still run.
+    """
     run, task = start()
     with pytest.raises(ConstraintLost, match="too fast") as e:
-        transfer(run, task, 4.0, 8.0, [0.0, 0.25, 0.5, 1.0], Heuristic(-6.0), size=300, band=9.0, corrections=0)
+        transfer(
+            run,
+            task,
+            4.0,
+            8.0,
+            [0.0, 0.25, 0.5, 1.0],
+            Heuristic(-6.0),
+            size=300,
+            band=9.0,
+            corrections=0,
+        )
     assert [row["t"] for row in e.value.rows] == [0.0, 0.25, 0.5] and e.value.measured
 
 
-@pytest.mark.parametrize("kind, source, target, labels", [("paired", [3, 1], [1, 7], ([0, 1], [0, 1])), ("mixture", [3, 1], [1, 7], ([0, 1], [1, 2]))])
+@pytest.mark.parametrize(
+    "kind, source, target, labels",
+    [("paired", [3, 1], [1, 7], ([0, 1], [0, 1])), ("mixture", [3, 1], [1, 7], ([0, 1], [1, 2]))],
+)
 def test_a_class_in_source_and_target(kind, source, target, labels):
     """It has one name in each: the target's must not rename the source's images."""
     task, probes, classes = experiments.task_of(TINY | dict(source=source, target=target), kind)
-    assert [task.source[1].unique().tolist(), task.target[1].unique().tolist()] == list(labels) and classes == 1 + labels[1][1]
+    assert [task.source[1].unique().tolist(), task.target[1].unique().tolist()] == list(
+        labels
+    ) and classes == 1 + labels[1][1]
     assert [probes[k][1].unique().tolist() for k in ("source", "target")] == list(labels)
     (x, y), _ = experiments.load(TINY)
-    assert torch.equal(task.source[1], torch.tensor([source.index(int(v)) for v in y if int(v) in source]))
+    assert torch.equal(
+        task.source[1], torch.tensor([source.index(int(v)) for v in y if int(v) in source])
+    )

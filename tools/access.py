@@ -1,6 +1,8 @@
-"""Sphinx extension of this book: what the theme leaves out for readers with a keyboard or a screen reader.
+"""Sphinx extension of this book: what the theme leaves out for readers with a keyboard or a screen
+reader.
 
-The pages' HTML gets names for the unnamed and roles that fit; `book/_static/access.js` does what depends on the window.
+The pages' HTML gets names for the unnamed and roles that fit; `book/_static/access.js` does what
+depends on the window.
 Progress bars, which say nothing on a page, are taken out.
 """
 
@@ -9,15 +11,29 @@ from pathlib import Path
 
 from docutils import nodes
 
-BAR = re.compile(r"[^\n]*: +0(?:%\||it \[)[^\n]*\s*")  # the first line of a tqdm bar, with and without a known end
+BAR = re.compile(
+    r"[^\n]*: +0(?:%\||it \[)[^\n]*\s*"
+)  # the first line of a tqdm bar, with and without a known end
 
 CHANGES = [
     # the arrows that open a part of the contents have no name
-    (re.compile(r'(<a class="[^"]*reference internal" href="[^"]*">)([^<]*)(</a><details[^>]*><summary)(>)'), r'\1\2\3 aria-label="Pages of: \2"\4'),
+    (
+        re.compile(
+            r'(<a class="[^"]*reference internal" '
+            r'href="[^"]*">)([^<]*)(</a><details[^>]*><summary)(>)'
+        ),
+        r'\1\2\3 aria-label="Pages of: \2"\4',
+    ),
     # the sidebar lies outside of every landmark
-    (re.compile(r'<div id="pst-primary-sidebar" class='), '<div id="pst-primary-sidebar" role="complementary" aria-label="The book" class='),
+    (
+        re.compile(r'<div id="pst-primary-sidebar" class='),
+        '<div id="pst-primary-sidebar" role="complementary" aria-label="The book" class=',
+    ),
     # a list whose entries have a role that is no list item's, and that ARIA has given up
-    (re.compile(r'(<div class="citation" id="[^"]*") role="doc-biblioentry"'), r'\1 role="listitem"'),
+    (
+        re.compile(r'(<div class="citation" id="[^"]*") role="doc-biblioentry"'),
+        r'\1 role="listitem"',
+    ),
     # every theorem, exercise and solution of a page has the same id inside
     (re.compile(r' id="(?:proof|exercise|solution)-content"'), ""),
 ]
@@ -40,18 +56,28 @@ def improve_all(app, error):
 
 
 def remove_bars(app, doctree):
-    """Each output of a cell that is the first line of a progress bar goes, and the cell's box of outputs if nothing else is in it."""
-    for outputs in [n for n in doctree.findall(nodes.container) if n.get("nb_element") == "cell_code_output"]:
+    """Each output of a cell that is the first line of a progress bar goes, and the cell's box of
+    outputs if nothing else is in it.
+    """
+    for outputs in [
+        n for n in doctree.findall(nodes.container) if n.get("nb_element") == "cell_code_output"
+    ]:
         for output in list(outputs):
             texts = [n for n in output.findall(nodes.literal_block)]
-            if texts and all(BAR.fullmatch(text.astext()) for text in texts) and not list(output.findall(nodes.image)):
+            if (
+                texts
+                and all(BAR.fullmatch(text.astext()) for text in texts)
+                and not list(output.findall(nodes.image))
+            ):
                 outputs.remove(output)
         if not outputs.children:
             outputs.parent.remove(outputs)
 
 
 def leave_equations_out_of_the_tab_order(app, config):
-    """Seven hundred equations a page, each a stop of the Tab key, would bar the way; their menu stays for the mouse."""
+    """Seven hundred equations a page, each a stop of the Tab key, would bar the way; their menu
+    stays for the mouse.
+    """
     settings = dict(config.mathjax3_config or {})
     options = dict(settings.get("options", {}))
     options["menuOptions"] = {"settings": {"inTabOrder": False}}

@@ -1,7 +1,10 @@
-"""The numbers of the built book, from Sphinx itself: what each reference reads as, what each label is called, the sources.
+"""The numbers of the built book, from Sphinx itself: what each reference reads as, what each label
+is called, the sources.
 
-A build leaves them in `_build/numbers.json` (this file is one of the book's Sphinx extensions). `read(ROOT)` takes them from there
-as long as no source has changed since; else it lets Sphinx read the pages as `jupyter-book build` does, with the same
+A build leaves them in `_build/numbers.json` (this file is one of the book's Sphinx extensions).
+`read(ROOT)` takes them from there
+as long as no source has changed since; else it lets Sphinx read the pages as `jupyter-book build`
+does, with the same
 configuration, and stops before it writes any. Nothing is counted here.
 """
 
@@ -31,22 +34,34 @@ class Numbers:
 
     titles: dict  # page -> "Moving on the surface"
     chapters: dict  # page -> "5", for numbered pages
-    labels: dict  # label of an equation, theorem, exercise, figure -> "(5.3)", "Theorem 5.1", "Exercise 5.2", "Fig. 5.1"
+    # label of an equation, theorem, exercise, figure -> "(5.3)", "Theorem 5.1", "Exercise 5.2",
+    # "Fig. 5.1"
+    labels: dict
     roles: dict  # "ref ch1-hull" -> (text in the book, page where it is, or None)
     references: dict  # key of references.bib -> Markdown of its entry
 
     def role(self, role, target):
-        """(text, page) of a reference as the book shows it; KeyError where the book has no such reference."""
+        """(text, page) of a reference as the book shows it; KeyError where the book has no such
+        reference.
+        """
         return self.roles[f"{CITES.get(role, role)} {target.lower()}"]
 
 
 def fingerprint(root=ROOT):
     """What the numbers follow from: every source of a page, the configuration, the extensions."""
-    files = [root / "_config.yml", root / "_toc.yml", *(path for kind in ("md", "ipynb", "bib") for path in (root / "book").rglob(f"*.{kind}")),
-             *(root / "tools").glob("*.py")]
+    files = [
+        root / "_config.yml",
+        root / "_toc.yml",
+        *(path for kind in ("md", "ipynb", "bib") for path in (root / "book").rglob(f"*.{kind}")),
+        *(root / "tools").glob("*.py"),
+    ]
     digest = hashlib.sha256()
-    for path in sorted(path for path in files if path.exists() and ".ipynb_checkpoints" not in path.parts):
-        digest.update(path.relative_to(root).as_posix().encode() + hashlib.sha256(path.read_bytes()).digest())
+    for path in sorted(
+        path for path in files if path.exists() and ".ipynb_checkpoints" not in path.parts
+    ):
+        digest.update(
+            path.relative_to(root).as_posix().encode() + hashlib.sha256(path.read_bytes()).digest()
+        )
     return digest.hexdigest()
 
 
@@ -61,13 +76,26 @@ def read(root=ROOT):
     """The numbers of the book at `root`."""
     if numbers := stored(root):
         return numbers
-    config, _ = get_final_config(user_yaml=root / "_config.yml", sourcedir=root, cli_config={"latex_individualpages": False})
+    config, _ = get_final_config(
+        user_yaml=root / "_config.yml", sourcedir=root, cli_config={"latex_individualpages": False}
+    )
     warnings = io.StringIO()
     with tempfile.TemporaryDirectory() as folder, patch_docutils(), docutils_namespace():
-        app = Sphinx(root, None, f"{folder}/html", f"{folder}/doctrees", "html", config, status=None, warning=warnings)
+        app = Sphinx(
+            root,
+            None,
+            f"{folder}/html",
+            f"{folder}/doctrees",
+            "html",
+            config,
+            status=None,
+            warning=warnings,
+        )
         list(app.env.check_dependents(app, set(app.builder.read())))  # assigns the numbers
         if not app.env.toc_fignumbers:
-            raise RuntimeError(f"Sphinx read no numbered page of {root}: {warnings.getvalue()[:2000]}")
+            raise RuntimeError(
+                f"Sphinx read no numbered page of {root}: {warnings.getvalue()[:2000]}"
+            )
         return store(app.env, root)
 
 
@@ -75,16 +103,22 @@ def store(env, root, pages=None):
     pages = pages or {page: _references(env, page) for page in _pages(env)}
     numbers, path = _collect(env, pages), root / "_build" / "numbers.json"
     path.parent.mkdir(exist_ok=True)
-    path.write_text(json.dumps({"fingerprint": fingerprint(root), "numbers": asdict(numbers), "pages": pages}))
+    path.write_text(
+        json.dumps({"fingerprint": fingerprint(root), "numbers": asdict(numbers), "pages": pages})
+    )
     return numbers
 
 
 def _pages(env):
-    return sorted(page for page in env.found_docs if not page.startswith("book/api/"))  # made from docstrings; nothing of it goes into a notebook
+    return sorted(
+        page for page in env.found_docs if not page.startswith("book/api/")
+    )  # made from docstrings; nothing of it goes into a notebook
 
 
 def _references(env, page):
-    """[[role, target, whether it has words of its own, text, page where it leads or None], …] of a page, by resolving it once more."""
+    """[[role, target, whether it has words of its own, text, page where it leads or None], …] of a
+    page, by resolving it once more.
+    """
     doctree = env.get_doctree(page)
     boxes = _boxed(doctree)
     env.apply_post_transforms(doctree, page)
@@ -96,8 +130,13 @@ def _boxed(doctree):
     boxes = []
     for node in list(doctree.findall(pending_xref)):
         box = nodes.inline()
-        box["was"] = [node["reftype"] if node["refdomain"] in ("std", "math", "", None) else f"{node['refdomain']}:{node['reftype']}",
-                      str(node["reftarget"]), bool(node.get("refexplicit"))]
+        box["was"] = [
+            node["reftype"]
+            if node["refdomain"] in ("std", "math", "", None)
+            else f"{node['refdomain']}:{node['reftype']}",
+            str(node["reftarget"]),
+            bool(node.get("refexplicit")),
+        ]
         node.replace_self(box)
         box += node
         boxes.append(box)
@@ -106,12 +145,20 @@ def _boxed(doctree):
 
 def _read(env, page, box):
     links = [link.get("refuri", "") for link in box.findall(nodes.reference)]
-    at = posixpath.normpath(posixpath.join(posixpath.dirname(page), links[0].split("#")[0].removesuffix(".html"))) if links and links[0] else page
+    at = (
+        posixpath.normpath(
+            posixpath.join(posixpath.dirname(page), links[0].split("#")[0].removesuffix(".html"))
+        )
+        if links and links[0]
+        else page
+    )
     return [*box["was"], " ".join(box.astext().split()), at if at in env.titles else None]
 
 
 class Box(SphinxPostTransform):
-    """Before Sphinx resolves the references of a page that it writes: put each in its box. `unbox` reads them and takes the boxes away."""
+    """Before Sphinx resolves the references of a page that it writes: put each in its box. `unbox`
+    reads them and takes the boxes away.
+    """
 
     default_priority = 1  # the resolver has 10
 
@@ -133,19 +180,29 @@ def begin(app):
 
 
 def keep(app, error):
-    """The references of the pages that were written just now, and of the others as the last build left them."""
+    """The references of the pages that were written just now, and of the others as the last build
+    left them.
+    """
     if error or app.builder.name != "html":
         return
     root = pathlib.Path(app.srcdir)
     path = root / "_build" / "numbers.json"
-    pages = (json.loads(path.read_text()).get("pages", {}) if path.exists() else {}) | app.book_references
+    pages = (
+        json.loads(path.read_text()).get("pages", {}) if path.exists() else {}
+    ) | app.book_references
     wanted = _pages(app.env)
     del app.book_references
-    store(app.env, root, {page: pages[page] for page in wanted} if pages.keys() >= set(wanted) else None)
+    store(
+        app.env,
+        root,
+        {page: pages[page] for page in wanted} if pages.keys() >= set(wanted) else None,
+    )
 
 
 def setup(app):
-    gc.disable()  # it would look through millions of nodes again and again for cycles: half of the time of a build
+    # it would look through millions of nodes again and again for cycles: half of the time of a
+    # build
+    gc.disable()
     app.connect("builder-inited", begin)
     app.add_post_transform(Box)
     app.connect("doctree-resolved", unbox, priority=100)
@@ -156,20 +213,30 @@ def setup(app):
 def _collect(env, pages):
     dotted = lambda number: ".".join(map(str, number))
     titles = {page: title.astext() for page, title in env.titles.items()}
-    chapters = {page: dotted(numbers[""]) for page, numbers in env.toc_secnumbers.items() if numbers.get("")}
+    chapters = {
+        page: dotted(numbers[""]) for page, numbers in env.toc_secnumbers.items() if numbers.get("")
+    }
     labels = {}
     for page, kinds in env.toc_fignumbers.items():
         for kind, numbers in kinds.items():
             for label, number in numbers.items():
                 if kind == "displaymath":
-                    labels[label.removeprefix("equation-")] = f"({dotted(number)})"  # lower case, as Sphinx makes ids
+                    labels[label.removeprefix("equation-")] = (
+                        f"({dotted(number)})"  # lower case, as Sphinx makes ids
+                    )
                 else:
-                    labels[label] = f"{ {'figure': 'Fig.', 'code-block': 'Listing'}.get(kind, kind.title())} {dotted(number)}"
+                    labels[label] = (
+                        f"{ {'figure': 'Fig.', 'code-block': 'Listing'}.get(kind, kind.title()) } "
+                        f"{dotted(number)}"
+                    )
     roles = {}
     for page in sorted(pages):
         for role, target, explicit, text, at in pages[page]:
             key = f"{role} {target.lower()}"
             if not explicit or key not in roles:
                 roles[key] = (text, at)
-    entries = {c.key: " ".join(c.formatted_entry.text.render_as("markdown").replace(r"\.", ".").split()) for c in env.get_domain("cite").citations}
+    entries = {
+        c.key: " ".join(c.formatted_entry.text.render_as("markdown").replace(r"\.", ".").split())
+        for c in env.get_domain("cite").citations
+    }
     return Numbers(titles, chapters, labels, roles, entries)

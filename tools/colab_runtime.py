@@ -1,7 +1,10 @@
-"""The whole Colab edition with Colab's own versions, compared with the book: python tools/colab_runtime.py [CHAPTER …]
+"""The whole Colab edition with Colab's own versions, compared with the book: python
+tools/colab_runtime.py [CHAPTER …]
 
-Makes `_build/colab-runtime` on its first run (Python 3.13 and the packages of Colab's freeze of August 2026, some 6 GB), then
-runs each notebook in an empty folder, where its set-up cell installs the library's wheel, and says what prints otherwise.
+Makes `_build/colab-runtime` on its first run (Python 3.13 and the packages of Colab's freeze of
+August 2026, some 6 GB), then
+runs each notebook in an empty folder, where its set-up cell installs the library's wheel, and says
+what prints otherwise.
 """
 
 import pathlib
@@ -19,8 +22,17 @@ sys.path.insert(0, str(ROOT / "tests"))
 import bare  # noqa: E402
 
 VERSIONS = {
-    "torch": "2.11.0", "torchvision": "0.26.0", "numpy": "2.1.3", "scipy": "1.16.3", "scikit-learn": "1.6.1", "matplotlib": "3.10.0",
-    "ipython": "7.34.0", "ipywidgets": "7.7.1", "ipykernel": "6.17.1", "tqdm": "4.67.1", "setuptools": "75.2.0",
+    "torch": "2.11.0",
+    "torchvision": "0.26.0",
+    "numpy": "2.1.3",
+    "scipy": "1.16.3",
+    "scikit-learn": "1.6.1",
+    "matplotlib": "3.10.0",
+    "ipython": "7.34.0",
+    "ipywidgets": "7.7.1",
+    "ipykernel": "6.17.1",
+    "tqdm": "4.67.1",
+    "setuptools": "75.2.0",
 }
 HERE = ROOT / "_build" / "colab-runtime"
 
@@ -52,7 +64,11 @@ def main(chapters):
                 found = bare.differences(notebook, path.stem)
             except Exception as error:
                 found = [("it stopped", f"{type(error).__name__}: {str(error)[-1500:]}", "")]
-            print(f"{path.name}: {time.time() - began:.0f} s, {len(found)} cells print otherwise than in the book", flush=True)
+            print(
+                f"{path.name}: {time.time() - began:.0f} s, {len(found)} cells print otherwise "
+                "than in the book",
+                flush=True,
+            )
             for source, here, book in found:
                 print(f"--- {source[:400]}\n--- here\n{here}\n--- in the book\n{book}", flush=True)
             failed += [path.name] if found else []

@@ -1,7 +1,10 @@
 """Sphinx extension of this book: pages load only what they use.
 
-The theme sends all two thousand icons of Font Awesome with every page, 1.5 MB; this book shows about twenty, which stay. The search
-index goes to the search page alone, since nothing is searched as one types. The scripts that would run cells on a page go, since
+The theme sends all two thousand icons of Font Awesome with every page, 1.5 MB; this book shows
+about twenty, which stay. The search
+index goes to the search page alone, since nothing is searched as one types. The scripts that
+would
+run cells on a page go, since
 the book does not (and their address of a server elsewhere with them).
 """
 
@@ -10,8 +13,14 @@ import re
 from pathlib import Path
 
 CLASSES = re.compile(r'<(?:i|span) class="([^"]*\bfa-[^"]*)"')
-SEARCH = re.compile(r'\s*<script src="[^"]*(?:searchtools|language_data|searchindex)\.js[^"]*"></script>')
-THEBE = re.compile(r'\s*<script[^>]*src="[^"]*sphinx-thebe\.js[^"]*"></script>|\s*<script>const THEBE_JS_URL.*?</script>', re.DOTALL)
+SEARCH = re.compile(
+    r'\s*<script src="[^"]*(?:searchtools|language_data|searchindex)\.js[^"]*"></script>'
+)
+THEBE = re.compile(
+    r'\s*<script[^>]*src="[^"]*sphinx-thebe\.js[^"]*"></script>|\s*<script>const '
+    r"THEBE_JS_URL.*?</script>",
+    re.DOTALL,
+)
 # the font's licence asks to be named; the rules are those of its own style sheet
 SCRIPT = """\
 /* %s */
@@ -36,14 +45,18 @@ SCRIPT = """\
     old.replaceWith(icon);
   });
 })();
-"""
+"""  # noqa: E501
 
 
 def icon(library, name, brand):
-    """[width, height, path] of an icon; the library holds its brands first and its solid icons last."""
+    """[width, height, path] of an icon; the library holds its brands first and its solid icons
+    last.
+    """
     found = re.findall(rf'[{{,]"?{name}"?:\[(\d+),(\d+),\[[^\]]*\],"\w+","([^"]+)"\]', library)
     if not found:
-        raise ValueError(f"the theme's Font Awesome has no icon {name!r}: is it spelled as in its catalogue?")
+        raise ValueError(
+            f"the theme's Font Awesome has no icon {name!r}: is it spelled as in its catalogue?"
+        )
     width, height, path = found[0 if brand else -1]
     return [int(width), int(height), path]
 
@@ -68,10 +81,19 @@ def lighten(app, error):
     pages = {path: path.read_text() for path in out.rglob("*.html") if "_static" not in path.parts}
     script = out / "_static" / "scripts" / "fontawesome.js"
     # the whole library, once more from the theme: an earlier build may have left the short one
-    whole = next(Path(folder) for folder in app.builder.theme.get_theme_dirs() if (Path(folder) / "static/scripts/fontawesome.js").exists())
+    whole = next(
+        Path(folder)
+        for folder in app.builder.theme.get_theme_dirs()
+        if (Path(folder) / "static/scripts/fontawesome.js").exists()
+    )
     library = (whole / "static" / "scripts" / "fontawesome.js").read_text()
-    licence = (whole / "static" / "scripts" / "fontawesome.js.LICENSE.txt").read_text().strip(" /*!\n")
-    icons = {name: icon(library, name.removeprefix("fa-"), brand) for name, brand in sorted(used(pages.values()).items())}
+    licence = (
+        (whole / "static" / "scripts" / "fontawesome.js.LICENSE.txt").read_text().strip(" /*!\n")
+    )
+    icons = {
+        name: icon(library, name.removeprefix("fa-"), brand)
+        for name, brand in sorted(used(pages.values()).items())
+    }
     script.write_text(SCRIPT % (re.sub(r"\s*\n\s*\*?\s*", " · ", licence), json.dumps(icons)))
     for path, text in pages.items():
         lighter = THEBE.sub("", text)

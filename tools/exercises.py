@@ -1,16 +1,22 @@
-"""The exercises of a chapter, read from its notebook. `tools/course.py` and `tests/test_exercises.py` stand on this.
+"""The exercises of a chapter, read from its notebook. `tools/course.py` and
+`tests/test_exercises.py` stand on this.
 
 An exercise is a MyST directive with a label, followed by its folded solution:
 
-    ```{exercise} Title            the statement; a `~~~python` block in it, or a code cell behind it, is the
+    ```{exercise} Title            the statement; a `~~~python` block in it, or a code cell behind
+    it, is the
     :label: ex-5-3                 stub of a checked exercise
     ```
-    ```{solution-start} ex-5-3     text and code cells up to {solution-end}; in a checked exercise one code cell has the reference
-    ```                            between ### BEGIN SOLUTION and ### END SOLUTION, then print(chapter5.check_…(name))
+    ```{solution-start} ex-5-3     text and code cells up to {solution-end}; in a checked exercise
+    one code cell has the reference
+    ```                            between ### BEGIN SOLUTION and ### END SOLUTION, then
+    print(chapter5.check_…(name))
 
-The metadata of the cell with the directive say what is asked: {"exercises": {"ex-5-3": ["checked", "written"]}} for a function to write
+The metadata of the cell with the directive say what is asked: {"exercises": {"ex-5-3": ["checked",
+"written"]}} for a function to write
 and words beside it, "project" for an afternoon.
-A checked exercise runs after `Chapter.preparation` alone: the set-up cell, the imports, the cells tagged `for-exercises`.
+A checked exercise runs after `Chapter.preparation` alone: the set-up cell, the imports, the cells
+tagged `for-exercises`.
 """
 
 import json
@@ -19,7 +25,10 @@ import re
 from dataclasses import dataclass
 
 BOOK = pathlib.Path(__file__).resolve().parents[1] / "book"
-DIRECTIVE = re.compile(r"^(`{3,})\{(exercise|solution-start|solution-end)\}[ \t]*(.*)\n((?:.*\n)*?)\1[ \t]*$", re.MULTILINE)
+DIRECTIVE = re.compile(
+    r"^(`{3,})\{(exercise|solution-start|solution-end)\}[ \t]*(.*)\n((?:.*\n)*?)\1[ \t]*$",
+    re.MULTILINE,
+)
 STUB = re.compile(r"^~~~python\n((?:.*\n)*?)~~~[ \t]*$", re.MULTILINE)
 REGION = re.compile(r"^### BEGIN SOLUTION\n((?:.*\n)*?)### END SOLUTION[ \t]*$", re.MULTILINE)
 CHECK = re.compile(r"^print\((chapter\d+)\.(\w+)\((\w+)\)\)$", re.MULTILINE)
@@ -33,7 +42,9 @@ class Exercise:
     stub: str  # source, empty where there is nothing to check
     solution: tuple  # (cell type, source) pairs of the folded solution
     checks: tuple  # (module, check, name of the answer) of each check call
-    kinds: tuple  # of "checked" (by a machine), "written", "project" (read by a person): what is asked
+    kinds: (
+        tuple  # of "checked" (by a machine), "written", "project" (read by a person): what is asked
+    )
 
     @property
     def checked(self):
@@ -52,7 +63,12 @@ class Exercise:
     @property
     def reference(self):
         """What stands between the solution marks of the code cells."""
-        return "".join(region for kind, text in self.solution if kind == "code" for region in REGION.findall(text))
+        return "".join(
+            region
+            for kind, text in self.solution
+            if kind == "code"
+            for region in REGION.findall(text)
+        )
 
 
 @dataclass(frozen=True)
@@ -60,7 +76,9 @@ class Chapter:
     number: int
     path: pathlib.Path
     title: str
-    preparation: tuple  # sources of the set-up cell, the imports cell and the cells tagged for-exercises
+    preparation: (
+        tuple  # sources of the set-up cell, the imports cell and the cells tagged for-exercises
+    )
     exercises: tuple
 
 
@@ -74,7 +92,10 @@ def options(body):
 
 
 def chapter(path):
-    cells = [(c["cell_type"], c["metadata"], "".join(c["source"])) for c in json.loads(path.read_text())["cells"]]
+    cells = [
+        (c["cell_type"], c["metadata"], "".join(c["source"]))
+        for c in json.loads(path.read_text())["cells"]
+    ]
     code = [i for i, (kind, _, _) in enumerate(cells) if kind == "code"]
     tags = lambda i: cells[i][1].get("tags", [])
     if "setup" not in tags(code[0]):
@@ -87,7 +108,10 @@ def chapter(path):
 
 def exercises(cells, where):
     """The exercises in the order of the page."""
-    statement, solution = None, None  # the exercise that waits for its solution; the pieces of an open solution
+    statement, solution = (
+        None,
+        None,
+    )  # the exercise that waits for its solution; the pieces of an open solution
     for kind, metadata, source in cells:
         if kind != "markdown":
             if solution is not None:
@@ -109,14 +133,27 @@ def exercises(cells, where):
                     raise ValueError(f"{where}: {statement['label']} has no solution")
                 named, text = options(body)
                 stub = "\n".join(STUB.findall(text))
-                statement = {"label": named["label"], "title": argument.strip(), "statement": STUB.sub("", text).strip(), "stub": stub,
-                             "kinds": tuple(metadata.get("exercises", {}).get(named["label"], ()))}
+                statement = {
+                    "label": named["label"],
+                    "title": argument.strip(),
+                    "statement": STUB.sub("", text).strip(),
+                    "stub": stub,
+                    "kinds": tuple(metadata.get("exercises", {}).get(named["label"], ())),
+                }
             elif directive == "solution-start":
                 if statement is None or argument.strip() != statement["label"]:
-                    raise ValueError(f"{where}: the solution of {argument.strip()!r} does not follow its exercise")
+                    raise ValueError(
+                        f"{where}: the solution of {argument.strip()!r} does not follow its "
+                        "exercise"
+                    )
                 solution = []
             else:
-                checks = tuple(call for kind, text in solution if kind == "code" for call in CHECK.findall(text))
+                checks = tuple(
+                    call
+                    for kind, text in solution
+                    if kind == "code"
+                    for call in CHECK.findall(text)
+                )
                 yield Exercise(**statement, solution=tuple(solution), checks=checks)
                 statement, solution = None, None
     if statement is not None:

@@ -1,9 +1,15 @@
-r"""MyST Markdown of a chapter as Markdown that Colab, JupyterLab and GitHub show well, with the numbers of the built book.
+r"""MyST Markdown of a chapter as Markdown that Colab, JupyterLab and GitHub show well, with the
+numbers of the built book.
 
-    plain(text, numbers, page)        one Markdown cell; `numbers` from book_numbers.read(), `page` as "book/05-moving-on-the-surface"
+    plain(text, numbers, page)        one Markdown cell; `numbers` from book_numbers.read(),
+    `page`
+    as "book/05-moving-on-the-surface"
 
-What becomes of it: a theorem or an admonition is a quotation with a bold title, a drop-down or a solution folds (`<details>`), a labelled
-equation carries its number as `\tag`, a reference is the text that it has in the book, with a link where it leads to another page.
+What becomes of it: a theorem or an admonition is a quotation with a bold title, a drop-down or a
+solution folds (`<details>`), a labelled
+equation carries its number as `\tag`, a reference is the text that it has in the book, with a
+link
+where it leads to another page.
 A directive or role that is not listed here is an error.
 """
 
@@ -12,15 +18,47 @@ import posixpath
 import re
 
 FENCE = re.compile(r"^(\s*)(`{3,}|~{3,}|:{3,})(.*)$")
-ADMONITIONS = ("admonition", "note", "tip", "hint", "important", "warning", "caution", "attention", "danger", "error", "seealso", "margin", "sidebar", "topic")
+ADMONITIONS = (
+    "admonition",
+    "note",
+    "tip",
+    "hint",
+    "important",
+    "warning",
+    "caution",
+    "attention",
+    "danger",
+    "error",
+    "seealso",
+    "margin",
+    "sidebar",
+    "topic",
+)
 BOXES = ("grid", "grid-item", "grid-item-card", "card", "tab-set", "tab-item", "card-carousel")
-PROOFS = ("theorem", "lemma", "definition", "proposition", "corollary", "remark", "axiom", "conjecture", "assumption", "example", "property", "observation", "criterion", "algorithm")
+PROOFS = (
+    "theorem",
+    "lemma",
+    "definition",
+    "proposition",
+    "corollary",
+    "remark",
+    "axiom",
+    "conjecture",
+    "assumption",
+    "example",
+    "property",
+    "observation",
+    "criterion",
+    "algorithm",
+)
 INLINE = re.compile(
     r"(?P<escape>\\[\\`$*_{}\[\]()#+.!|-])"
     r"|\{(?P<role>[a-zA-Z][\w:.+-]*)\}(?P<ticks>`+)(?P<target>.+?)(?<!`)(?P=ticks)(?!`)"
     r"|(?P<code>(?P<mark>`+)(?!`).+?(?<!`)(?P=mark)(?!`))"
     r"|(?P<math>\$\$.+?\$\$|\$(?![\s$])(?:\\.|[^$\\])*?(?<![\s\\])\$(?!\d))"
-    r"|(?P<image>!?)\[(?P<words>(?:[^\[\]]|\[[^\]]*\])*)\]\((?P<link>[^()\s]+)\)", re.DOTALL)
+    r"|(?P<image>!?)\[(?P<words>(?:[^\[\]]|\[[^\]]*\])*)\]\((?P<link>[^()\s]+)\)",
+    re.DOTALL,
+)
 
 
 class MystError(ValueError):
@@ -31,14 +69,18 @@ def plain(text, numbers, page, where="", inside=None, link=None):
     """`text` without MyST.
 
     where : names notebook and cell in errors
-    inside : label of the exercise whose solution is still open from the cells before (see `solution_after`)
+    inside : label of the exercise whose solution is still open from the cells before (see
+        `solution_after`)
     link : page -> address, for references to other pages; None leaves their text without a link
     """
     return _Plain(numbers, page, where or page, link or (lambda page: None)).cell(text, inside)
 
 
 def solution_after(text, inside=None):
-    """Label of the exercise whose gated solution is open at the end of the cell, or None: the code cells that follow belong to it."""
+    """Label of the exercise whose gated solution is open at the end of the cell, or None: the
+    code
+    cells that follow belong to it.
+    """
     for line in text.splitlines():
         if m := re.match(r"\s*(?:`{3,}|:{3,})\{solution-(start|end)\}\s*(\S*)", line):
             inside = m[2] if m[1] == "start" else None
@@ -47,7 +89,12 @@ def solution_after(text, inside=None):
 
 def cited(text):
     """Keys of references.bib that a cell cites, in order."""
-    return [key.strip() for m in INLINE.finditer(text) if m["role"] and m["role"].startswith("cite") for key in m["target"].split(",")]
+    return [
+        key.strip()
+        for m in INLINE.finditer(text)
+        if m["role"] and m["role"].startswith("cite")
+        for key in m["target"].split(",")
+    ]
 
 
 def caption(cell):
@@ -63,7 +110,8 @@ class _Plain:
     def fail(self, message):
         raise MystError(f"{self.where}: {message}")
 
-    # -- cells and gates ------------------------------------------------------------------------------------------------------
+    # -- cells and gates
+    # --------------------------------------------------------------------------------------------
 
     def cell(self, text, inside):
         """Cut at the gates of solutions; what is inside folds."""
@@ -72,7 +120,9 @@ class _Plain:
             if gate == "block":
                 body = self.blocks(block).strip("\n")
                 if inside and body:
-                    title = f"Solution to {self.name(inside)}" + ("" if not first else ", continued")
+                    title = f"Solution to {self.name(inside)}" + (
+                        "" if not first else ", continued"
+                    )
                     out.append(_details(title, body))
                 elif body:
                     out.append(body)
@@ -99,7 +149,8 @@ class _Plain:
             i = end + 1
         yield "block", "\n".join(kept)
 
-    # -- blocks ---------------------------------------------------------------------------------------------------------------
+    # -- blocks
+    # --------------------------------------------------------------------------------------------
 
     def close(self, lines, i, m):
         """Index of the line that closes the fence opened at line i."""
@@ -129,7 +180,17 @@ class _Plain:
                 elif m[2][0] == ":":
                     self.fail(f"a colon fence without a directive: {line.strip()!r}")
                 else:
-                    tick = "`" * max(3, 1 + max((len(t) for t in re.findall(r"^\s*(`{3,})", "\n".join(body), re.MULTILINE)), default=2))
+                    tick = "`" * max(
+                        3,
+                        1
+                        + max(
+                            (
+                                len(t)
+                                for t in re.findall(r"^\s*(`{3,})", "\n".join(body), re.MULTILINE)
+                            ),
+                            default=2,
+                        ),
+                    )
                     out += _indent("\n".join([tick + info, *body, tick]), m[1])
                 i = end + 1
             elif line.lstrip().startswith("$$") and not re.match(r"\s*\$\$.+?\$\$\s*[^\s(]", line):
@@ -138,8 +199,14 @@ class _Plain:
                 while len(re.findall(r"(?<!\\)\$\$", "\n".join(lines[i : end + 1]))) < 2:
                     end += 1
                     if end == len(lines):
-                        self.fail(f"display mathematics that starts with {line.strip()!r} is not closed")
-                m = re.fullmatch(r"(\s*)\$\$(.*?)\$\$\s*(?:\(([^()\s]+)\))?(.*)", "\n".join(lines[i : end + 1]), re.DOTALL)
+                        self.fail(
+                            f"display mathematics that starts with {line.strip()!r} is not closed"
+                        )
+                m = re.fullmatch(
+                    r"(\s*)\$\$(.*?)\$\$\s*(?:\(([^()\s]+)\))?(.*)",
+                    "\n".join(lines[i : end + 1]),
+                    re.DOTALL,
+                )
                 out += _indent(self.equation(m[2], m[3], flat), m[1].replace("\n", ""))
                 if m[4].strip():
                     words.append(m[4].strip())
@@ -148,7 +215,9 @@ class _Plain:
                 if re.match(r"\s*\([\w.:-]+\)=\s*$", line) or re.match(r"\s*(%|\+\+\+)", line):
                     flush()  # a target, a comment, a break of blocks
                 elif re.match(r"\s*:\s+\S", line) and words and words[-1].strip():
-                    self.fail(f"a definition list, which Colab does not know: {line.strip()[:60]!r}")
+                    self.fail(
+                        f"a definition list, which Colab does not know: {line.strip()[:60]!r}"
+                    )
                 elif re.match(r"\s*\[\^[^\]]+\]:", line):
                     self.fail(f"a footnote, which JupyterLab does not know: {line.strip()[:60]!r}")
                 else:
@@ -171,7 +240,9 @@ class _Plain:
         if name.startswith("prf:"):
             kind = name[4:]
             if kind == "proof":
-                return self.blocks(f"*Proof.* {argument + ' ' if argument else ''}" + body.lstrip("\n"), flat)
+                return self.blocks(
+                    f"*Proof.* {argument + ' ' if argument else ''}" + body.lstrip("\n"), flat
+                )
             if kind not in PROOFS:
                 self.fail(f"unknown directive {{{name}}}")
             title = kind.title() if "nonumber" in options else self.name(options.get("label"))
@@ -182,7 +253,10 @@ class _Plain:
             if name in ("admonition", "margin", "sidebar", "topic"):
                 title = argument or ("Aside" if name in ("margin", "sidebar") else "")
             else:
-                title, body = {"seealso": "See also"}.get(name, name.title()), f"{argument}\n{body}" if argument else body
+                title, body = (
+                    {"seealso": "See also"}.get(name, name.title()),
+                    f"{argument}\n{body}" if argument else body,
+                )
             return self.boxed(f"**{self.inline(title)}**" if title else "", body)
         if name == "exercise":
             title = "Exercise" if "nonumber" in options else self.name(options.get("label"))
@@ -195,7 +269,11 @@ class _Plain:
             below = f"\n\n*{f'{number}: ' if number else ''}{words}*" if words else ""
             return f"![{options.get('alt', '')}]({self.picture(argument)})" + below
         if name in BOXES:
-            title = f"**{self.inline(argument)}**\n\n" if argument and not re.fullmatch(r"[\d\s]+", argument) else ""
+            title = (
+                f"**{self.inline(argument)}**\n\n"
+                if argument and not re.fullmatch(r"[\d\s]+", argument)
+                else ""
+            )
             return title + self.blocks(body, flat)
         if name == "math":
             return self.equation(body, options.get("label"), flat)
@@ -204,13 +282,16 @@ class _Plain:
         self.fail(f"unknown directive {{{name}}}")
 
     def boxed(self, title, body):
-        inner = "\n\n".join(part for part in (title, self.blocks(body, flat=True).strip("\n")) if part)
+        inner = "\n\n".join(
+            part for part in (title, self.blocks(body, flat=True).strip("\n")) if part
+        )
         return "\n".join(f"> {line}".rstrip() for line in inner.split("\n"))
 
     def titled(self, name, argument):
         return f"**{name}**" + (f" ({self.inline(argument)})" if argument else "")
 
-    # -- words ----------------------------------------------------------------------------------------------------------------
+    # -- words
+    # --------------------------------------------------------------------------------------------
 
     def inline(self, text):
         def one(m):
@@ -222,12 +303,18 @@ class _Plain:
 
         out = INLINE.sub(one, text)
         rest = INLINE.sub(lambda m: "" if m["code"] or m["math"] or m["escape"] else m[0], out)
-        if bad := re.search(r"\{[a-zA-Z][\w:.+-]*\}`|\{\{|\[\^[^\]]+\]|^\s*:{3,}", rest, re.MULTILINE):
+        if bad := re.search(
+            r"\{[a-zA-Z][\w:.+-]*\}`|\{\{|\[\^[^\]]+\]|^\s*:{3,}", rest, re.MULTILINE
+        ):
             self.fail(f"MyST that was not understood: {rest[bad.start() : bad.start() + 60]!r}")
         return out
 
     def role(self, name, raw):
-        words, target = (m[1].strip(), m[2]) if (m := re.fullmatch(r"(.*?)\s*<([^<>]+)>", raw, re.DOTALL)) else (None, raw.strip())
+        words, target = (
+            (m[1].strip(), m[2])
+            if (m := re.fullmatch(r"(.*?)\s*<([^<>]+)>", raw, re.DOTALL))
+            else (None, raw.strip())
+        )
         if name == "math":
             return f"${target}$"
         if name in ("sub", "sup", "kbd"):
@@ -235,15 +322,34 @@ class _Plain:
         if name == "abbr":
             return re.sub(r"\s*\(.*", "", raw)
         if name == "doc":
-            return self.to_page(words, posixpath.normpath(posixpath.join(posixpath.dirname(self.page), target)))
-        if name not in ("eq", "numref", "ref", "prf:ref", "term", "cite", "cite:p", "cite:t", "cite:ps"):
+            return self.to_page(
+                words, posixpath.normpath(posixpath.join(posixpath.dirname(self.page), target))
+            )
+        if name not in (
+            "eq",
+            "numref",
+            "ref",
+            "prf:ref",
+            "term",
+            "cite",
+            "cite:p",
+            "cite:t",
+            "cite:ps",
+        ):
             self.fail(f"unknown role {{{name}}} in {{{name}}}`{raw}`")
         try:
             text, page = self.numbers.role(name, target)
         except KeyError:
-            text, page = self.numbers.labels.get(target, self.numbers.labels.get(target.lower())), None
+            text, page = (
+                self.numbers.labels.get(target, self.numbers.labels.get(target.lower())),
+                None,
+            )
             if text is None:
-                self.fail(f"{{{name}}}`{raw}`: no page of the book refers to {target!r}, and it labels no equation, theorem, exercise or figure")
+                self.fail(
+                    f"{{{name}}}`{raw}`: no page of the book refers to {target!r}, and it "
+                    "labels "
+                    "no equation, theorem, exercise or figure"
+                )
         if name.startswith("cite"):
             return text
         if words:
@@ -258,7 +364,9 @@ class _Plain:
             return f"![{words}]({self.picture(target)})"
         if target.startswith("#"):
             return self.role("ref", f"{words} <{target[1:]}>" if words else target[1:])
-        path = posixpath.normpath(posixpath.join(posixpath.dirname(self.page), target.split("#")[0]))
+        path = posixpath.normpath(
+            posixpath.join(posixpath.dirname(self.page), target.split("#")[0])
+        )
         return self.to_page(self.inline(words), re.sub(r"\.(ipynb|md)$", "", path))
 
     def to_page(self, words, page):
@@ -272,11 +380,13 @@ class _Plain:
 
     def picture(self, target):
         """Pictures are looked for beside the book's source."""
-        address = self.address(posixpath.normpath(posixpath.join(posixpath.dirname(self.page), target)))
+        address = self.address(
+            posixpath.normpath(posixpath.join(posixpath.dirname(self.page), target))
+        )
         return address or target
 
     def name(self, label):
-        """"Theorem 5.1", "(5.3)", … of a label."""
+        """ "Theorem 5.1", "(5.3)", … of a label."""
         found = self.numbers.labels.get(label) or self.numbers.labels.get((label or "").lower())
         if not found:
             self.fail(f"the label {label!r} has no number in the book")

@@ -1,9 +1,11 @@
-"""A new exercise or chapter with all the parts that the tests ask for, to be rewritten part by part.
+"""A new exercise or chapter with all the parts that the tests ask for, to be rewritten part by
+part.
 
     python tools/new.py exercise CHAPTER NAME TITLE
     python tools/new.py chapter NAME TITLE
 
-What it writes passes the tests as it stands: its exercise asks for twice a number. Each place to rewrite says REWRITE, and a test finds those left.
+What it writes passes the tests as it stands: its exercise asks for twice a number. Each place to
+rewrite says REWRITE, and a test finds those left.
 """
 
 import json
@@ -31,7 +33,7 @@ def FUNCTION(x):
 :class: dropdown
 ```
 
-REWRITE: the derivation, every step.'''
+REWRITE: the derivation, every step.'''  # noqa: E501
 SOLUTION = """\
 ### BEGIN SOLUTION
 def FUNCTION(x):
@@ -50,9 +52,13 @@ def check_FUNCTION(FUNCTION):
             hint = "the sign is lost" if near(got, abs(2 * x), 1e-9 * abs(x)) else "it is not twice the number"
             raise AssertionError(f"at x = {x:.4g} you have {got:.6g}, it is {2 * x:.6g}: {hint}")
     return "right: twice each number"
-'''
-WRONG = {"hard-wired to the statement": ("not twice", "3.0"), "the sign lost": ("sign is lost", "abs(2 * x)"),
-         "squared": ("not twice", "x * x"), "right where numbers are small": ("not twice", "2 * x if abs(x) < 1e100 else x")}
+'''  # noqa: E501
+WRONG = {
+    "hard-wired to the statement": ("not twice", "3.0"),
+    "the sign lost": ("sign is lost", "abs(2 * x)"),
+    "squared": ("not twice", "x * x"),
+    "right where numbers are small": ("not twice", "2 * x if abs(x) < 1e100 else x"),
+}
 RIGHT = {"a sum": "x + x", "a list of one, in numpy": "__import__('numpy').add(x, x)"}
 PARTS = """\
 # TITLE
@@ -93,14 +99,14 @@ REWRITE: equation, function, test.
 ## Further reading
 
 REWRITE: sources, with a sentence each on why."""
-FIGURE = '''\
+FIGURE = """\
 def draw(slope):
     figure, ax = plt.subplots(figsize=(4, 3))
     ax.plot([0, 1], [0, slope])
     ax.set(xlabel="x", ylabel="y", ylim=(0, 3))
     return figure
 
-plot.live(draw, [1, 2, 3], "slope", "REWRITE: a line that rises to {value}", name="live-chapterN")'''
+plot.live(draw, [1, 2, 3], "slope", "REWRITE: a line that rises to {value}", name="live-chapterN")"""  # noqa: E501
 
 
 def filled(text, **words):
@@ -110,7 +116,10 @@ def filled(text, **words):
 
 
 def answers(function, bodies):
-    return [(what, *rest, f"\ndef {function}(x):\n    return {body}\n") for what, (*rest, body) in bodies.items()]
+    return [
+        (what, *rest, f"\ndef {function}(x):\n    return {body}\n")
+        for what, (*rest, body) in bodies.items()
+    ]
 
 
 def fresh_id(number, taken):
@@ -118,19 +127,32 @@ def fresh_id(number, taken):
 
 
 def add_exercise(number, name, title):
-    """Put the exercise before "Further reading", its check and its answers at the end of their files."""
+    """Put the exercise before "Further reading", its check and its answers at the end of their
+    files.
+    """
     (path,) = (ROOT / "book").glob(f"{number:02d}-*.ipynb")
     label, function = f"ex-{number}-{name}", name.replace("-", "_")
     if not function.isidentifier():
         raise SystemExit(f"the name {name!r} becomes a function: letters, digits and hyphens")
-    notebook, words = nbformat.read(path, 4), dict(TITLE=title, LABEL=label, FUNCTION=function, chapterN=f"chapter{number}")
+    notebook, words = (
+        nbformat.read(path, 4),
+        dict(TITLE=title, LABEL=label, FUNCTION=function, chapterN=f"chapter{number}"),
+    )
     if f":label: {label}\n" in "".join(cell.source for cell in notebook.cells):
         raise SystemExit(f"{path.name} has an exercise {label} already")
-    at = max(i for i, cell in enumerate(notebook.cells) if re.search(r"^## Further reading", cell.source, re.MULTILINE))
+    at = max(
+        i
+        for i, cell in enumerate(notebook.cells)
+        if re.search(r"^## Further reading", cell.source, re.MULTILINE)
+    )
     before, _, after = notebook.cells[at].source.partition("## Further reading")
     taken = {cell.id for cell in notebook.cells}
     new = []
-    for kind, source in (("markdown", f"{before}{filled(STATEMENT, **words)}"), ("code", filled(SOLUTION, **words)), ("markdown", f"```{{solution-end}}\n```\n\n## Further reading{after}")):
+    for kind, source in (
+        ("markdown", f"{before}{filled(STATEMENT, **words)}"),
+        ("code", filled(SOLUTION, **words)),
+        ("markdown", f"```{{solution-end}}\n```\n\n## Further reading{after}"),
+    ):
         cell = getattr(nbformat.v4, f"new_{kind}_cell")(source, id=fresh_id(number, taken))
         taken.add(cell.id)
         if not new:
@@ -143,37 +165,86 @@ def add_exercise(number, name, title):
     check = ROOT / "fe" / "checks" / f"chapter{number}.py"
     check.write_text(check.read_text().rstrip() + "\n" + filled(CHECK, **words))
     tests = ROOT / "tests" / "answers" / f"chapter{number}.py"
-    entries = {"WRONG": answers(function, {what: (said, body) for what, (said, body) in WRONG.items()}), "RIGHT": answers(function, {what: (body,) for what, body in RIGHT.items()}),
-               "STATED": [("3.0", f"{function}(1.5)")], "GIVEN": "1.5"}
-    tests.write_text(tests.read_text().rstrip() + "\n\n" + "".join(f"{kind}[{label!r}] = {entry!r}\n" for kind, entry in entries.items()))
-    print(f"{label}: in {path.name}, {check.relative_to(ROOT)} and {tests.relative_to(ROOT)}. Next: python3 run.py sync; python3 run.py check {number}")
+    entries = {
+        "WRONG": answers(function, {what: (said, body) for what, (said, body) in WRONG.items()}),
+        "RIGHT": answers(function, {what: (body,) for what, body in RIGHT.items()}),
+        "STATED": [("3.0", f"{function}(1.5)")],
+        "GIVEN": "1.5",
+    }
+    tests.write_text(
+        tests.read_text().rstrip()
+        + "\n\n"
+        + "".join(f"{kind}[{label!r}] = {entry!r}\n" for kind, entry in entries.items())
+    )
+    print(
+        f"{label}: in {path.name}, {check.relative_to(ROOT)} and {tests.relative_to(ROOT)}. "
+        "Next: "
+        f"python3 run.py sync; python3 run.py check {number}"
+    )
 
 
 def add_chapter(name, title):
     number = max(int(path.name[:2]) for path in (ROOT / "book").glob("[0-9]*.ipynb")) + 1
     path = ROOT / "book" / f"{number:02d}-{name}.ipynb"
     words = dict(TITLE=title, chapterN=f"chapter{number}")
-    imports = f"import matplotlib.pyplot as plt\nimport torch\n\nfrom fe import plot\nfrom fe.checks import chapter{number}"
+    imports = (
+        "import matplotlib.pyplot as plt\nimport torch\n\nfrom fe import plot\nfrom fe.checks "
+        f"import chapter{number}"
+    )
     cells, texts = [], filled(PARTS, **words).split("\n====\n")
     for k, text in enumerate(texts):
         if text == "FIGURE":
-            cells.append(nbformat.v4.new_code_cell(filled(FIGURE, **words), metadata={"tags": ["nbval-ignore-output", "hide-input"]}))
+            cells.append(
+                nbformat.v4.new_code_cell(
+                    filled(FIGURE, **words),
+                    metadata={"tags": ["nbval-ignore-output", "hide-input"]},
+                )
+            )
         else:
             cells.append(nbformat.v4.new_markdown_cell(text))
         if k == 0:
-            cells += [nbformat.v4.new_code_cell("", metadata={"tags": ["setup", "hide-input", "nbval-ignore-output"]}), nbformat.v4.new_code_cell(imports)]
+            cells += [
+                nbformat.v4.new_code_cell(
+                    "", metadata={"tags": ["setup", "hide-input", "nbval-ignore-output"]}
+                ),
+                nbformat.v4.new_code_cell(imports),
+            ]
     for k, cell in enumerate(cells):
         cell.id = f"{number:02d}-{k:03d}"
-    metadata = {"kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"}, "language_info": {"name": "python", "pygments_lexer": "ipython3"}}
-    path.write_text(json.dumps({"cells": cells, "metadata": metadata, "nbformat": 4, "nbformat_minor": 5}, indent=1, ensure_ascii=False) + "\n")
-    (ROOT / "fe" / "checks" / f"chapter{number}.py").write_text(f'"""Checks of chapter {number}\'s exercises. Each takes the reader\'s function, raises `AssertionError` with a hint, or says what is right."""\n\nimport torch\n\nfrom .answers import near, number\n')
-    (ROOT / "tests" / "answers" / f"chapter{number}.py").write_text(f'"""Answers to the exercises of chapter {number}, right and wrong, and the numbers that their statements name."""\n\nWRONG, RIGHT, STATED, GIVEN = {{}}, {{}}, {{}}, {{}}\n')
+    metadata = {
+        "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
+        "language_info": {"name": "python", "pygments_lexer": "ipython3"},
+    }
+    path.write_text(
+        json.dumps(
+            {"cells": cells, "metadata": metadata, "nbformat": 4, "nbformat_minor": 5},
+            indent=1,
+            ensure_ascii=False,
+        )
+        + "\n"
+    )
+    (ROOT / "fe" / "checks" / f"chapter{number}.py").write_text(
+        f'"""Checks of chapter {number}\'s exercises. Each takes the reader\'s function, raises '
+        '`AssertionError` with a hint, or says what is right."""\n\nimport torch\n\nfrom '
+        ".answers "
+        "import near, number\n"
+    )
+    (ROOT / "tests" / "answers" / f"chapter{number}.py").write_text(
+        f'"""Answers to the exercises of chapter {number}, right and wrong, and the numbers '
+        "that "
+        f'their statements name."""\n\nWRONG, RIGHT, STATED, GIVEN = {{}}, {{}}, {{}}, {{}}\n'
+    )
     toc = ROOT / "_toc.yml"
     last = re.findall(r"^ +- file: book/\d\d-.*\n", toc.read_text(), re.MULTILINE)[-1]
-    toc.write_text(toc.read_text().replace(last, last + re.sub(r"book/.*", f"book/{path.stem}", last)))
+    toc.write_text(
+        toc.read_text().replace(last, last + re.sub(r"book/.*", f"book/{path.stem}", last))
+    )
     for k in range(1, 6):
         add_exercise(number, f"rewrite-{k}", f"REWRITE {k}")
-    print(f"{path.relative_to(ROOT)} is made. Next: python3 run.py sync; python3 run.py check {number}")
+    print(
+        f"{path.relative_to(ROOT)} is made. Next: python3 run.py sync; python3 run.py check "
+        f"{number}"
+    )
 
 
 if __name__ == "__main__":

@@ -1,7 +1,11 @@
 """Sphinx extension of this book: symbols that lead to their entry.
 
-The table of book/notation.md is the one source of the symbols: all formulas in the first cell of a row are spellings of one
-symbol, the third cell lists the chapters in which it has this meaning, the last cell says what it means.
+The table of book/notation.md is the one source of the symbols: all formulas in the first cell of
+a
+row are spellings of one
+symbol, the third cell lists the chapters in which it has this meaning, the last cell says what
+it
+means.
 """
 
 import re
@@ -15,16 +19,24 @@ CHAPTER = re.compile(r"book/\d\d-")
 
 
 def tidy(tex):
-    r"""One spelling of a formula: no spaces, no braces around a single letter. `b_{q}` and `b_q` are the same."""
+    r"""One spelling of a formula: no spaces, no braces around a single letter. `b_{q}` and `b_q`
+    are the same.
+    """
     tex = re.sub(r"\\[,;:!]|\s+", "", tex.replace(r"\mid", "|"))
     return re.sub(r"\{(\\[A-Za-z]+|[^{}\\])\}", r"\1", tex)
 
 
 def rows(doctree):
-    """The rows of the symbols' table, each with its spellings and its chapters: [(row, ["b_q", …], {5, 6, …}), …]."""
+    """The rows of the symbols' table, each with its spellings and its chapters: [(row, ["b_q",
+    …],
+    {5, 6, …}), …].
+    """
     table = next(iter(doctree.findall(nodes.table)))
     body = next(iter(table.findall(nodes.tbody)))
-    return [(row, [tidy(m.astext()) for m in row[0].findall(nodes.math)], numbers(row[2].astext())) for row in body]
+    return [
+        (row, [tidy(m.astext()) for m in row[0].findall(nodes.math)], numbers(row[2].astext()))
+        for row in body
+    ]
 
 
 def numbers(text):
@@ -44,22 +56,35 @@ def name_rows(app, doctree):
 
 
 def is_running_text(math):
-    """In a paragraph, in no heading, link, table or caption, not folded away, nor in the box before the chapter starts."""
+    """In a paragraph, in no heading, link, table or caption, not folded away, nor in the box
+    before
+    the chapter starts.
+    """
     around = list(ancestors(math.parent))[:-1]  # the last is the document
     barred = (nodes.title, nodes.reference, nodes.table, nodes.caption)
-    return any(isinstance(n, nodes.paragraph) for n in around) and not any(isinstance(n, barred) or "tip" in n["classes"] or folds(n) for n in around)
+    return any(isinstance(n, nodes.paragraph) for n in around) and not any(
+        isinstance(n, barred) or "tip" in n["classes"] or folds(n) for n in around
+    )
 
 
 def spoken(tex):
-    r"""A formula for a screen reader, which hears nothing inside the link: `F_{\lambda\gamma}` is "F lambda gamma, symbol"."""
+    r"""A formula for a screen reader, which hears nothing inside the link: `F_{\lambda\gamma}`
+    is
+    "F lambda gamma, symbol".
+    """
     return " ".join(re.findall(r"[A-Za-z]+|\d+", tex)) + ", symbol"
 
 
 def without_links(paragraph):
-    """A copy of what stands in a paragraph: a text that appears on hover has no links, the words of a reference stay."""
+    """A copy of what stands in a paragraph: a text that appears on hover has no links, the words
+    of
+    a reference stay.
+    """
     copy = paragraph.deepcopy()
     for reference in list(copy.findall(nodes.reference)):
-        reference.parent[reference.parent.index(reference) : reference.parent.index(reference) + 1] = reference.children
+        reference.parent[
+            reference.parent.index(reference) : reference.parent.index(reference) + 1
+        ] = reference.children
     return copy.children
 
 
@@ -73,11 +98,15 @@ def notation(app):
 
 
 def link(math, address, meaning, name):
-    """The formula as a link, with what it means in a text that appears on hover and focus (reading.css)."""
-    start = f'<span class="symbol"><a class="symbol-link" href="{address}" aria-label="{spoken(math.astext())}" aria-describedby="{name}">'
+    """The formula as a link, with what it means in a text that appears on hover and focus
+    (reading.css).
+    """
+    start = f'<span class="symbol"><a class="symbol-link" href="{address}" aria-label="{spoken(math.astext())}" aria-describedby="{name}">'  # noqa: E501
     return [
-        nodes.raw("", start, format="html"), math.deepcopy(),
-        nodes.raw("", f'</a><span class="symbol-text" role="tooltip" id="{name}">', format="html"), *meaning,
+        nodes.raw("", start, format="html"),
+        math.deepcopy(),
+        nodes.raw("", f'</a><span class="symbol-text" role="tooltip" id="{name}">', format="html"),
+        *meaning,
         nodes.raw("", "</span></span>", format="html"),
     ]
 
@@ -86,7 +115,12 @@ def link_first_uses(app, doctree, docname):
     if app.builder.format != "html" or not CHAPTER.match(docname):
         return
     number = int(docname.removeprefix("book/")[:2])
-    entries = {spelling: row for row, spellings, chapters in notation(app) if number in chapters for spelling in spellings}
+    entries = {
+        spelling: row
+        for row, spellings, chapters in notation(app)
+        if number in chapters
+        for spelling in spellings
+    }
     page, seen = app.builder.get_relative_uri(docname, NOTATION), set()
     for math in list(doctree.findall(nodes.math)):
         row = entries.get(tidy(math.astext()))
@@ -94,7 +128,9 @@ def link_first_uses(app, doctree, docname):
             continue
         anchor = row["ids"][0]
         seen.add(anchor)
-        math.replace_self(link(math, f"{page}#{anchor}", without_links(row[-1][0]), f"what-{anchor}"))
+        math.replace_self(
+            link(math, f"{page}#{anchor}", without_links(row[-1][0]), f"what-{anchor}")
+        )
 
 
 def folds(node):

@@ -1,4 +1,6 @@
-"""Screenshots of every page of the built book: python tools/screenshots.py FOLDER [page …]. Light, dark and phone width."""
+"""Screenshots of every page of the built book: python tools/screenshots.py FOLDER [page …]. Light,
+dark and phone width.
+"""
 
 import pathlib
 import sys
@@ -17,9 +19,13 @@ def main(folder, wanted):
         for page_name in wanted or pages():
             for view in VIEWS:
                 page, context = open_page(browser, f"{address}/{page_name}", view)
-                page.evaluate("() => document.querySelectorAll('img').forEach(i => { i.loading = 'eager'; })")
+                page.evaluate(
+                    "() => document.querySelectorAll('img').forEach(i => { i.loading = 'eager'; })"
+                )
                 page.wait_for_load_state("networkidle")
-                page.screenshot(path=folder / f"{pathlib.Path(page_name).stem}-{view}.png", full_page=True)
+                page.screenshot(
+                    path=folder / f"{pathlib.Path(page_name).stem}-{view}.png", full_page=True
+                )
                 context.close()
 
 

@@ -1,6 +1,8 @@
-"""Sphinx extension of this book, for docstrings whose sections read `name : what it is` on one line.
+"""Sphinx extension of this book, for docstrings whose sections read `name : what it is` on one
+line.
 
-Napoleon takes what follows the colon for a type; here it becomes the description. The fields of named tuples that say only
+Napoleon takes what follows the colon for a type; here it becomes the description. The fields of
+named tuples that say only
 "Alias for field number 0" are left out.
 """
 
@@ -10,7 +12,9 @@ SECTIONS = {"Parameters", "Returns", "Raises", "Attributes", "Yields"}
 
 
 def describe(lines):
-    """The docstring's lines with `name : text` of each section split into `name` and an indented `text`."""
+    """The docstring's lines with `name : text` of each section split into `name` and an indented
+    `text`.
+    """
     result, section, ended = [], False, False
     for i, line in enumerate(lines):
         following = lines[i + 1].strip() if i + 1 < len(lines) else ""
@@ -24,7 +28,10 @@ def describe(lines):
                 result.append("")  # two empty lines end a section: what follows is prose
                 section = False
             elif not indented and (item := re.match(r"([\w\*, ]+?) : +(.*)", line)):
-                result += [item[1], "    " + item[2].replace("|", r"\|")]  # |x| would be a substitution
+                result += [
+                    item[1],
+                    "    " + item[2].replace("|", r"\|"),
+                ]  # |x| would be a substitution
                 continue
             ended = False
         result.append(line)
@@ -36,7 +43,11 @@ def process(app, what, name, obj, options, lines):
 
 
 def skip(app, what, name, obj, skip, options):
-    return True if str(getattr(obj, "__doc__", "") or "").startswith("Alias for field number") else None
+    return (
+        True
+        if str(getattr(obj, "__doc__", "") or "").startswith("Alias for field number")
+        else None
+    )
 
 
 def setup(app):

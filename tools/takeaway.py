@@ -1,4 +1,7 @@
-"""Sphinx extension of this book: what a reader takes away from a chapter: a citation, the notebook, the PDF, and a place to answer."""
+"""Sphinx extension of this book: what a reader takes away from a chapter: a citation, the
+notebook,
+the PDF, and a place to answer.
+"""
 
 import os
 import posixpath
@@ -29,30 +32,51 @@ def full_name(person):
 def citations(citation, number, title, url):
     """A chapter's reference in BibTeX and in words, from the fields of CITATION.cff."""
     # a name in two braces is an institution's, which BibTeX must not take apart
-    authors = " and ".join(f"{{{p['name']}}}" if "name" in p else f"{p['family-names']}, {p['given-names']}" for p in citation["authors"])
+    authors = " and ".join(
+        f"{{{p['name']}}}" if "name" in p else f"{p['family-names']}, {p['given-names']}"
+        for p in citation["authors"]
+    )
     year = str(citation["date-released"])[:4]
-    fields = {"author": authors, "title": title, "booktitle": citation["title"], "chapter": number, "year": year,
-              "note": f"Version {citation['version']}", "doi": citation.get("doi"), "url": url}
+    fields = {
+        "author": authors,
+        "title": title,
+        "booktitle": citation["title"],
+        "chapter": number,
+        "year": year,
+        "note": f"Version {citation['version']}",
+        "doi": citation.get("doi"),
+        "url": url,
+    }
     fields = {key: value for key, value in fields.items() if value}
     lines = [f"  {key:<9} = {{{value}}}," for key, value in fields.items()]
     bibtex = "\n".join([f"@incollection{{free-energy-book-{number},", *lines, "}"])
     names = ", ".join(full_name(p) for p in citation["authors"])
-    words = f"{names} ({year}). {title}. Chapter {number} of “{citation['title']}”, version {citation['version']}. {'https://doi.org/' + citation['doi'] if 'doi' in citation else url}"
+    words = (
+        f"{names} ({year}). {title}. Chapter {number} of “{citation['title']}”, version "
+        f"{citation['version']}. "
+        f"{'https://doi.org/' + citation['doi'] if 'doi' in citation else url}"
+    )
     return bibtex, words
 
 
 def files(app, docname):
-    """What can be downloaded of a chapter: [(words, icon, file, address in the built book), …]. PDFs are offered where they follow.
+    """What can be downloaded of a chapter: [(words, icon, file, address in the built book), …].
+    PDFs are offered where they follow.
 
-    `tools/pdf.py` prints them from the pages, so they come last: whoever runs it next says so by `FE_PDF=1`.
+    `tools/pdf.py` prints them from the pages, so they come last: whoever runs it next says so by
+    `FE_PDF=1`.
     """
     root, name = Path(app.srcdir), posixpath.basename(docname)
     chapter, colab = root / f"{docname}.ipynb", root / "colab" / f"{name}.ipynb"
     found = [("Notebook", "fas fa-code", chapter, f"_sources/{docname}.ipynb")]
     if colab.exists():
-        found.append(("Notebook for Colab", "fab fa-google", colab, f"{DOWNLOADS}/colab/{name}.ipynb"))
+        found.append(
+            ("Notebook for Colab", "fab fa-google", colab, f"{DOWNLOADS}/colab/{name}.ipynb")
+        )
     if os.environ.get("FE_PDF") == "1":
-        found.append(("PDF of this chapter", "fas fa-file-pdf", None, f"{DOWNLOADS}/pdf/{name}.pdf"))
+        found.append(
+            ("PDF of this chapter", "fas fa-file-pdf", None, f"{DOWNLOADS}/pdf/{name}.pdf")
+        )
         found.append(("PDF of the book", "fas fa-book", None, f"{DOWNLOADS}/pdf/book.pdf"))
     return found
 
@@ -71,15 +95,22 @@ def add_end(app, doctree, docname):
     if app.builder.format != "html" or not CHAPTER.match(docname):
         return
     number, title = title_of(app, docname)
-    bibtex, words = citations(yaml.safe_load((Path(app.srcdir) / "CITATION.cff").read_text()), number, title, address(app))
+    bibtex, words = citations(
+        yaml.safe_load((Path(app.srcdir) / "CITATION.cff").read_text()), number, title, address(app)
+    )
     line = nodes.paragraph("", "Download: ", classes=["take-away"])
     for text, _, _, target in files(app, docname):
-        line += [nodes.reference("", text, refuri=relative(docname, target), internal=True), nodes.Text(" · ")]
+        line += [
+            nodes.reference("", text, refuri=relative(docname, target), internal=True),
+            nodes.Text(" · "),
+        ]
     line += nodes.reference("", "Tell us what is wrong or unclear", refuri=feedback(app, docname))
     doctree[0] += [
         nodes.raw("", '<details class="cite"><summary>Cite this chapter</summary>', format="html"),
-        nodes.paragraph("", words), nodes.literal_block(bibtex, bibtex, language="bibtex"),
-        nodes.raw("", "</details>", format="html"), line,
+        nodes.paragraph("", words),
+        nodes.literal_block(bibtex, bibtex, language="bibtex"),
+        nodes.raw("", "</details>", format="html"),
+        line,
     ]
 
 
@@ -94,7 +125,14 @@ def set_menu(app, pagename, templatename, context, doctree):
                     button["text"] = "Source"
             if CHAPTER.match(pagename):
                 group["buttons"][:-1] = [
-                    {"type": "link", "url": relative(pagename, target), "text": text, "tooltip": text, "icon": icon, "label": "download-source-button"}
+                    {
+                        "type": "link",
+                        "url": relative(pagename, target),
+                        "text": text,
+                        "tooltip": text,
+                        "icon": icon,
+                        "label": "download-source-button",
+                    }
                     for text, icon, _, target in files(app, pagename)
                 ]
 

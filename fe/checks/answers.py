@@ -1,17 +1,24 @@
-"""What a reader returned, as numbers. A check judges mathematics, so it takes every container and every precision that holds the right numbers.
+"""What a reader returned, as numbers. A check judges mathematics, so it takes every container and
+every precision that holds the right numbers.
 
-An answer may be a Python number, a list, a tuple, an array of any strides and type or a tensor, in single, double or extended precision: `number`, `several` and `array`
-read it and say in words what they cannot read, `near` compares within the precision that the answer's numbers have.
+An answer may be a Python number, a list, a tuple, an array of any strides and type or a tensor, in
+single, double or extended precision: `number`, `several` and `array`
+read it and say in words what they cannot read, `near` compares within the precision that the
+answer's numbers have.
 """
 
 import numpy as np
 import torch
 
-SINGLE = 3e-5  # what some dozen operations in float32 leave, relative to the largest number involved
+SINGLE = (
+    3e-5  # what some dozen operations in float32 leave, relative to the largest number involved
+)
 
 
 def several(value, name, n, what):
-    """The n things that `name` returned, in any sequence or stacked in one array; `what` says in words what they are."""
+    """The n things that `name` returned, in any sequence or stacked in one array; `what` says in
+    words what they are.
+    """
     if value is None:
         raise AssertionError(f"{name} returned None: the stub is not filled in; return {what}")
     try:
@@ -19,25 +26,35 @@ def several(value, name, n, what):
     except TypeError:  # a single number, a 0-d array
         things = [value]
     if isinstance(value, str) or len(things) != n:
-        raise AssertionError(f"{name} must return {what}, {n} in all; got {len(things)} ({type(value).__name__})")
+        raise AssertionError(
+            f"{name} must return {what}, {n} in all; got {len(things)} ({type(value).__name__})"
+        )
     return things
 
 
 def array(value, name, shape=None, hint=""):
-    """An answer of numbers as a float64 tensor; of this shape, where one is named (a `hint` follows the message)."""
+    """An answer of numbers as a float64 tensor; of this shape, where one is named (a `hint` follows
+    the message).
+    """
     if value is None:
         raise AssertionError(f"{name} returned None: the stub is not filled in")
     try:
         found = torch.from_numpy(_real(value))
     except (TypeError, ValueError, RuntimeError, OverflowError):
-        raise AssertionError(f"{name} must return numbers, got {type(value).__name__}: {str(value)[:60]}") from None
+        raise AssertionError(
+            f"{name} must return numbers, got {type(value).__name__}: {str(value)[:60]}"
+        ) from None
     if shape is not None and tuple(found.shape) != tuple(shape):
-        raise AssertionError(f"{name} must return {tuple(shape)} numbers, got the shape {tuple(found.shape)}{hint}")
+        raise AssertionError(
+            f"{name} must return {tuple(shape)} numbers, got the shape {tuple(found.shape)}{hint}"
+        )
     return found
 
 
 def _real(value):
-    """Any container of numbers as a NumPy array of its own, float64 in the usual order (views with negative strides, longdouble: copied)."""
+    """Any container of numbers as a NumPy array of its own, float64 in the usual order (views with
+    negative strides, longdouble: copied).
+    """
     if isinstance(value, torch.Tensor):
         value = value.detach().cpu()
         if not value.is_complex():
@@ -48,7 +65,9 @@ def _real(value):
 
 
 def _plain(value):
-    """Nested sequences of any scalars, arrays of objects among them, as nested lists of Python numbers."""
+    """Nested sequences of any scalars, arrays of objects among them, as nested lists of Python
+    numbers.
+    """
     if isinstance(value, torch.Tensor | np.ndarray):
         value = value.tolist()
     if isinstance(value, str | bytes | dict | set):
@@ -70,7 +89,8 @@ def number(value, name):
 def near(got, want, tol=1e-9, scale=None):
     """Whether two numbers, or two arrays of one shape, agree to an absolute `tol`; never for NaN.
 
-    An answer whose numbers all fit into float32 was computed in it, or is short: then `SINGLE` times `scale` is granted
+    An answer whose numbers all fit into float32 was computed in it, or is short: then `SINGLE`
+    times `scale` is granted
     (default: the largest |want|; name it where the answer is a small difference of large numbers).
     """
     got, want = (torch.as_tensor(v, dtype=torch.float64) for v in (got, want))

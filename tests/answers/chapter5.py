@@ -4,141 +4,248 @@ import torch
 
 WRONG = {
     "ex-5-1": [
-        ("the other sign of θ", r"θ\* is.*sign", """
+        (
+            "the other sign of θ",
+            r"θ\* is.*sign",
+            """
 def quadratic(a, b, lam):
     return -lam * b / a, -b / a, -0.5 * lam**2 * b**2 / a, -(b**2) / a
-"""),
-        ("a stiffness forgotten", "stiffness", """
+""",
+        ),
+        (
+            "a stiffness forgotten",
+            "stiffness",
+            """
 def quadratic(a, b, lam):
     return lam * b / a, b, -0.5 * lam**2 * b**2 / a, -(b**2) / a
-"""),
-        ("F without the energy of the spring", "half of it back", """
+""",
+        ),
+        (
+            "F without the energy of the spring",
+            "half of it back",
+            """
 def quadratic(a, b, lam):
     return lam * b / a, b / a, -(lam**2) * b**2 / a, -(b**2) / a
-"""),
-        ("frozen parameters", r"θ\* moves", """
+""",
+        ),
+        (
+            "frozen parameters",
+            r"θ\* moves",
+            """
 def quadratic(a, b, lam):
     return lam * b / a, b / a, -0.5 * lam**2 * b**2 / a, 0.0
-"""),
-        ("convex", "concave", """
+""",
+        ),
+        (
+            "convex",
+            "concave",
+            """
 def quadratic(a, b, lam):
     return lam * b / a, b / a, -0.5 * lam**2 * b**2 / a, b**2 / a
-"""),
-        ("hard-wired to the example", "for a = 3", """
+""",
+        ),
+        (
+            "hard-wired to the example",
+            "for a = 3",
+            """
 def quadratic(a, b, lam):
     return 0.5 * lam, 0.5, -0.5 * lam**2, -1.0
-"""),
-        ("right for b > 0 only", r"θ\* is.*sign", """
+""",
+        ),
+        (
+            "right for b > 0 only",
+            r"θ\* is.*sign",
+            """
 def quadratic(a, b, lam):
     return lam * abs(b) / a, abs(b) / a, -0.5 * lam**2 * b**2 / a, -(b**2) / a
-"""),
-        ("three numbers", "4 in all", """
+""",
+        ),
+        (
+            "three numbers",
+            "4 in all",
+            """
 def quadratic(a, b, lam):
     return lam * b / a, b / a, -0.5 * lam**2 * b**2 / a
-"""),
+""",
+        ),
     ],
     "ex-5-2": [
-        ("θ for μ", "J″ = 2θ", """
+        (
+            "θ for μ",
+            "J″ = 2θ",
+            """
 def fold(eps):
     return eps**0.5, eps**0.5, -0.5 * eps**-0.5
-"""),
-        ("∂ε/∂λ = +1", r"D is.*∂J/∂λ = \+θ", """
+""",
+        ),
+        (
+            "∂ε/∂λ = +1",
+            r"D is.*∂J/∂λ = \+θ",
+            """
 def fold(eps):
     return 2 * eps**0.5, -(eps**0.5), -0.5 * eps**-0.5
-"""),
-        ("F for D", "this is F", """
+""",
+        ),
+        (
+            "F for D",
+            "this is F",
+            """
 def fold(eps):
     return 2 * eps**0.5, -2 / 3 * eps**1.5, -0.5 * eps**-0.5
-"""),
-        ("rising D", "D_λ is.*sign", """
+""",
+        ),
+        (
+            "rising D",
+            "D_λ is.*sign",
+            """
 def fold(eps):
     return 2 * eps**0.5, eps**0.5, 0.5 * eps**-0.5
-"""),
-        ("the derivative of a root", r"1/\(2√ε\)", """
+""",
+        ),
+        (
+            "the derivative of a root",
+            r"1/\(2√ε\)",
+            """
 def fold(eps):
     return 2 * eps**0.5, eps**0.5, -(eps**-0.5)
-"""),
-        ("hard-wired to ε = 1", "at ε = 0.3 μ is", """
+""",
+        ),
+        (
+            "hard-wired to ε = 1",
+            "at ε = 0.3 μ is",
+            """
 def fold(eps):
     return 2.0, 1.0, -0.5
-"""),
-        ("the maximum instead of the minimum", "there is a maximum", """
+""",
+        ),
+        (
+            "the maximum instead of the minimum",
+            "there is a maximum",
+            """
 def fold(eps):
     return -2 * eps**0.5, -(eps**0.5), 0.5 * eps**-0.5
-"""),
-        ("expanded about ε = 1", "at ε = 0.3", """
+""",
+        ),
+        (
+            "expanded about ε = 1",
+            "at ε = 0.3",
+            """
 def fold(eps):
     return 2 + (eps - 1), 1 + (eps - 1) / 2, -0.5 + (eps - 1) / 4
-"""),
-        ("a coarse difference for D_λ", "D_λ is", """
+""",
+        ),
+        (
+            "a coarse difference for D_λ",
+            "D_λ is",
+            """
 def fold(eps):
     return 2 * eps**0.5, eps**0.5, -((eps + 0.01) ** 0.5 - eps**0.5) / 0.01
-"""),
+""",
+        ),
     ],
     "ex-5-3": [
-        ("nothing returned", "stub is not filled in", """
+        (
+            "nothing returned",
+            "stub is not filled in",
+            """
 def response(J, theta, p):
     A = torch.func.jacrev(torch.func.grad(J))(theta, p)
     B = -torch.func.jacrev(torch.func.grad(J, argnums=0), argnums=1)(theta, p)
     theta_p = torch.linalg.solve(A, B)
-"""),
-        ("b without its minus", "wrong sign", """
+""",
+        ),
+        (
+            "b without its minus",
+            "wrong sign",
+            """
 def response(J, theta, p):
     A = torch.func.jacrev(torch.func.grad(J))(theta, p)
     B = torch.func.jacrev(torch.func.grad(J, argnums=0), argnums=1)(theta, p)
     J_pp = torch.func.jacrev(torch.func.grad(J, argnums=1), argnums=1)(theta, p)
     theta_p = torch.linalg.solve(A, B)
     return theta_p, J_pp - B.T @ theta_p
-"""),
-        ("derivatives taken in the other order", "shape", """
+""",
+        ),
+        (
+            "derivatives taken in the other order",
+            "shape",
+            """
 def response(J, theta, p):
     A = torch.func.jacrev(torch.func.grad(J))(theta, p)
     B = -torch.func.jacrev(torch.func.grad(J, argnums=1), argnums=0)(theta, p)
     J_pp = torch.func.jacrev(torch.func.grad(J, argnums=1), argnums=1)(theta, p)
     theta_p = torch.linalg.solve(A, B.T).T
     return theta_p, J_pp - B @ theta_p.T
-"""),
-        ("a step of steepest descent instead of a solve", "not A⁻¹B", """
+""",
+        ),
+        (
+            "a step of steepest descent instead of a solve",
+            "not A⁻¹B",
+            """
 def response(J, theta, p):
     B = -torch.func.jacrev(torch.func.grad(J, argnums=0), argnums=1)(theta, p)
     J_pp = torch.func.jacrev(torch.func.grad(J, argnums=1), argnums=1)(theta, p)
     return B, J_pp - B.T @ B
-"""),
-        ("the response added", "lower F", """
+""",
+        ),
+        (
+            "the response added",
+            "lower F",
+            """
 def response(J, theta, p):
     A = torch.func.jacrev(torch.func.grad(J))(theta, p)
     B = -torch.func.jacrev(torch.func.grad(J, argnums=0), argnums=1)(theta, p)
     J_pp = torch.func.jacrev(torch.func.grad(J, argnums=1), argnums=1)(theta, p)
     theta_p = torch.linalg.solve(A, B)
     return theta_p, J_pp + B.T @ theta_p
-"""),
-        ("no change at frozen parameters", "J_pp is missing", """
+""",
+        ),
+        (
+            "no change at frozen parameters",
+            "J_pp is missing",
+            """
 def response(J, theta, p):
     A = torch.func.jacrev(torch.func.grad(J))(theta, p)
     B = -torch.func.jacrev(torch.func.grad(J, argnums=0), argnums=1)(theta, p)
     theta_p = torch.linalg.solve(A, B)
     return theta_p, -B.T @ theta_p
-"""),
-        ("half the second derivative", "not J_pp", """
+""",
+        ),
+        (
+            "half the second derivative",
+            "not J_pp",
+            """
 def response(J, theta, p):
     A = torch.func.jacrev(torch.func.grad(J))(theta, p)
     B = -torch.func.jacrev(torch.func.grad(J, argnums=0), argnums=1)(theta, p)
     J_pp = torch.func.jacrev(torch.func.grad(J, argnums=1), argnums=1)(theta, p)
     theta_p = torch.linalg.solve(A, B)
     return theta_p, 0.5 * (J_pp - B.T @ theta_p)
-"""),
-        ("J_pp hard-wired to −I", "J_pp is taken as −I", """
+""",
+        ),
+        (
+            "J_pp hard-wired to −I",
+            "J_pp is taken as −I",
+            """
 def response(J, theta, p):
     A = torch.func.jacrev(torch.func.grad(J))(theta, p)
     B = -torch.func.jacrev(torch.func.grad(J, argnums=0), argnums=1)(theta, p)
     theta_p = torch.linalg.solve(A, B)
     return theta_p, -torch.eye(len(p)) - B.T @ theta_p
-"""),
-        ("hard-wired to the example", "shape|A⁻¹B", """
+""",
+        ),
+        (
+            "hard-wired to the example",
+            "shape|A⁻¹B",
+            """
 def response(J, theta, p):
     return torch.ones(1, 1), -torch.ones(1, 1)
-"""),
-        ("right for quadratic problems only, A at θ = 0", "not quadratic", """
+""",
+        ),
+        (
+            "right for quadratic problems only, A at θ = 0",
+            "not quadratic",
+            """
 def response(J, theta, p):
     zero = torch.zeros_like(theta)
     A = torch.func.jacrev(torch.func.grad(J))(zero, p)
@@ -146,150 +253,270 @@ def response(J, theta, p):
     J_pp = torch.func.jacrev(torch.func.grad(J, argnums=1), argnums=1)(theta, p)
     theta_p = torch.linalg.solve(A, B)
     return theta_p, J_pp - B.T @ theta_p
-"""),
-        ("B taken at p = 0", "not quadratic|J linear", """
+""",
+        ),
+        (
+            "B taken at p = 0",
+            "not quadratic|J linear",
+            """
 def response(J, theta, p):
     A = torch.func.jacrev(torch.func.grad(J))(theta, p)
     B = -torch.func.jacrev(torch.func.grad(J, argnums=0), argnums=1)(theta, torch.zeros_like(p))
     J_pp = torch.func.jacrev(torch.func.grad(J, argnums=1), argnums=1)(theta, p)
     theta_p = torch.linalg.solve(A, B)
     return theta_p, J_pp - B.T @ theta_p
-"""),
-        ("frozen parameters", "J_pp alone", """
+""",
+        ),
+        (
+            "frozen parameters",
+            "J_pp alone",
+            """
 def response(J, theta, p):
     A = torch.func.jacrev(torch.func.grad(J))(theta, p)
     B = -torch.func.jacrev(torch.func.grad(J, argnums=0), argnums=1)(theta, p)
     return torch.linalg.solve(A, B), torch.func.jacrev(torch.func.grad(J, argnums=1), argnums=1)(theta, p)
-"""),
+""",
+        ),
     ],
     "ex-5-4": [
-        ("every jump is a fold", "this is a pitchfork and you say fold; the overlap", """
+        (
+            "every jump is a fold",
+            "this is a pitchfork and you say fold; the overlap",
+            """
 def kind(path):
     return "fold"
-"""),
-        ("every jump is a pitchfork", "this is a fold and you say pitchfork; the overlap", """
+""",
+        ),
+        (
+            "every jump is a pitchfork",
+            "this is a fold and you say pitchfork; the overlap",
+            """
 def kind(path):
     return "pitchfork"
-"""),
-        ("the two names exchanged", "overlap", """
+""",
+        ),
+        (
+            "the two names exchanged",
+            "overlap",
+            """
 def kind(path):
     (jump,) = path.jumps
     return "pitchfork" if jump.overlap > 0.5 else "fold"
-"""),
-        ("the overlap itself", "return 'fold' or 'pitchfork'", """
+""",
+        ),
+        (
+            "the overlap itself",
+            "return 'fold' or 'pitchfork'",
+            """
 def kind(path):
     return path.jumps[0].overlap
-"""),
-        ("told by the place of the two examples", "this is a", """
+""",
+        ),
+        (
+            "told by the place of the two examples",
+            "this is a",
+            """
 def kind(path):
     return "pitchfork" if float(path.jumps[0].before.p[0]) > 0.45 else "fold"
-"""),
-        ("right in one dimension only", "this is a fold and you say pitchfork", """
+""",
+        ),
+        (
+            "right in one dimension only",
+            "this is a fold and you say pitchfork",
+            """
 def kind(path):
     return "pitchfork" if path.jumps[0].overlap < 0.5 else "fold"
-"""),
-        ("the exponents exchanged", "you say", """
+""",
+        ),
+        (
+            "the exponents exchanged",
+            "you say",
+            """
 def kind(path):
     at = path.jumps[0].s
     near, far = [q for q in path.points if 1e-4 < at - q.s][-1], path.points[0]
     power = math.log(far.curvature / near.curvature) / math.log((at - far.s) / (at - near.s))
     return "fold" if power > 0.75 else "pitchfork"
-"""),
-        ("told by how far from nought the path begins", "you say", """
+""",
+        ),
+        (
+            "told by how far from nought the path begins",
+            "you say",
+            """
 def kind(path):
     return "fold" if float(path.points[0].theta.abs().max()) > 0.5 else "pitchfork"
-"""),
-        ("told by how firm the new state is", "you say", """
+""",
+        ),
+        (
+            "told by how firm the new state is",
+            "you say",
+            """
 def kind(path):
     return "fold" if path.jumps[0].after.curvature > 1 else "pitchfork"
-"""),
-        ("told by the side on which the path goes on", "you say", """
+""",
+        ),
+        (
+            "told by the side on which the path goes on",
+            "you say",
+            """
 def kind(path):
     return "fold" if float(path.jumps[0].after.theta[0]) > 0.5 else "pitchfork"
-"""),
+""",
+        ),
     ],
     "ex-5-5": [
-        ("no root", "take the root", """
+        (
+            "no root",
+            "take the root",
+            """
 def energy_error(alphas, rho, k):
     return float((alphas[k:] * rho[k:]).sum())
-"""),
-        ("the steps already done", "already done|j ≥ k", """
+""",
+        ),
+        (
+            "the steps already done",
+            "already done|j ≥ k",
+            """
 def energy_error(alphas, rho, k):
     return float((alphas[:k] * rho[:k]).sum().sqrt())
-"""),
-        ("the residual instead of the error", "j ≥ k", """
+""",
+        ),
+        (
+            "the residual instead of the error",
+            "j ≥ k",
+            """
 def energy_error(alphas, rho, k):
     return float(rho[k].sqrt())
-"""),
-        ("one step too late", "j ≥ k", """
+""",
+        ),
+        (
+            "one step too late",
+            "j ≥ k",
+            """
 def energy_error(alphas, rho, k):
     return float((alphas[k + 1 :] * rho[k + 1 :]).sum().sqrt())
-"""),
-        ("hard-wired to the example", "the error is", """
+""",
+        ),
+        (
+            "hard-wired to the example",
+            "the error is",
+            """
 def energy_error(alphas, rho, k):
     return 0.407
-"""),
-        ("the terms of one step", "j ≥ k", """
+""",
+        ),
+        (
+            "the terms of one step",
+            "j ≥ k",
+            """
 def energy_error(alphas, rho, k):
     return float((alphas[k] * rho[k]).sqrt()) if k < len(rho) else 0.0
-"""),
-        ("right at the start only", "j ≥ k", """
+""",
+        ),
+        (
+            "right at the start only",
+            "j ≥ k",
+            """
 def energy_error(alphas, rho, k):
     return float((alphas * rho).sum().sqrt())
-"""),
-        ("without the α", "j ≥ k", """
+""",
+        ),
+        (
+            "without the α",
+            "j ≥ k",
+            """
 def energy_error(alphas, rho, k):
     return float(rho[k:].sum().sqrt())
-"""),
+""",
+        ),
     ],
     "ex-5-7": [
-        ("as if the codes were known", "subtract the covariance", """
+        (
+            "as if the codes were known",
+            "subtract the covariance",
+            """
 def gibbs_hessian(e, dH, ddH):
     return torch.einsum("nk,nkij->ij", e, ddH) / len(e)
-"""),
-        ("the covariance added", "sign of the missing", """
+""",
+        ),
+        (
+            "the covariance added",
+            "sign of the missing",
+            """
 def gibbs_hessian(e, dH, ddH):
     mean = torch.einsum("nk,nki->ni", e, dH)
     return (torch.einsum("nk,nkij->ij", e, ddH) + torch.einsum("nk,nki,nkj->ij", e, dH, dH) - mean.T @ mean) / len(e)
-"""),
-        ("second moments instead of a covariance", "add ⟨∇H⟩⟨∇H⟩ᵀ back", """
+""",
+        ),
+        (
+            "second moments instead of a covariance",
+            "add ⟨∇H⟩⟨∇H⟩ᵀ back",
+            """
 def gibbs_hessian(e, dH, ddH):
     return (torch.einsum("nk,nkij->ij", e, ddH) - torch.einsum("nk,nki,nkj->ij", e, dH, dH)) / len(e)
-"""),
-        ("one mean for all images", "belongs to one image", """
+""",
+        ),
+        (
+            "one mean for all images",
+            "belongs to one image",
+            """
 def gibbs_hessian(e, dH, ddH):
     mean = torch.einsum("nk,nki->i", e, dH) / len(e)
     return (torch.einsum("nk,nkij->ij", e, ddH) - torch.einsum("nk,nki,nkj->ij", e, dH, dH)) / len(e) + torch.outer(mean, mean)
-"""),
-        ("summed over images", "images are summed", """
+""",
+        ),
+        (
+            "summed over images",
+            "images are summed",
+            """
 def gibbs_hessian(e, dH, ddH):
     mean = torch.einsum("nk,nki->ni", e, dH)
     return torch.einsum("nk,nkij->ij", e, ddH) - torch.einsum("nk,nki,nkj->ij", e, dH, dH) + mean.T @ mean
-"""),
-        ("all codes alike", "weights e are missing", """
+""",
+        ),
+        (
+            "all codes alike",
+            "weights e are missing",
+            """
 def gibbs_hessian(e, dH, ddH):
     mean = dH.mean(1)
     return ddH.mean((0, 1)) - torch.einsum("nki,nkj->ij", dH, dH) / dH[..., 0].numel() + mean.T @ mean / len(e)
-"""),
-        ("hard-wired to the example", "must return A of shape|differs from", """
+""",
+        ),
+        (
+            "hard-wired to the example",
+            "must return A of shape|differs from",
+            """
 def gibbs_hessian(e, dH, ddH):
     return torch.eye(dH.shape[-1])
-"""),
-        ("right for one image only", "differs from|belongs to one image|images are summed", """
+""",
+        ),
+        (
+            "right for one image only",
+            "differs from|belongs to one image|images are summed",
+            """
 def gibbs_hessian(e, dH, ddH):
     e, dH, ddH = e[0], dH[0], ddH[0]
     mean = e @ dH
     return torch.einsum("k,kij->ij", e, ddH) - dH.T @ (e[:, None] * dH) + torch.outer(mean, mean)
-"""),
-        ("only the diagonal", "differs from", """
+""",
+        ),
+        (
+            "only the diagonal",
+            "differs from",
+            """
 def gibbs_hessian(e, dH, ddH):
     mean = torch.einsum("nk,nki->ni", e, dH)
     A = (torch.einsum("nk,nkij->ij", e, ddH) - torch.einsum("nk,nki,nkj->ij", e, dH, dH) + mean.T @ mean) / len(e)
     return torch.diag(A.diagonal())
-"""),
+""",
+        ),
     ],
     "ex-5-8": [
-        ("symmetric generators", "antisymmetric", """
+        (
+            "symmetric generators",
+            "antisymmetric",
+            """
 def turns(T):
     columns = []
     for a in range(T.shape[1]):
@@ -298,8 +525,12 @@ def turns(T):
             omega[a, b], omega[b, a] = 1.0, 1.0
             columns.append((T @ omega).flatten())
     return torch.stack(columns, 1)
-"""),
-        ("one corner of the generator", "in the other", """
+""",
+        ),
+        (
+            "one corner of the generator",
+            "in the other",
+            """
 def turns(T):
     columns = []
     for a in range(T.shape[1]):
@@ -308,8 +539,12 @@ def turns(T):
             omega[a, b] = 1.0
             columns.append((T @ omega).flatten())
     return torch.stack(columns, 1)
-"""),
-        ("the diagonal too", "diagonal is zero", """
+""",
+        ),
+        (
+            "the diagonal too",
+            "diagonal is zero",
+            """
 def turns(T):
     columns = []
     for a in range(T.shape[1]):
@@ -318,8 +553,12 @@ def turns(T):
             omega[a, b], omega[b, a] = 1.0, -1.0
             columns.append((T @ omega).flatten())
     return torch.stack(columns, 1)
-"""),
-        ("each plane twice", "planes", """
+""",
+        ),
+        (
+            "each plane twice",
+            "planes",
+            """
 def turns(T):
     columns = []
     for a in range(T.shape[1]):
@@ -329,8 +568,12 @@ def turns(T):
                 omega[a, b], omega[b, a] = 1.0, -1.0
                 columns.append((T @ omega).flatten())
     return torch.stack(columns, 1)
-"""),
-        ("the pixels turned", "one direction a column|planes|multiplied from the right", """
+""",
+        ),
+        (
+            "the pixels turned",
+            "one direction a column|planes|multiplied from the right",
+            """
 def turns(T):
     columns = []
     for a in range(T.shape[0]):
@@ -339,8 +582,12 @@ def turns(T):
             omega[a, b], omega[b, a] = 1.0, -1.0
             columns.append((omega @ T).flatten())
     return torch.stack(columns, 1)
-"""),
-        ("all planes with the first code", "independent", """
+""",
+        ),
+        (
+            "all planes with the first code",
+            "independent",
+            """
 def turns(T):
     k = T.shape[1]
     columns = []
@@ -350,23 +597,39 @@ def turns(T):
             omega[1, 0], omega[0, 1] = 1.0, -1.0
             columns.append((T @ omega).flatten())
     return torch.stack(columns, 1)
-"""),
-        ("two codes only", "you give 1 directions", """
+""",
+        ),
+        (
+            "two codes only",
+            "you give 1 directions",
+            """
 def turns(T):
     omega = torch.zeros(T.shape[1], T.shape[1])
     omega[1, 0], omega[0, 1] = 1.0, -1.0
     return (T @ omega).flatten()[:, None]
-"""),
-        ("hard-wired to the example", "rows", """
+""",
+        ),
+        (
+            "hard-wired to the example",
+            "rows",
+            """
 def turns(T):
     return torch.tensor([[0.0], [1.0], [-1.0], [0.0]])
-"""),
-        ("no motion at all", "turns nothing", """
+""",
+        ),
+        (
+            "no motion at all",
+            "turns nothing",
+            """
 def turns(T):
     k = T.shape[1]
     return torch.zeros(T.numel(), k * (k - 1) // 2)
-"""),
-        ("flattened column by column", "J changes", """
+""",
+        ),
+        (
+            "flattened column by column",
+            "J changes",
+            """
 def turns(T):
     k, columns = T.shape[1], []
     for a in range(k):
@@ -375,50 +638,68 @@ def turns(T):
             omega[a, b], omega[b, a] = 1.0, -1.0
             columns.append((T @ omega).T.flatten())
     return torch.stack(columns, 1)
-"""),
+""",
+        ),
     ],
 }
 
 RIGHT = {
     "ex-5-1": [
-        ("by Newton's method on the derivatives of J, as a list", """
+        (
+            "by Newton's method on the derivatives of J, as a list",
+            """
 def quadratic(a, b, lam):
     theta = 0.0
     slope, curvature = a * theta - lam * b, a
     theta = theta - slope / curvature
     return [theta, b / a, a * theta * theta / 2 - lam * b * theta, -b * (b / a)]
-"""),
-        ("with numpy in single precision", """
+""",
+        ),
+        (
+            "with numpy in single precision",
+            """
 import numpy as np
 
 def quadratic(a, b, lam):
     a, b, lam = np.float32(a), np.float32(b), np.float32(lam)
     return np.array([lam * b / a, b / a, -lam * lam * b * b / (2 * a), -b * b / a], dtype=np.float32)
-"""),
-        ("as a tensor", """
+""",
+        ),
+        (
+            "as a tensor",
+            """
 def quadratic(a, b, lam):
     theta = torch.tensor(lam * b / a)
     return torch.stack([theta, torch.tensor(b / a), 0.5 * a * theta**2 - lam * b * theta, torch.tensor(-(b**2) / a)])
-"""),
+""",
+        ),
     ],
     "ex-5-2": [
-        ("through θ, as an array", """
+        (
+            "through θ, as an array",
+            """
 import numpy as np
 
 def fold(eps):
     theta = np.sqrt(eps)
     mu = 2 * theta
     return np.array([mu, theta, 0.0 - (-1.0) ** 2 / mu])
-"""),
-        ("with autograd", """
+""",
+        ),
+        (
+            "with autograd",
+            """
 def fold(eps):
     lam = torch.tensor(-eps, dtype=torch.float64)                    # λ* = 0
     D = lambda lam: torch.sqrt(-lam)
     return 2 * D(lam), D(lam), torch.func.grad(D)(lam)
-"""),
+""",
+        ),
     ],
     "ex-5-3": [
-        ("the Hessian of both together, numpy", """
+        (
+            "the Hessian of both together, numpy",
+            """
 import numpy as np
 
 def response(J, theta, p):
@@ -427,62 +708,86 @@ def response(J, theta, p):
     A, M, G = whole[:P, :P], whole[:P, P:], whole[P:, P:]
     X = np.linalg.solve(A, -M)
     return [X, G + M.T @ X]
-"""),
-        ("column by column, with a Cholesky factor", """
+""",
+        ),
+        (
+            "column by column, with a Cholesky factor",
+            """
 def response(J, theta, p):
     A = torch.stack([torch.func.jvp(lambda t: torch.func.grad(J)(t, p), (theta,), (unit,))[1] for unit in torch.eye(len(theta)).to(theta)])
     slope = torch.func.grad(J, argnums=1)
     M = torch.func.jacfwd(slope, argnums=0)(theta, p)                  # (n, P)
     theta_p = -torch.cholesky_solve(M.T, torch.linalg.cholesky((A + A.T) / 2))
     return theta_p, torch.func.jacfwd(slope, argnums=1)(theta, p) + M @ theta_p
-"""),
-        ("in single precision", """
+""",
+        ),
+        (
+            "in single precision",
+            """
 def response(J, theta, p):
     A = torch.func.hessian(J)(theta, p).float()
     B = -torch.func.jacrev(torch.func.grad(J), argnums=1)(theta, p).float()
     J_pp = torch.func.hessian(J, argnums=1)(theta, p).float()
     X = torch.linalg.inv(A) @ B
     return X, J_pp - X.T @ B
-"""),
+""",
+        ),
     ],
     "ex-5-4": [
-        ("by the power with which μ dies", """
+        (
+            "by the power with which μ dies",
+            """
 def kind(path):
     at = path.jumps[0].s
     before = [(math.log(at - q.s), math.log(q.curvature)) for q in path.points if q.s < at]
     x, y = (sum(v) / len(before) for v in zip(*before))
     power = sum((a - x) * (b - y) for a, b in before) / sum((a - x) ** 2 for a, _ in before)
     return "fold" if power < 0.75 else "pitchfork"
-"""),
-        ("by how far the state goes", """
+""",
+        ),
+        (
+            "by how far the state goes",
+            """
 def kind(path):
     before, after = path.jumps[0].before, path.jumps[0].after
     return "fold" if float((after.theta - before.theta).norm()) > 0.1 else "pitchfork"
-"""),
-        ("by the divergence of F_λλ", """
+""",
+        ),
+        (
+            "by the divergence of F_λλ",
+            """
 def kind(path):
     hess = [float(h[0, 0]) for h, s in zip(path["hess"], path["s"]) if s <= path.jumps[0].s]
     return "fold" if hess[-1] < 3 * hess[0] - 1 else "pitchfork"
-"""),
+""",
+        ),
     ],
     "ex-5-5": [
-        ("a loop over lists", """
+        (
+            "a loop over lists",
+            """
 def energy_error(alphas, rho, k):
     total = 0.0
     for alpha, square in list(zip(alphas.tolist(), rho.tolist()))[k:]:
         total += alpha * square
     return total**0.5
-"""),
-        ("a reversed running sum, a numpy scalar", """
+""",
+        ),
+        (
+            "a reversed running sum, a numpy scalar",
+            """
 import numpy as np
 
 def energy_error(alphas, rho, k):
     terms = np.append(np.cumsum((alphas * rho).numpy()[::-1])[::-1], 0.0)
     return np.sqrt(terms[k])
-"""),
+""",
+        ),
     ],
     "ex-5-7": [
-        ("image by image, with covariances", """
+        (
+            "image by image, with covariances",
+            """
 import numpy as np
 
 def gibbs_hessian(e, dH, ddH):
@@ -492,22 +797,31 @@ def gibbs_hessian(e, dH, ddH):
         centred = slopes - weights @ slopes
         A = A + np.tensordot(weights, curvatures, 1) - (centred * weights[:, None]).T @ centred
     return A / len(e)
-"""),
-        ("in single precision", """
+""",
+        ),
+        (
+            "in single precision",
+            """
 def gibbs_hessian(e, dH, ddH):
     e, dH, ddH = e.float(), dH.float(), ddH.float()
     centred = dH - (e.unsqueeze(-1) * dH).sum(1, keepdim=True)
     return ((e[..., None, None] * ddH).sum(1) - (e.sqrt()[..., None] * centred).mT @ (e.sqrt()[..., None] * centred)).mean(0)
-"""),
+""",
+        ),
     ],
     "ex-5-8": [
-        ("the null space of the differential of TTᵀ", """
+        (
+            "the null space of the differential of TTᵀ",
+            """
 def turns(T):
     n, k = T.shape
     change = torch.func.jacrev(lambda t: (t.view(n, k) @ t.view(n, k).T).flatten())(T.flatten())
     return torch.linalg.svd(change)[2][n * k - k * (k - 1) // 2 :].T
-"""),
-        ("two columns at a time, numpy in single precision", """
+""",
+        ),
+        (
+            "two columns at a time, numpy in single precision",
+            """
 import numpy as np
 
 def turns(T):
@@ -520,8 +834,11 @@ def turns(T):
             moved[:, a], moved[:, b] = T[:, b], -T[:, a]
             found.append(moved.ravel())
     return np.column_stack(found)
-"""),
-        ("by a small turn, as lists", """
+""",
+        ),
+        (
+            "by a small turn, as lists",
+            """
 def turns(T):
     k, rows = T.shape[1], []
     for a in range(k):
@@ -530,13 +847,16 @@ def turns(T):
             omega[a, b], omega[b, a] = 1.0, -1.0
             rows.append(((T @ torch.linalg.matrix_exp(1e-4 * omega) - T @ torch.linalg.matrix_exp(-1e-4 * omega)) / 2e-4).flatten().tolist())
     return [list(row) for row in zip(*rows)]
-"""),
+""",
+        ),
     ],
 }
 
 
 def three_unknowns(energy_error):
-    """The answer for the chapter's system of three unknowns after two steps of conjugate gradients."""
+    """The answer for the chapter's system of three unknowns after two steps of conjugate
+    gradients.
+    """
     A = torch.tensor([[4.0, 1.0, 0.0], [1.0, 3.0, 1.0], [0.0, 1.0, 2.0]], dtype=torch.float64)
     r = d = torch.tensor([1.0, 2.0, 3.0], dtype=torch.float64)
     alphas, rho = [], []
@@ -549,12 +869,44 @@ def three_unknowns(energy_error):
 
 STATED = {
     "ex-5-1": [(r"F_{\lambda\lambda} = -1", "quadratic(4, 2, 0.7)[3]", "-1")],
-    "ex-5-2": [("$2$, $1$", "fold(1.0)[0]", "2"), ("$1$ and", "fold(1.0)[1]", "1"), (r"-\tfrac12", "fold(1.0)[2]", "-1 / 2")],
-    "ex-5-3": [("returns $1$", "response(lambda th, p: 0.5 * th @ th - (p * th).sum(), torch.ones(1), torch.ones(1))[0].item()", "1"),
-               ("and $-1$", "response(lambda th, p: 0.5 * th @ th - (p * th).sum(), torch.ones(1), torch.ones(1))[1].item()", "-1")],
-    "ex-5-5": [("0.407", "__import__('answers.chapter5', fromlist=['x']).three_unknowns(energy_error)")],
-    "ex-5-7": [("it is $1$", "gibbs_hessian(torch.full((1, 2), 0.5), torch.tensor([[[1.0], [-1.0]]]), torch.full((1, 2, 1, 1), 2.0)).item()", "1")],
-    "ex-5-8": [(r"\pm(0, 1, -1, 0)", "(lambda u: (u / u[1] - torch.tensor([0.0, 1.0, -1.0, 0.0])).abs().max())(turns(torch.eye(2))[:, 0])", "0"),
-               ("k(k-1)/2", "turns(torch.eye(4)).shape[1]", "4 * 3 / 2")],
+    "ex-5-2": [
+        ("$2$, $1$", "fold(1.0)[0]", "2"),
+        ("$1$ and", "fold(1.0)[1]", "1"),
+        (r"-\tfrac12", "fold(1.0)[2]", "-1 / 2"),
+    ],
+    "ex-5-3": [
+        (
+            "returns $1$",
+            "response(lambda th, p: 0.5 * th @ th - (p * th).sum(), torch.ones(1), "
+            "torch.ones(1))[0].item()",
+            "1",
+        ),
+        (
+            "and $-1$",
+            "response(lambda th, p: 0.5 * th @ th - (p * th).sum(), torch.ones(1), "
+            "torch.ones(1))[1].item()",
+            "-1",
+        ),
+    ],
+    "ex-5-5": [
+        ("0.407", "__import__('answers.chapter5', fromlist=['x']).three_unknowns(energy_error)")
+    ],
+    "ex-5-7": [
+        (
+            "it is $1$",
+            "gibbs_hessian(torch.full((1, 2), 0.5), torch.tensor([[[1.0], [-1.0]]]), "
+            "torch.full((1, 2, 1, 1), 2.0)).item()",
+            "1",
+        )
+    ],
+    "ex-5-8": [
+        (
+            r"\pm(0, 1, -1, 0)",
+            "(lambda u: (u / u[1] - torch.tensor([0.0, 1.0, -1.0, "
+            "0.0])).abs().max())(turns(torch.eye(2))[:, 0])",
+            "0",
+        ),
+        ("k(k-1)/2", "turns(torch.eye(4)).shape[1]", "4 * 3 / 2"),
+    ],
 }
 GIVEN = {}

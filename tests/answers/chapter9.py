@@ -4,28 +4,39 @@ _FINAL = "100 * [r for r in notebook.results('fig5.json')['runs'] if r['kind'] =
 
 RIGHT = {
     "ex-9-1": [
-        ("a list, from the two equations as a system", """
+        (
+            "a list, from the two equations as a system",
+            """
 import numpy
 
 def shares(F_t, lam, k):
     # Ṙ + λḊ = F_t and λḊ − kλṘ = 0
     return list(numpy.linalg.solve([[1.0, 1.0], [-k * lam, 1.0]], [F_t, 0.0]))
-"""),
-        ("what is left of F_t, a float32 array", """
+""",
+        ),
+        (
+            "what is left of F_t, a float32 array",
+            """
 import numpy
 
 def shares(F_t, lam, k):
     rate = numpy.float32(F_t / (1 + k * lam))
     return numpy.array([rate, F_t - rate], dtype=numpy.float32)
-"""),
-        ("a tensor, the weights kλ : 1", """
+""",
+        ),
+        (
+            "a tensor, the weights kλ : 1",
+            """
 def shares(F_t, lam, k):
     weights = torch.tensor([1.0, k * lam])
     return F_t * weights / weights.sum()
-"""),
+""",
+        ),
     ],
     "ex-9-2": [
-        ("Cramer's rule, two floats, indexing row by row", """
+        (
+            "Cramer's rule, two floats, indexing row by row",
+            """
 def geodesic_velocity(hess, F_t, lam, k):
     u = 1 + k * lam
     if -0.02 < u < 0.02:
@@ -34,8 +45,11 @@ def geodesic_velocity(hess, F_t, lam, k):
     x, y = k * F_t / u - float(hess[0][2]), -float(hess[1][2])
     det = a * d - b * c
     return (d * x - b * y) / det, (a * y - c * x) / det
-"""),
-        ("with numpy, from the conserved quantity D − kR", """
+""",
+        ),
+        (
+            "with numpy, from the conserved quantity D − kR",
+            """
 import numpy as np
 
 def geodesic_velocity(hess, F_t, lam, k):
@@ -45,364 +59,624 @@ def geodesic_velocity(hess, F_t, lam, k):
     # d(D − kR) = (1 + kλ) dD − k F_t dt + kγ dC, and dC = 0
     rows = np.array([H[1], (1 + k * lam) * H[0] - k * np.array([0, 0, F_t])])
     return np.linalg.solve(rows[:, :2], -rows[:, 2])
-"""),
-        ("γ̇ eliminated, float32", """
+""",
+        ),
+        (
+            "γ̇ eliminated, float32",
+            """
 def geodesic_velocity(hess, F_t, lam, k):
     if abs(1 + k * lam) < 0.02:
         raise ValueError
     h = hess.float()
     lam_dot = (k * F_t / (1 + k * lam) - h[0, 2] + h[0, 1] * h[1, 2] / h[1, 1]) / (h[0, 0] - h[0, 1] * h[1, 0] / h[1, 1])
     return [lam_dot, -(h[1, 0] * lam_dot + h[1, 2]) / h[1, 1]]
-"""),
+""",
+        ),
     ],
     "ex-9-3": [
-        ("step by step with F_t = 1", """
+        (
+            "step by step with F_t = 1",
+            """
 def slope(k, lam, q):
     D = k / (1 + k * lam) * q
     R = 1 - lam * D
     return D / R
-"""),
-        ("the reciprocal, as a numpy scalar", """
+""",
+        ),
+        (
+            "the reciprocal, as a numpy scalar",
+            """
 import numpy as np
 
 def slope(k, lam, q):
     if k == 0 or q == 0:
         return np.float64(0)
     return np.float64(1) / ((1 / k + lam) / q - lam)
-"""),
-        ("a tensor in single precision", """
+""",
+        ),
+        (
+            "a tensor in single precision",
+            """
 def slope(k, lam, q):
     k, lam, q = torch.tensor([k, lam, q], dtype=torch.float32)
     return k * q / (1 + k * lam - k * lam * q)
-"""),
+""",
+        ),
     ],
     "ex-9-4": [
-        ("by the sign of d(1 + kλ)²/dt", """
+        (
+            "by the sign of d(1 + kλ)²/dt",
+            """
 def fate(F_t, lam, k):
     if not k < 0:
         return "none"
     growth = -F_t
     return {True: "repels", False: "attracts"}[growth > 0]
-"""),
-        ("numpy's sign as an index, a string of numpy", """
+""",
+        ),
+        (
+            "numpy's sign as an index, a string of numpy",
+            """
 import numpy as np
 
 def fate(F_t, lam, k):
     names = np.array(["repels", "none", "attracts"])
     return names[1 + int(np.sign(F_t)) * (k < 0)]
-"""),
+""",
+        ),
     ],
     "ex-9-5": [
-        ("with numpy.trapezoid", """
+        (
+            "with numpy.trapezoid",
+            """
 import numpy as np
 
 def area(spent, accuracy):
     x = np.concatenate([[0.0], spent])
     y = np.concatenate([accuracy[:1], accuracy])
     return np.trapezoid(y, x) / x[-1]
-"""),
-        ("a running sum, rectangle and triangle", """
+""",
+        ),
+        (
+            "a running sum, rectangle and triangle",
+            """
 def area(spent, accuracy):
     total, x, y = spent[0] * accuracy[0], spent[0], accuracy[0]
     for new_x, new_y in zip(spent[1:], accuracy[1:]):
         total += (new_x - x) * y + 0.5 * (new_x - x) * (new_y - y)
         x, y = new_x, new_y
     return total / x
-"""),
-        ("torch in single precision, weights of the measurements", """
+""",
+        ),
+        (
+            "torch in single precision, weights of the measurements",
+            """
 def area(spent, accuracy):
     x, y = torch.tensor([0.0] + spent, dtype=torch.float32), torch.tensor([accuracy[0]] + accuracy, dtype=torch.float32)
     return torch.trapezoid(y, x) / x[-1]
-"""),
+""",
+        ),
     ],
     "ex-9-6": [
-        ("the statistics module, a list", """
+        (
+            "the statistics module, a list",
+            """
 import statistics
 
 def paired(a, b):
     d = [float(x) - float(y) for x, y in zip(a, b)]
     return [statistics.mean(d), statistics.stdev(d) / len(d) ** 0.5]
-"""),
-        ("with numpy, an array", """
+""",
+        ),
+        (
+            "with numpy, an array",
+            """
 import numpy as np
 
 def paired(a, b):
     d = np.asarray(a) - np.asarray(b)
     return np.array([d.mean(), np.sqrt(((d - d.mean()) ** 2).sum() / (d.size * (d.size - 1)))])
-"""),
-        ("stacked from covariances", """
+""",
+        ),
+        (
+            "stacked from covariances",
+            """
 def paired(a, b):
     n, C = len(a), torch.cov(torch.stack([a, b]))
     return torch.stack([a.mean() - b.mean(), ((C[0, 0] + C[1, 1] - 2 * C[0, 1]) / n).sqrt()])
-"""),
+""",
+        ),
     ],
 }
 
 WRONG = {
     "ex-9-1": [
-        ("the rate pays all", "Ṙ is not F_t", """
+        (
+            "the rate pays all",
+            "Ṙ is not F_t",
+            """
 def shares(F_t, lam, k):
     return F_t, k * lam * F_t
-"""),
-        ("the distortion without its price", "not Ḋ", """
+""",
+        ),
+        (
+            "the distortion without its price",
+            "not Ḋ",
+            """
 def shares(F_t, lam, k):
     return F_t / (1 + k * lam), k * F_t / (1 + k * lam)
-"""),
-        ("the two exchanged", "the distortion stays|exchanged", """
+""",
+        ),
+        (
+            "the two exchanged",
+            "the distortion stays|exchanged",
+            """
 def shares(F_t, lam, k):
     return k * lam * F_t / (1 + k * lam), F_t / (1 + k * lam)
-"""),
-        ("no price in the denominator", "pay F_t together", """
+""",
+        ),
+        (
+            "no price in the denominator",
+            "pay F_t together",
+            """
 def shares(F_t, lam, k):
     return F_t / (1 + k), k * lam * F_t / (1 + k)
-"""),
-        ("half and half", "the distortion stays", """
+""",
+        ),
+        (
+            "half and half",
+            "the distortion stays",
+            """
 def shares(F_t, lam, k):
     return F_t / 2, F_t / 2
-"""),
-        ("one number", "two numbers", """
+""",
+        ),
+        (
+            "one number",
+            "two numbers",
+            """
 def shares(F_t, lam, k):
     return F_t / (1 + k * lam)
-"""),
-        ("the printed example", "the distortion stays", """
+""",
+        ),
+        (
+            "the printed example",
+            "the distortion stays",
+            """
 def shares(F_t, lam, k):
     return 1, 2
-"""),
-        ("absolute values", "a sign is lost", """
+""",
+        ),
+        (
+            "absolute values",
+            "a sign is lost",
+            """
 def shares(F_t, lam, k):
     return abs(F_t / (1 + k * lam)), abs(k * lam * F_t / (1 + k * lam))
-"""),
-        ("right for rising slopes only", "the geodesic moves", """
+""",
+        ),
+        (
+            "right for rising slopes only",
+            "the geodesic moves",
+            """
 def shares(F_t, lam, k):
     share = 1 / (1 + k * lam) if k >= 0 else 1 / (1 - k * lam)
     return F_t * share, F_t * (1 - share)
-"""),
+""",
+        ),
     ],
     "ex-9-2": [
-        ("C_t with the wrong sign", "C moves", """
+        (
+            "C_t with the wrong sign",
+            "C moves",
+            """
 def geodesic_velocity(hess, F_t, lam, k):
     if abs(1 + k * lam) < 0.02:
         raise ValueError
     return torch.linalg.solve(hess[:2, :2], torch.stack([k / (1 + k * lam) * F_t - hess[0, 2], hess[1, 2]]))
-"""),
-        ("no denominator", "denominator is missing", """
+""",
+        ),
+        (
+            "no denominator",
+            "denominator is missing",
+            """
 def geodesic_velocity(hess, F_t, lam, k):
     if abs(1 + k * lam) < 0.02:
         raise ValueError
     return torch.linalg.solve(hess[:2, :2], torch.stack([k * F_t - hess[0, 2], -hess[1, 2]]))
-"""),
-        ("D_t forgotten", "D_t", """
+""",
+        ),
+        (
+            "D_t forgotten",
+            "D_t",
+            """
 def geodesic_velocity(hess, F_t, lam, k):
     if abs(1 + k * lam) < 0.02:
         raise ValueError
     return torch.linalg.solve(hess[:2, :2], torch.stack([k / (1 + k * lam) * torch.as_tensor(F_t, dtype=hess.dtype), -hess[1, 2]]))
-"""),
-        ("no guard", "raise ValueError", """
+""",
+        ),
+        (
+            "no guard",
+            "raise ValueError",
+            """
 def geodesic_velocity(hess, F_t, lam, k):
     divided = k / (1 + k * lam) if 1 + k * lam else float("inf")
     return torch.linalg.solve(hess[:2, :2], torch.stack([divided * F_t - hess[0, 2], -hess[1, 2]]))
-"""),
-        ("a guard on one side", "raise ValueError", """
+""",
+        ),
+        (
+            "a guard on one side",
+            "raise ValueError",
+            """
 def geodesic_velocity(hess, F_t, lam, k):
     if 0 <= 1 + k * lam < 0.02:
         raise ValueError
     return torch.linalg.solve(hess[:2, :2], torch.stack([k / (1 + k * lam) * F_t - hess[0, 2], -hess[1, 2]]))
-"""),
-        ("every falling slope refused", "a falling slope is no error", """
+""",
+        ),
+        (
+            "every falling slope refused",
+            "a falling slope is no error",
+            """
 def geodesic_velocity(hess, F_t, lam, k):
     if k < 0:
         raise ValueError
     return torch.linalg.solve(hess[:2, :2], torch.stack([k / (1 + k * lam) * F_t - hess[0, 2], -hess[1, 2]]))
-"""),
-        ("everything beyond the singular line refused", r"nor is 1 \+ kλ below zero", """
+""",
+        ),
+        (
+            "everything beyond the singular line refused",
+            r"nor is 1 \+ kλ below zero",
+            """
 def geodesic_velocity(hess, F_t, lam, k):
     if 1 + k * lam < 0.02:
         raise ValueError
     return torch.linalg.solve(hess[:2, :2], torch.stack([k / (1 + k * lam) * F_t - hess[0, 2], -hess[1, 2]]))
-"""),
-        ("the denominator without its sign", "D moves|a sign is lost", """
+""",
+        ),
+        (
+            "the denominator without its sign",
+            "D moves|a sign is lost",
+            """
 def geodesic_velocity(hess, F_t, lam, k):
     if abs(1 + k * lam) < 0.02:
         raise ValueError
     return torch.linalg.solve(hess[:2, :2], torch.stack([k / abs(1 + k * lam) * F_t - hess[0, 2], -hess[1, 2]]))
-"""),
-        ("the example alone", "D moves|C moves", """
+""",
+        ),
+        (
+            "the example alone",
+            "D moves|C moves",
+            """
 def geodesic_velocity(hess, F_t, lam, k):
     if abs(1 + k * lam) < 0.02:
         raise ValueError
     return 0.0, 3.0
-"""),
-        ("as if Hess F were diagonal", "C moves", """
+""",
+        ),
+        (
+            "as if Hess F were diagonal",
+            "C moves",
+            """
 def geodesic_velocity(hess, F_t, lam, k):
     if abs(1 + k * lam) < 0.02:
         raise ValueError
     return (k / (1 + k * lam) * F_t - hess[0, 2]) / hess[0, 0], -hess[1, 2] / hess[1, 1]
-"""),
-        ("three velocities", "two numbers", """
+""",
+        ),
+        (
+            "three velocities",
+            "two numbers",
+            """
 def geodesic_velocity(hess, F_t, lam, k):
     return torch.zeros(3)
-"""),
+""",
+        ),
     ],
     "ex-9-3": [
-        ("the slope asked for", "only for q = 1", """
+        (
+            "the slope asked for",
+            "only for q = 1",
+            """
 def slope(k, lam, q):
     return k
-"""),
-        ("the factor on both", "R has not", """
+""",
+        ),
+        (
+            "the factor on both",
+            "R has not",
+            """
 def slope(k, lam, q):
     return k * q
-"""),
-        ("D alone", "divide by Ṙ", """
+""",
+        ),
+        (
+            "D alone",
+            "divide by Ṙ",
+            """
 def slope(k, lam, q):
     return k * q / (1 + k * lam)
-"""),
-        ("the sign of the first law", "has a minus", """
+""",
+        ),
+        (
+            "the sign of the first law",
+            "has a minus",
+            """
 def slope(k, lam, q):
     return k * q / (1 + k * lam * (1 + q))
-"""),
-        ("one minus q of the wrong side", "you have", """
+""",
+        ),
+        (
+            "one minus q of the wrong side",
+            "you have",
+            """
 def slope(k, lam, q):
     return k * q / (1 + k * (1 - q))
-"""),
-        ("the postcard's number", "you have", """
+""",
+        ),
+        (
+            "the postcard's number",
+            "you have",
+            """
 def slope(k, lam, q):
     return k * 0.155 / 1.5
-"""),
-        ("absolute value", "the sign", """
+""",
+        ),
+        (
+            "absolute value",
+            "the sign",
+            """
 def slope(k, lam, q):
     return abs(k * q / (1 + k * lam * (1 - q)))
-"""),
+""",
+        ),
     ],
     "ex-9-4": [
-        ("a singularity for every k", "no singularity", """
+        (
+            "a singularity for every k",
+            "no singularity",
+            """
 def fate(F_t, lam, k):
     return "attracts" if F_t > 0 else "repels"
-"""),
-        ("none for any k", "there is λ", """
+""",
+        ),
+        (
+            "none for any k",
+            "there is λ",
+            """
 def fate(F_t, lam, k):
     return "none"
-"""),
-        ("the two exchanged", "shows that", """
+""",
+        ),
+        (
+            "the two exchanged",
+            "shows that",
+            """
 def fate(F_t, lam, k):
     if k >= 0:
         return "none"
     return "repels" if F_t > 0 else "attracts"
-"""),
-        ("by the side on which one starts", "shows that", """
+""",
+        ),
+        (
+            "by the side on which one starts",
+            "shows that",
+            """
 def fate(F_t, lam, k):
     if k >= 0:
         return "none"
     return "attracts" if 1 + k * lam > 0 else "repels"
-"""),
-        ("every falling slope runs into it", "shows that", """
+""",
+        ),
+        (
+            "every falling slope runs into it",
+            "shows that",
+            """
 def fate(F_t, lam, k):
     return "none" if k >= 0 else "attracts"
-"""),
-        ("by the sign of k F_t on one side", "shows that", """
+""",
+        ),
+        (
+            "by the sign of k F_t on one side",
+            "shows that",
+            """
 def fate(F_t, lam, k):
     if k >= 0:
         return "none"
     return "attracts" if F_t / (1 + k * lam) > 0 else "repels"
-"""),
-        ("true or false", "return", """
+""",
+        ),
+        (
+            "true or false",
+            "return",
+            """
 def fate(F_t, lam, k):
     return k < 0 and F_t > 0
-"""),
+""",
+        ),
     ],
     "ex-9-5": [
-        ("a mean over measurements", "mean over measurements", """
+        (
+            "a mean over measurements",
+            "mean over measurements",
+            """
 def area(spent, accuracy):
     return sum(accuracy) / len(accuracy)
-"""),
-        ("not divided", "divide", """
+""",
+        ),
+        (
+            "not divided",
+            "divide",
+            """
 def area(spent, accuracy):
     x, y = [0.0, *spent], [accuracy[0], *accuracy]
     return sum((y[i] + y[i + 1]) / 2 * (x[i + 1] - x[i]) for i in range(len(spent)))
-"""),
-        ("the beginning left out", "before the first", """
+""",
+        ),
+        (
+            "the beginning left out",
+            "before the first",
+            """
 def area(spent, accuracy):
     x, y = spent, accuracy
     return sum((y[i] + y[i + 1]) / 2 * (x[i + 1] - x[i]) for i in range(len(spent) - 1)) / x[-1]
-"""),
-        ("zero before the first measurement", "expected", """
+""",
+        ),
+        (
+            "zero before the first measurement",
+            "expected",
+            """
 def area(spent, accuracy):
     x, y = [0.0, *spent], [0.0, *accuracy]
     return sum((y[i] + y[i + 1]) / 2 * (x[i + 1] - x[i]) for i in range(len(spent))) / x[-1]
-"""),
-        ("all stretches equal", "not equally long", """
+""",
+        ),
+        (
+            "all stretches equal",
+            "not equally long",
+            """
 def area(spent, accuracy):
     y = [accuracy[0], *accuracy]
     return sum((y[i] + y[i + 1]) / 2 for i in range(len(accuracy))) / len(accuracy)
-"""),
-        ("equal stretches after the first", "expected", """
+""",
+        ),
+        (
+            "equal stretches after the first",
+            "expected",
+            """
 def area(spent, accuracy):
     n, a = len(spent), accuracy
     if n == 1:
         return a[0]
     h = (spent[-1] - spent[0]) / (n - 1)
     return (spent[0] * a[0] + sum((a[i] + a[i + 1]) / 2 * h for i in range(n - 1))) / spent[-1]
-"""),
-        ("a staircase", "staircase", """
+""",
+        ),
+        (
+            "a staircase",
+            "staircase",
+            """
 def area(spent, accuracy):
     x = [0.0, *spent]
     return sum(a * (x[i + 1] - x[i]) for i, a in enumerate(accuracy)) / x[-1]
-"""),
-        ("a third", "expected", """
+""",
+        ),
+        (
+            "a third",
+            "expected",
+            """
 def area(spent, accuracy):
     return 1 / 3
-"""),
+""",
+        ),
     ],
     "ex-9-6": [
-        ("two separate errors", "seed by seed", """
+        (
+            "two separate errors",
+            "seed by seed",
+            """
 def paired(a, b):
     return (a - b).mean(), (a.var() / len(a) + b.var() / len(b)).sqrt()
-"""),
-        ("the spread", "smaller by √n", """
+""",
+        ),
+        (
+            "the spread",
+            "smaller by √n",
+            """
 def paired(a, b):
     return (a - b).mean(), (a - b).std()
-"""),
-        ("divided by n", "n − 1", """
+""",
+        ),
+        (
+            "divided by n",
+            "n − 1",
+            """
 def paired(a, b):
     return (a - b).mean(), (a - b).std(correction=0) / len(a) ** 0.5
-"""),
-        ("b less a", "sign is reversed", """
+""",
+        ),
+        (
+            "b less a",
+            "sign is reversed",
+            """
 def paired(a, b):
     return (b - a).mean(), (b - a).std() / len(a) ** 0.5
-"""),
-        ("the size of the difference", "sign is reversed or lost", """
+""",
+        ),
+        (
+            "the size of the difference",
+            "sign is reversed or lost",
+            """
 def paired(a, b):
     return (a - b).mean().abs(), (a - b).std() / len(a) ** 0.5
-"""),
-        ("the mean alone", "two numbers", """
+""",
+        ),
+        (
+            "the mean alone",
+            "two numbers",
+            """
 def paired(a, b):
     return (a - b).mean()
-"""),
-        ("divided by n twice", "not by n", """
+""",
+        ),
+        (
+            "divided by n twice",
+            "not by n",
+            """
 def paired(a, b):
     return (a - b).mean(), (a - b).std() / len(a)
-"""),
-        ("three seeds for ever", "standard error is", """
+""",
+        ),
+        (
+            "three seeds for ever",
+            "standard error is",
+            """
 def paired(a, b):
     return (a - b).mean(), (a - b).std() / 3 ** 0.5
-"""),
-        ("the printed example", "the mean is", """
+""",
+        ),
+        (
+            "the printed example",
+            "the mean is",
+            """
 def paired(a, b):
     return 3, 0.57735026919
-"""),
+""",
+        ),
     ],
 }
 
 STATED = {
     "ex-9-1": [("(1, 2)", "shares(3, 2, 1)[0]", "1"), ("(1, 2)", "shares(3, 2, 1)[1]", "2")],
     "ex-9-2": [
-        ("(0, 3)", "geodesic_velocity(torch.tensor([[-2., 0, 1], [0, -1, 3], [1, 3, 0]], dtype=torch.float64), 2, 1, 1)[0]", "0"),
-        ("(0, 3)", "geodesic_velocity(torch.tensor([[-2., 0, 1], [0, -1, 3], [1, 3, 0]], dtype=torch.float64), 2, 1, 1)[1]", "3"),
+        (
+            "(0, 3)",
+            "geodesic_velocity(torch.tensor([[-2., 0, 1], [0, -1, 3], [1, 3, 0]], "
+            "dtype=torch.float64), 2, 1, 1)[0]",
+            "0",
+        ),
+        (
+            "(0, 3)",
+            "geodesic_velocity(torch.tensor([[-2., 0, 1], [0, -1, 3], [1, 3, 0]], "
+            "dtype=torch.float64), 2, 1, 1)[1]",
+            "3",
+        ),
     ],
     "ex-9-3": [("0.155", "slope(1.5, 1, 0.224)")],
-    "ex-9-5": [("1/3", "area([10, 30], [0.2, 0.6])", "1 / 3"), (r"10\cdot0.2 + 20\cdot0.4", "30 * area([10, 30], [0.2, 0.6])", "10 * 0.2 + 20 * 0.4")],
+    "ex-9-5": [
+        ("1/3", "area([10, 30], [0.2, 0.6])", "1 / 3"),
+        (r"10\cdot0.2 + 20\cdot0.4", "30 * area([10, 30], [0.2, 0.6])", "10 * 0.2 + 20 * 0.4"),
+    ],
     "ex-9-6": [
-        *((number, _FINAL.format(seed, name)) for name, numbers in (("held", ("94.15", "94.44", "94.51")), ("fixed", ("95.64", "95.85", "95.87")))
-          for seed, number in enumerate(numbers)),
+        *(
+            (number, _FINAL.format(seed, name))
+            for name, numbers in (
+                ("held", ("94.15", "94.44", "94.51")),
+                ("fixed", ("95.64", "95.85", "95.87")),
+            )
+            for seed, number in enumerate(numbers)
+        ),
         ("(3, 0.577)", "paired(torch.tensor([3., 5, 7]), torch.tensor([1., 2, 3]))[0]", "3"),
         ("0.577", "paired(torch.tensor([3., 5, 7]), torch.tensor([1., 2, 3]))[1]"),
     ],

@@ -10,17 +10,34 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 HTML = ROOT / "_build" / "html"
 CHROMIUM = "/usr/bin/chromium"
 ARGUMENTS = [
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync",
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
 ]
 PATIENCE = 300_000  # milliseconds: what is awaited comes, and on a busy machine it comes late
-VIEWS = {"light": (1440, 900, "light"), "dark": (1440, 900, "dark"), "phone": (360, 740, "light"), "phone-dark": (360, 740, "dark")}
+VIEWS = {
+    "light": (1440, 900, "light"),
+    "dark": (1440, 900, "dark"),
+    "phone": (360, 740, "light"),
+    "phone-dark": (360, 740, "dark"),
+}
 
 
 def pages():
     """Every page of the build, chapters first; the redirect at the root is none."""
-    return sorted((path.relative_to(HTML).as_posix() for path in HTML.rglob("*.html") if "_static" not in path.parts and path != HTML / "index.html"),
-                  key=lambda name: (name.count("/") != 1, name))
+    return sorted(
+        (
+            path.relative_to(HTML).as_posix()
+            for path in HTML.rglob("*.html")
+            if "_static" not in path.parts and path != HTML / "index.html"
+        ),
+        key=lambda name: (name.count("/") != 1, name),
+    )
 
 
 class Quiet(http.server.SimpleHTTPRequestHandler):
@@ -29,7 +46,8 @@ class Quiet(http.server.SimpleHTTPRequestHandler):
 
 
 class Server(http.server.ThreadingHTTPServer):
-    request_queue_size = 64  # a page asks for thirty files at once; those beyond the queue would wait for a second each
+    # a page asks for thirty files at once; those beyond the queue would wait for a second each
+    request_queue_size = 64
 
 
 @contextlib.contextmanager
@@ -46,16 +64,21 @@ def open_page(browser, url, view, on_page=None):
     """A page in one view, loaded and with its mathematics typeset. Returns (page, context)."""
     width, height, scheme = VIEWS[view]
     context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=scheme)
-    context.add_init_script(f"localStorage.setItem('mode', '{scheme}'); localStorage.setItem('theme', '{scheme}')")
+    context.add_init_script(
+        f"localStorage.setItem('mode', '{scheme}'); localStorage.setItem('theme', '{scheme}')"
+    )
     context.set_default_timeout(PATIENCE)
     page = context.new_page()
     if on_page:
         on_page(page)
     page.goto(url, wait_until="load")
     page.wait_for_function(
-        "() => !document.querySelector('.math') || (window.MathJax && MathJax.startup && MathJax.startup.promise "
+        "() => !document.querySelector('.math') || (window.MathJax && MathJax.startup && "
+        "MathJax.startup.promise "
         "&& document.querySelector('mjx-container'))"
     )
-    page.evaluate("() => window.MathJax && MathJax.startup ? MathJax.startup.promise.then(() => true) : true")
+    page.evaluate(
+        "() => window.MathJax && MathJax.startup ? MathJax.startup.promise.then(() => true) : true"
+    )
     page.wait_for_load_state("networkidle")
     return page, context

@@ -1,5 +1,7 @@
-"""Where links lead: inside the book to a page and an anchor that exist, outside of it to an address in good form, and from each
-reference of the bibliography to the work. Needs the built book and no browser; nothing is asked of the network."""
+"""Where links lead: inside the book to a page and an anchor that exist, outside of it to an address
+in good form, and from each
+reference of the bibliography to the work. Needs the built book and no browser; nothing is asked of
+the network."""
 
 import json
 import re
@@ -41,7 +43,9 @@ def test_links_inside_the_book(name):
             continue
         target, _, anchor = link.partition("#")
         path = (here.parent / unquote(target.partition("?")[0])).resolve() if target else here
-        if not path.exists() or (anchor and path in PARSED and unquote(anchor) not in PARSED[path].ids):
+        if not path.exists() or (
+            anchor and path in PARSED and unquote(anchor) not in PARSED[path].ids
+        ):
             broken.append(link)
     assert not broken
 
@@ -60,17 +64,23 @@ def test_links_that_leave_the_book_are_in_good_form(name):
 
 def good_isbn(text):
     digits = [int(d) for d in re.sub(r"\D", "", text)]
-    return len(digits) == 13 and sum(d * (3 if i % 2 else 1) for i, d in enumerate(digits)) % 10 == 0
+    return (
+        len(digits) == 13 and sum(d * (3 if i % 2 else 1) for i, d in enumerate(digits)) % 10 == 0
+    )
 
 
 @pytest.mark.parametrize("key", REFERENCES)
 def test_every_reference_can_be_found(key):
     """By its DOI, its arXiv number, an address, or for an old book its ISBN, in good form."""
     field = REFERENCES[key].fields
-    arxiv = field.get("eprint") or (re.match(r"arXiv:(.+)", field.get("journal", "")) or [None, ""])[1]
+    arxiv = (
+        field.get("eprint") or (re.match(r"arXiv:(.+)", field.get("journal", "")) or [None, ""])[1]
+    )
     found = [
-        re.fullmatch(r"10\.\d{4,9}/\S+", field.get("doi", "")), re.fullmatch(r"\d{4}\.\d{4,5}|[a-z-]+/\d{7}", arxiv),
-        re.fullmatch(r"https://([a-z0-9-]+\.)+[a-z]{2,}/\S+", field.get("url", "")), good_isbn(field.get("isbn", "")),
+        re.fullmatch(r"10\.\d{4,9}/\S+", field.get("doi", "")),
+        re.fullmatch(r"\d{4}\.\d{4,5}|[a-z-]+/\d{7}", arxiv),
+        re.fullmatch(r"https://([a-z0-9-]+\.)+[a-z]{2,}/\S+", field.get("url", "")),
+        good_isbn(field.get("isbn", "")),
     ]
     given = [name for name in ("doi", "eprint", "url", "isbn") if name in field]
     assert any(found), f"{key} has {given or 'no identifier'}: none in good form"
@@ -82,7 +92,15 @@ def test_citations_are_in_the_bibliography():
         if path.suffix == ".md":
             text += path.read_text()
         if path.suffix == ".ipynb":
-            text += "\n".join("".join(c["source"]) for c in json.loads(path.read_text())["cells"] if c["cell_type"] == "markdown")
-    cited = {key.strip() for keys in re.findall(r"\{cite(?::\w+)?\}`([^`]+)`", text) for key in keys.split(",")}
+            text += "\n".join(
+                "".join(c["source"])
+                for c in json.loads(path.read_text())["cells"]
+                if c["cell_type"] == "markdown"
+            )
+    cited = {
+        key.strip()
+        for keys in re.findall(r"\{cite(?::\w+)?\}`([^`]+)`", text)
+        for key in keys.split(",")
+    }
     assert len(cited) > 20
     assert cited <= set(REFERENCES), f"not in references.bib: {sorted(cited - set(REFERENCES))}"
