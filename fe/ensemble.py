@@ -26,7 +26,7 @@ from .gibbs import check_outputs
 
 
 def generator(*seeds, device="cpu"):
-    """A torch.Generator that is a function of the integers `seeds`, independent for different ones."""
+    """A torch.Generator that is a function of the integers `seeds`, independent for others."""
     state = np.random.SeedSequence(seeds).generate_state(1, np.uint64)[0]
     return torch.Generator(device).manual_seed(int(state))
 
@@ -170,7 +170,7 @@ class Ensemble:
         )  # dropout: common random numbers too
 
     def adam(self):
-        """A new Adam over the parameters of all members; `train_ensemble` sets its learning rate."""
+        """A new Adam over the parameters of all members; `train_ensemble` sets its rate."""
         return torch.optim.Adam(self.leaves, lr=1e-3, fused=True)
 
     def mode(self, training):

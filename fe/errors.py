@@ -37,7 +37,7 @@ class NotConverged(RuntimeError):
 
 
 class NotFinite(ValueError):
-    """J or ∇J is NaN or infinite at a point: bad data, or, in a search, a step that went too far."""
+    """J or ∇J is NaN or infinite: bad data, or, in a search, a step that went too far."""
 
 
 def check_finite(name, tensor):

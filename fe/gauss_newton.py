@@ -34,7 +34,7 @@ class NetworkResponse(NamedTuple):
 
 
 def gauss_newton(J, theta, p):
-    """The product V (P, m) -> (J_oᵀ ∇²_o G J_o + ρ) V (P, m) of an `AmortisedObjective` at (θ, p)."""
+    """V (P, m) -> (J_oᵀ ∇²_o G J_o + ρ) V (P, m) of an `AmortisedObjective` at (θ, p)."""
     outputs, pull = torch.func.vjp(J.outputs, theta)
     _, log_sigma, _, logits = (o.detach() for o in outputs)
     images, draws = (

@@ -342,7 +342,7 @@ def fig2(settings, executor, folder, progress=True):
 
 
 def fig4a(settings, executor, folder, progress=True):
-    """F during equilibration from (0.5, 1) to (0.51, 1.04), beside a copy that stays at (0.5, 1)."""
+    """F during equilibration from (0.5, 1) to (0.51, 1.04), beside one that stays at (0.5, 1)."""
     epochs = 100 if settings["data"] == "mnist" else 30
     jobs = {
         f"relaxation_s{s}": (

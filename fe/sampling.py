@@ -23,7 +23,7 @@ from .errors import check_finite
 
 
 class TooFewSamples(RuntimeError):
-    """The weights are carried by so few samples that the estimate and its error bar mean nothing."""
+    """So few samples carry the weights that the estimate and its error bar mean nothing."""
 
 
 def log_standard_normal(z):
@@ -177,7 +177,7 @@ def reverse_annealed(
 
 
 def _anneal(log_prior, log_joint, z, betas, generator, step_size, n_leapfrog, backwards=False):
-    """Σ_t (β_{t+1} − β_t) ℓ(z_t) (S, N), the last z, and the acceptance at the inner temperatures."""
+    """Σ_t (β_{t+1} − β_t) ℓ(z_t) (S, N), the last z, and the acceptance at inner temperatures."""
     betas = torch.as_tensor(betas, dtype=z.dtype, device=z.device)
     if (
         betas.ndim != 1
@@ -195,7 +195,7 @@ def _anneal(log_prior, log_joint, z, betas, generator, step_size, n_leapfrog, ba
     check_finite("the starting codes", z)
 
     def local(z, beta):
-        """log π_β (S, N) up to its constant, ℓ = λ log d + γ log c (S, N), and ∇ log π_β (S, N, d)."""
+        """log π_β (S, N) up to its constant, ℓ = λ log d + γ log c (S, N), ∇ log π_β (S, N, d)."""
         with torch.enable_grad():
             z = z.detach().requires_grad_()
             prior = log_prior(z)

@@ -86,7 +86,7 @@ def check_convert(convert):
 
 
 def check_close_gaps(close_gaps):
-    """Exercise: the marginal e(z) and the decoder e(x|z), which make both bounds of eq. (2) tight."""
+    """Exercise: the marginal e(z) and the decoder e(x|z) that make both bounds of eq. (2) tight."""
     generator = torch.Generator().manual_seed(1)
     cases = [
         (_law(generator, X), _law(generator, X, Z)) for X, Z in ((4, 4), (3, 2), (2, 5), (7, 3))

@@ -10,7 +10,7 @@ F64 = torch.float64
 
 
 def _prices(seed, n=20):
-    """Fixed pairs (λ, γ), the corner and both axes among them, and n random ones from 0.01 to 30."""
+    """Fixed pairs (λ, γ), with the corner and both axes, and n random ones from 0.01 to 30."""
     fixed = [
         (0.1, 0.2),
         (1.0, 1.0),

@@ -24,7 +24,7 @@ def _hint(got, plausible, otherwise):
 
 
 def check_bump(answer):
-    """(place of the maximum, mean over maximum) of s^a (1 − s)^b, against sums over 400,000 points."""
+    """(place of the maximum, mean over maximum) of s^a (1 − s)^b, by sums over 400,000 points."""
     draw = random.Random(3)
     cases = [
         (2, 5),
