@@ -70,7 +70,7 @@ def minimise(J, theta, p, *, tol=1e-10, preconditioner=None, max_iterations=5000
         theta, size = local.theta.detach(), float(local.gradient.norm())
         spent += calls + steps
         try:
-            M = M or approximate_inverse(J, local, preconditioner)
+            M = M or approximate_inverse(local, preconditioner)
             mu, u, error = check_stability(local, M, start=noise)
         except NegativeCurvature as saddle:
             mu, theta = saddle.curvature, _leave(J, theta, p, saddle)
@@ -132,7 +132,7 @@ def _newton(J, theta, p, tol, make, max_steps=60):
     value, size = torch.stack([local.value, local.gradient.norm()]).tolist()
     while size > tol and steps < max_steps:
         try:
-            M = M or approximate_inverse(J, local, make)
+            M = M or approximate_inverse(local, make)
             step, report = conjugate_gradient(
                 local.hvp, -local.gradient[:, None], preconditioner=M, rtol=min(1e-2, size)
             )

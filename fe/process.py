@@ -319,7 +319,7 @@ class _Follower:
 
     def solve(self, local, B, rtol):
         """A⁻¹B and how it was found."""
-        self.inverse = self.inverse or approximate_inverse(self.J, local, self.make)
+        self.inverse = self.inverse or approximate_inverse(local, self.make)
         X, report = conjugate_gradient(local.hvp, B, preconditioner=self.inverse, rtol=rtol)
         if report.iterations > 10:
             self.inverse = None
@@ -330,7 +330,7 @@ class _Follower:
         local, p = here.local, here.local.p.detach()
         X, report = self.solve(local, local.mixed()[0], self.rtol)
         hess, _ = hessian_of_free_energy(local, X)
-        self.inverse = self.inverse or approximate_inverse(self.J, local, self.make)
+        self.inverse = self.inverse or approximate_inverse(local, self.make)
         mu, u, error = check_stability(
             local, self.inverse, report.curvatures[1], start=self.probe, rtol=1e-3
         )

@@ -43,7 +43,7 @@ class Local:
     """
 
     def __init__(self, J, theta, p):
-        self.theta, self.p = theta.detach().requires_grad_(), p.detach().requires_grad_()
+        self.J, self.theta, self.p = J, *(v.detach().requires_grad_() for v in (theta, p))
         with torch.enable_grad():
             value = J(self.theta, self.p)
             if not isinstance(value, torch.Tensor) or value.shape != ():
@@ -53,7 +53,7 @@ class Local:
                 value, (self.theta, self.p), create_graph=True, materialize_grads=True
             )
         self.value, self.gradient = value.detach(), self._gradient.detach()
-        self.dp, self._mixed = self._dp.detach(), None
+        self.dp, self._mixed, self._dense = self._dp.detach(), None, None
         finite = torch.isfinite(self.gradient.sum() + self.value) & (p[:2].detach() >= 0).all()
         if not finite:  # one host read; the words below cost more
             check_vector("theta", theta)
@@ -94,6 +94,16 @@ class Local:
             b, j = zip(*rows)
             self._mixed = -torch.stack(b, 1).detach(), torch.stack(j).detach()
         return self._mixed
+
+    def dense(self):
+        """A (P, P) where cheap: J's own `dense_hessian(theta, p)`, or few products; or None."""
+        theta, n = self.theta.detach(), len(self.theta)
+        if self._dense is None and hasattr(self.J, "dense_hessian") and n <= ASSEMBLED:
+            self._dense = self.J.dense_hessian(theta, self.p.detach())
+        elif self._dense is None and n <= BY_PRODUCTS:
+            A = self.hvp(torch.eye(n, dtype=theta.dtype, device=theta.device))
+            self._dense = 0.5 * (A + A.T)
+        return self._dense
 
 
 class CGReport(NamedTuple):
@@ -257,22 +267,16 @@ def smallest_eigenpair(
     return mu, u[:, 0], error
 
 
-def approximate_inverse(J, local, make=None):
-    """A⁻¹ as a function (P, m) -> (P, m): where A is cheap its Cholesky factor, else make(θ, p).
+def approximate_inverse(local, make=None):
+    """A⁻¹ as a function (P, m) -> (P, m): where A is cheap by its Cholesky factor, else make(θ, p).
 
-    A is written out by J itself where it offers `dense_hessian(theta, p)`, by products up to P =
-    300. Where it is not positive definite a multiple of I is added, from 1e-8 of its largest
-    diagonal entry on: what is below zero is for conjugate gradients to find. None if there is no
-    `make`.
+    Where A is not positive definite a multiple of I is added, from 1e-8 of its largest diagonal
+    entry on: what is below zero is for conjugate gradients to find. None if there is no `make`.
     """
-    theta, p = local.theta.detach(), local.p.detach()
-    if hasattr(J, "dense_hessian") and len(theta) <= ASSEMBLED:
-        A = J.dense_hessian(theta, p)
-    elif len(theta) <= BY_PRODUCTS:
-        A = local.hvp(torch.eye(len(theta), dtype=theta.dtype, device=theta.device))
-    else:
-        return make and make(theta, p)
-    A, top = 0.5 * (A + A.T), float(A.diagonal().abs().max())
+    A = local.dense()
+    if A is None:
+        return make and make(local.theta.detach(), local.p.detach())
+    top = float(A.diagonal().abs().max())
     if not math.isfinite(top):
         raise NotFinite("A has NaN or infinite entries: J is not twice differentiable near θ")
     for shift in (0.0, *(100.0**k * (top or 1.0) for k in range(-4, 3))):
@@ -295,17 +299,26 @@ def check_stability(local, preconditioner=None, scale=0.0, start=None, **options
     the order of ‖∇J‖/‖θ‖ with either sign: that much is tolerated too. `options` go to
     `smallest_eigenpair`.
     """
-    if start is None:
-        random = torch.Generator("cpu").manual_seed(0)
-        shape = len(local.theta), min(2, len(local.theta))
-        start = torch.randn(shape, generator=random, dtype=torch.float64, device="cpu")
-        start = start.to(local.theta)
-    scale = max(scale, float(local.hvp(start).norm() / start.norm()))  # of the order of ‖A‖
+    if len(local.theta) <= BY_PRODUCTS:
+        values, vectors = torch.linalg.eigh(local.dense())
+        scale = float(values.abs().max())
+    else:
+        if start is None:
+            random = torch.Generator("cpu").manual_seed(0)
+            start = torch.randn(
+                len(local.theta), 2, generator=random, dtype=torch.float64, device="cpu"
+            )
+            start = start.to(local.theta)
+        scale = max(scale, float(local.hvp(start).norm() / start.norm()))  # of the order of ‖A‖
     size, norm = torch.stack([local.gradient.norm(), local.theta.detach().norm()]).tolist()
     rounding = max(1e-10, 10 * torch.finfo(local.theta.dtype).eps)
     slack = rounding * scale + 10 * size / max(norm, 1.0)
-    options = {"atol": slack / 10} | options
-    mu, u, error = smallest_eigenpair(local.hvp, start, preconditioner=preconditioner, **options)
+    if len(local.theta) <= BY_PRODUCTS:
+        mu, u = float(values[0]), vectors[:, 0]
+        error = 10 * torch.finfo(u.dtype).eps * scale
+    else:
+        options = {"atol": slack / 10, "preconditioner": preconditioner} | options
+        mu, u, error = smallest_eigenpair(local.hvp, start, **options)
     if mu < -slack:
         raise NegativeCurvature(
             f"A has a negative eigenvalue (at most {mu:.3e}): θ is a saddle, not a minimum, and F "
@@ -410,7 +423,7 @@ def linear_response(
             "describes equilibria only. Minimise first (fe.minimise), or raise gradient_tol and "
             "accept the bias"
         )
-    M, (B, _) = approximate_inverse(J, local, lambda *_: preconditioner), local.mixed()
+    M, (B, _) = approximate_inverse(local, lambda *_: preconditioner), local.mixed()
     options = dict(preconditioner=M, rtol=rtol, max_iterations=max_iterations)
     X, report = conjugate_gradient(local.hvp, B, **options)
     mu = error = math.nan
