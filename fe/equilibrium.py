@@ -126,13 +126,14 @@ def _lbfgs(J, theta, p, tol, budget):
 def _newton(J, theta, p, tol, make, max_steps=60):
     """Newton steps with a backtracking line search, until ‖∇J‖ ≤ tol or no progress.
 
-    A⁻¹ written out serves until conjugate gradients need more than twenty iterations with it.
+    A⁻¹ written out, where there is no `make`, serves until conjugate gradients need more than
+    twenty iterations with it.
     """
     local, M, steps = Local(J, theta, p), None, 0
     value, size = torch.stack([local.value, local.gradient.norm()]).tolist()
     while size > tol and steps < max_steps:
         try:
-            M = M or approximate_inverse(local, make)
+            M = make(local.theta.detach(), p) if make else M or approximate_inverse(local)
             step, report = conjugate_gradient(
                 local.hvp, -local.gradient[:, None], preconditioner=M, rtol=min(1e-2, size)
             )

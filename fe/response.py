@@ -70,15 +70,10 @@ class Local:
 
     def hvp(self, v):
         """A v for v (P,), or A V for V (P, m): one reverse pass, batched over columns."""
-        batched = v.ndim == 2
-        return torch.autograd.grad(
-            self._gradient,
-            self.theta,
-            v.T.contiguous() if batched else v,
-            retain_graph=True,
-            is_grads_batched=batched,
-            materialize_grads=True,
-        )[0].T
+        options = dict(retain_graph=True, materialize_grads=True, is_grads_batched=v.ndim == 2)
+        rows = v.T.contiguous() if v.ndim == 2 else v
+        (product,) = torch.autograd.grad(self._gradient, self.theta, rows, **options)
+        return product.T if v.ndim == 2 else product
 
     @torch.enable_grad()
     def mixed(self):
