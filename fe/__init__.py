@@ -6,10 +6,10 @@ from .amortised import AmortisedObjective, free_energy_gap, train
 from .data import digits
 from .equilibrium import Equilibrium, minimise, schedule
 from .errors import NegativeCurvature, NotAtEquilibrium, NotConverged, SingularHessian
-from .finite import TabularModel, blahut_arimoto, rate_distortion_curve
 from .gibbs import (
     GibbsObjective,
     GridTooCoarse,
+    TabularModel,
     check_resolution,
     gauss_hermite,
     gibbs_posterior,
@@ -20,6 +20,7 @@ from .linear_gaussian import LinearGaussian
 from .networks import Classifier, Decoder, Encoder
 from .objective import Functionals, Ridge, flatten, functionals
 from .process import Conserve, Geodesic, Path, QuasiStatic, follow
+from .rate_distortion import blahut_arimoto, rate_distortion_curve
 from .response import (
     Response,
     conjugate_gradient,
