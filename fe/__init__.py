@@ -1,6 +1,4 @@
-"""fe: the free-energy view of representation learning, exact where it can be. One concept a
-file.
-"""
+"""fe: the free-energy view of representation learning, exact where it can be; one concept a file"""
 
 from .amortised import AmortisedObjective, free_energy_gap, train
 from .data import digits

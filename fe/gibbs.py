@@ -40,16 +40,14 @@ def log_d(x, xhat):
     """log d(x_n|z_s) = −‖x_n − x̂_s‖² for every pair, without ½ and without a constant.
 
     By one matrix product. Both sides are centred first: rounding is then of the order of the spread
-    of the data times
-    machine epsilon, not of its distance from the origin.
+    of the data times machine epsilon, not of its distance from the origin.
 
-    Parameters
-    ----------
-    x : (N, D);  xhat : (S, D), the decoder's output at S codes
+    Args:
+        x: (N, D)
+        xhat: (S, D), the decoder's output at S codes
 
-    Returns
-    -------
-    (N, S)
+    Returns:
+        (N, S)
     """
     centre = x.mean(0)
     a, b = x - centre, xhat - centre
@@ -74,9 +72,8 @@ def hamiltonian(log_m, log_d, log_c, p):
 def log_joint(decoder, classifier, x, y, p):
     """−H as a function of codes paired with images, which is what the samplers below ask for.
 
-    Returns
-    -------
-    function : z (S, N, d) -> (S, N), the value [s, n] belongs to code z[s, n] and image x[n]
+    Returns:
+        function z (S, N, d) -> (S, N); the value [s, n] belongs to code z[s, n] and image x[n]
     """
     check_data(x, y)
 
@@ -122,14 +119,12 @@ def gauss_hermite(n, dim, *, dtype=torch.float64, device=None):
     each coordinate.
 
     Best while the posterior is not much narrower than m and its logarithm close to a polynomial:
-    the n-point rule spaces its
-    inner nodes by about π/√n, and on tanh or ReLU features it converges far more slowly than
-    `uniform_grid`.
+    the n-point rule spaces its inner nodes by about π/√n, and on tanh or ReLU features it converges
+    far more slowly than `uniform_grid`.
 
-    Raises
-    ------
-    ValueError : n < 2, more than two million nodes, or n > 300: the outer weights underflow soon
-        after
+    Raises:
+        ValueError: n < 2, more than two million nodes, or n > 300: the outer weights underflow soon
+            after
     """
     if not 2 <= n <= 300:
         raise ValueError(f"n must be between 2 and 300, got {n}; use uniform_grid for more nodes")
@@ -142,9 +137,8 @@ def uniform_grid(n, dim, half_width=6.0, *, dtype=torch.float64, device=None):
     normalised.
 
     The trapezoidal rule: for a smooth integrand that vanishes at the ends its error falls like
-    exp(−2π²s²/h²), s the
-    width of the posterior and h the spacing (Trefethen and Weideman, SIAM Review 56, 2014). Raises
-    `ValueError` for n < 2.
+    exp(−2π²s²/h²), s the width of the posterior and h the spacing (Trefethen and Weideman, SIAM
+    Review 56, 2014). Raises `ValueError` for n < 2.
     """
     if n < 2 or not 0 < half_width < math.inf:
         raise ValueError(
@@ -181,24 +175,21 @@ def check_resolution(posterior, grid, *, nodes_per_dim=3.0, max_edge_mass=0.01, 
     """Raise if the grid is too coarse or too small for more than a `fraction` of the posteriors.
 
     A Gaussian of width s on nodes spaced by h occupies s√(2πe)/h ≈ 4.1 s/h of them in each
-    dimension. Three correspond to
-    s/h = 0.73, where the trapezoidal rule is still good to 2 exp(−2π²s²/h²) ≈ 6e-5; four give 2e-8.
-    A posterior of several
-    separate peaks occupies more nodes than each peak does: the number is then an optimistic one.
+    dimension. Three correspond to s/h = 0.73, where the trapezoidal rule is still good to 2
+    exp(−2π²s²/h²) ≈ 6e-5; four give 2e-8. A posterior of several separate peaks occupies more nodes
+    than each peak does: the number is then an optimistic one.
 
-    Parameters
-    ----------
-    posterior : (N, K), from `gibbs_posterior`;  grid : the Grid it lives on
-    nodes_per_dim : effective nodes needed are nodes_per_dim ** d
-    max_edge_mass : largest mass tolerated on the outermost nodes of any coordinate
+    Args:
+        posterior: (N, K), from `gibbs_posterior`
+        grid: the Grid it lives on
+        nodes_per_dim: effective nodes needed are nodes_per_dim ** d
+        max_edge_mass: largest mass tolerated on the outermost nodes of any coordinate
 
-    Returns
-    -------
-    Resolution
+    Returns:
+        Resolution
 
-    Raises
-    ------
-    GridTooCoarse : with the number of posteriors that are too narrow, or that reach the edge
+    Raises:
+        GridTooCoarse: with the number of posteriors that are too narrow, or that reach the edge
     """
     if posterior.ndim != 2 or posterior.shape[1] != len(grid.nodes):
         raise ValueError(
@@ -285,34 +276,31 @@ def check_outputs(decoder, classifier, z, x, y):
 class GibbsObjective(Ridged):
     """J(θ, p) = −Σ_n w_n log Z_n + ½ρ‖θ‖² (eq. 14) of any decoder and classifier, with z on a grid.
 
-    Parameters
-    ----------
-    decoder, classifier : nn.Modules, z (K, d) -> x̂ (K, D) and z (K, d) -> logits (K, Y)
-    x : (N, D);  y : (N,) int64
-    grid : Grid of K nodes in d dimensions
-    ridge : ρ
-    weights : (N,) probabilities of the images (default 1/N each)
+    Args:
+        decoder, classifier: nn.Modules, z (K, d) -> x̂ (K, D) and z (K, d) -> logits (K, Y)
+        x: (N, D)
+        y: (N,) int64
+        grid: Grid of K nodes in d dimensions
+        ridge: ρ
+        weights: (N,) probabilities of the images (default 1/N each)
 
     θ stacks the parameters of decoder and classifier; `theta0` holds the present ones,
-    `unflatten(theta)` gives
-    [dict, dict]. The modules themselves are never changed. J is smooth only if they are: with ReLU
-    its Hessian misses the kinks.
+    `unflatten(theta)` gives [dict, dict]. The modules themselves are never changed. J is smooth
+    only if they are: with ReLU its Hessian misses the kinks.
 
-    Raises
-    ------
-    ValueError, TypeError : NaN, empty or mis-shaped data, labels out of range, batch normalisation
-        or dropout in training mode
+    Raises:
+        ValueError, TypeError: NaN, empty or mis-shaped data, labels out of range, batch
+            normalisation or dropout in training mode
 
-    Example
-    -------
-    With x̂ = 0 and one class nothing depends on z, so that Z = exp(−λ‖x‖²) and J = λ E‖x‖²:
+    Example:
+        With x̂ = 0 and one class nothing depends on z, so that Z = exp(−λ‖x‖²) and J = λ E‖x‖²:
 
-    >>> decoder, classifier = torch.nn.Linear(2, 3).double(), torch.nn.Linear(2, 1).double()
-    >>> x, y = torch.ones(5, 3, dtype=torch.float64), torch.zeros(5, dtype=torch.int64)
-    >>> J = GibbsObjective(decoder, classifier, x, y, gauss_hermite(8, 2))
-    >>> p = torch.tensor([0.5, 1.0], dtype=torch.float64)
-    >>> round(float(J(0 * J.theta0, p)), 12)
-    1.5
+        >>> decoder, classifier = torch.nn.Linear(2, 3).double(), torch.nn.Linear(2, 1).double()
+        >>> x, y = torch.ones(5, 3, dtype=torch.float64), torch.zeros(5, dtype=torch.int64)
+        >>> J = GibbsObjective(decoder, classifier, x, y, gauss_hermite(8, 2))
+        >>> p = torch.tensor([0.5, 1.0], dtype=torch.float64)
+        >>> round(float(J(0 * J.theta0, p)), 12)
+        1.5
     """
 
     def __init__(self, decoder, classifier, x, y, grid, ridge=0.0, weights=None):
@@ -379,13 +367,12 @@ class TabularModel(Ridged):
     of codes: start
     from `initial`.
 
-    Parameters
-    ----------
-    p_x : (X,) probabilities
-    y : (X,) integer labels y_x in 0 … n_classes − 1
-    n_codes, n_classes : sizes Z and Y of the alphabets
-    ridge : ρ ≥ 0
-    distortion : (X, Z) fixed −log d(x|z), or None to learn d
+    Args:
+        p_x: (X,) probabilities
+        y: (X,) integer labels y_x in 0 … n_classes − 1
+        n_codes, n_classes: sizes Z and Y of the alphabets
+        ridge: ρ ≥ 0
+        distortion: (X, Z) fixed −log d(x|z), or None to learn d
 
     p[0] = λ and p[1] = γ; further controls are ignored. Works under every transform of torch.func.
     """

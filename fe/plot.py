@@ -45,8 +45,7 @@ def style():
     """Use the book's style for every figure that follows: white card (legible on dark pages),
     colour-blind-safe.
 
-    In a notebook figures are drawn with two pixels a pixel, so that they are crisp on the
-    screens
+    In a notebook figures are drawn with two pixels a pixel, so that they are crisp on the screens
     of today.
     """
     plt.rcParams.update(STYLE)
@@ -61,8 +60,7 @@ def style():
 
 
 def images(x, *, columns=10, shape=None, titles=None, ax=None, vmin=0.0, vmax=1.0):
-    """Draw images x (n, D) in a grid with `columns` columns; returns the axes. Squares are
-    assumed
+    """Draw images x (n, D) in a grid with `columns` columns; returns the axes. Squares are assumed
     without `shape`.
     """
     x = np.asarray(x.detach().cpu() if hasattr(x, "detach") else x, dtype=float)

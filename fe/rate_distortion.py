@@ -124,9 +124,8 @@ def blahut_arimoto(p_x, energy, *, m0=None, tol=1e-12, max_iterations=100_000):
     held fixed).
 
     With energy(x, z) = −λ log d(x|z) − γ log c(y_x|z) and Z(x) = Σ_z m(z) exp(−energy), the best
-    encoder for a given m is
-    Gibbs' (eq. 9) and leaves G(m) = −Σ_x p(x) log Z(x), which is convex in m. One iteration is m ←
-    the encoder's marginal:
+    encoder for a given m is Gibbs' (eq. 9) and leaves G(m) = −Σ_x p(x) log Z(x), which is convex in
+    m. One iteration is m ← the encoder's marginal:
 
         m(z) ← m(z) c(z),      c(z) = Σ_x p(x) exp(−energy(x, z)) / Z(x).
 
@@ -138,41 +137,34 @@ def blahut_arimoto(p_x, energy, *, m0=None, tol=1e-12, max_iterations=100_000):
     stops when gap ≤ tol.
 
     One departure from the textbook: the update is m ← m c^s / Σ m c^s, and s doubles while that
-    does not overshoot. As
-    ∂G/∂m = −c, a step from m to m' has not passed the minimum along its line if Σ_z (m'(z) − m(z))
-    c'(z) ≥ 0, and then G
-    has not increased, by convexity. Otherwise the step is taken back and s divided by 8, at the
-    least to s = 1, which is the
-    textbook's step and always safe. Small slopes, and codes that fall out of use, take tens of
-    iterations instead of 10⁵.
+    does not overshoot. As ∂G/∂m = −c, a step from m to m' has not passed the minimum along its line
+    if Σ_z (m'(z) − m(z)) c'(z) ≥ 0, and then G has not increased, by convexity. Otherwise the step
+    is taken back and s divided by 8, at the least to s = 1, which is the textbook's step and always
+    safe. Small slopes, and codes that fall out of use, take tens of iterations instead of 10⁵.
 
-    Parameters
-    ----------
-    p_x : (X,) probabilities
-    energy : (X, Z) finite, in nats
-    m0 : (Z,) starting marginal, strictly positive (a code that starts at 0 stays there). Default:
-        uniform
-    tol : largest gap to accept, in nats; round-off puts a floor of about 1e-15 under it
-    max_iterations : ten to some thousands are needed, most where codes are many and nearly alike
+    Args:
+        p_x: (X,) probabilities
+        energy: (X, Z) finite, in nats
+        m0: (Z,) starting marginal, strictly positive (a code that starts at 0 stays there).
+            Default: uniform
+        tol: largest gap to accept, in nats; round-off puts a floor of about 1e-15 under it
+        max_iterations: ten to some thousands are needed, most where codes are many and nearly alike
 
-    Raises
-    ------
-    ValueError : p_x or m0 is no distribution, energy is not finite, shapes do not match
-    NotConverged : gap > tol after max_iterations
+    Raises:
+        ValueError: p_x or m0 is no distribution, energy is not finite, shapes do not match
+        NotConverged: gap > tol after max_iterations
 
-    References
-    ----------
-    R. E. Blahut, Computation of channel capacity and rate-distortion functions, IEEE Trans. IT 18
-    (1972) 460–473.
-    I. Csiszár, On the computation of rate-distortion functions, IEEE Trans. IT 20 (1974) 122–124.
+    References:
+        R. E. Blahut, Computation of channel capacity and rate-distortion functions, IEEE Trans. IT
+        18 (1972) 460–473. I. Csiszár, On the computation of rate-distortion functions, IEEE Trans.
+        IT 20 (1974) 122–124.
 
-    Example
-    -------
-    A fair coin, Hamming distortion, slope λ = 1: D = 1/(1 + e) and R = log 2 − h(D).
+    Example:
+        A fair coin, Hamming distortion, slope λ = 1: D = 1/(1 + e) and R = log 2 − h(D).
 
-    >>> point = blahut_arimoto([0.5, 0.5], [[0.0, 1.0], [1.0, 0.0]])
-    >>> f"{point.rate.item():.6f}"
-    '0.110944'
+        >>> point = blahut_arimoto([0.5, 0.5], [[0.0, 1.0], [1.0, 0.0]])
+        >>> f"{point.rate.item():.6f}"
+        '0.110944'
     """
     p_x, energy = _distribution("p_x", p_x), _array("energy", energy, 2)
     _same_x(p_x, "energy", energy)

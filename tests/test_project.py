@@ -136,9 +136,9 @@ def test_every_page_is_in_the_contents():
     assert not [m for m in missing if "checkpoint" not in m]
 
 
-@pytest.mark.parametrize("name", MODULES)
-def test_public_functions_are_documented(name):
-    tree = ast.parse((ROOT / "fe" / f"{name}.py").read_text())
+@pytest.mark.parametrize("file", sorted((ROOT / "fe").rglob("*.py")), ids=lambda file: file.stem)
+def test_public_functions_are_documented(file):
+    tree, name = ast.parse(file.read_text()), file.stem
     assert ast.get_docstring(tree), f"fe.{name} has no docstring"
     for node in tree.body:
         if (

@@ -13,8 +13,7 @@ from ..plot import STYLE
 
 
 def levels(picture, step):
-    """An RGB picture with every channel rounded to a multiple of `step`: far fewer shades, no
-    pixel
+    """An RGB picture with every channel rounded to a multiple of `step`: far fewer shades, no pixel
     off by more than half a step.
 
     A palette of the most frequent colours would be as small, but turns the colour of a single
@@ -70,49 +69,39 @@ def live(draw, values, label, alt, *, name, format="{:.3g}", start=0, dpi=STYLE[
     """A figure with a slider and no kernel: one precomputed frame a value, in a labelled range
     input.
 
-    Works in the rendered book, in JupyterLab and in Colab, by mouse, touch and arrow keys, with
-    no
-    file from outside; prints
-    its first frame. A screen reader says the value at each step, and what the picture shows once
-    the slider rests.
+    Works in the rendered book, in JupyterLab and in Colab, by mouse, touch and arrow keys, with no
+    file from outside; prints its first frame. A screen reader says the value at each step, and what
+    the picture shows once the slider rests.
 
-    To make one of your own, write a function that draws one frame and returns its figure, and
-    give
+    To make one of your own, write a function that draws one frame and returns its figure, and give
     the values:
 
     >>> def draw(slope):
     ...     figure, ax = plt.subplots(figsize=(4, 3))
     ...     ax.plot([0, 1], [0, slope])
-    ...     ax.set(xlabel="x", ylabel="y", ylim=(0, 3))        # the same limits in all frames,
-    or
-    the axes jump
+    ...     ax.set(xlabel="x", ylabel="y", ylim=(0, 3))  # the same in all frames, or the axes jump
     ...     return figure
-    >>> live(draw, [1, 2, 3], "slope a", "A line through the origin that rises to {value} at x =
-    1",
-    name="my-line")
+    >>> alt = "A line through the origin that rises to {value} at x = 1"
+    >>> live(draw, [1, 2, 3], "slope a", alt, name="my-line")
     <IPython.core.display.HTML object>
 
     Make it the last expression of its cell, and tag that cell `nbval-ignore-output`: its output
-    holds pictures, which nbval
-    would compare byte by byte. What takes long (a training, a path) belongs before `draw`, which
-    runs once a value.
+    holds pictures, which nbval would compare byte by byte. What takes long (a training, a path)
+    belongs before `draw`, which runs once a value.
 
-    Parameters
-    ----------
-    draw : value -> matplotlib figure, all of one size
-    values : the frames' values; at most about 15 keep a page small (a frame is 20 to 50 kB)
-    label : what the slider moves, with its unit
-    alt : what the picture shows, in words; "{value}" is replaced by the value as the slider
-        shows
-        it
-    name : identifier, unique on the page: letters, digits and hyphens
-    format : how a value is written beside the slider, "{:.2f}" for two decimals
-    start : number of the first frame that shows, from 0; it is also the one in print
-    dpi : pixels an inch on the page. The picture itself has twice as many
+    Args:
+        draw: value -> matplotlib figure, all of one size
+        values: the frames' values; at most about 15 keep a page small (a frame is 20 to 50 kB)
+        label: what the slider moves, with its unit
+        alt: what the picture shows, in words; "{value}" is replaced by the value as the slider
+            shows it
+        name: identifier, unique on the page: letters, digits and hyphens
+        format: how a value is written beside the slider, "{:.2f}" for two decimals
+        start: number of the first frame that shows, from 0; it is also the one in print
+        dpi: pixels an inch on the page. The picture itself has twice as many
 
-    Returns
-    -------
-    IPython.display.HTML
+    Returns:
+        IPython.display.HTML
     """
     from IPython.display import HTML
 
@@ -158,29 +147,25 @@ def live(draw, values, label, alt, *, name, format="{:.3g}", start=0, dpi=STYLE[
 
 
 def explore(draw, **controls):
-    """Sliders for a running notebook: `draw` is called again with every new setting, so nothing
-    is
+    """Sliders for a running notebook: `draw` is called again with every new setting, so nothing is
     precomputed.
 
     Needs a kernel; on a page of the rendered book nothing is shown. Tag the cell `explore` and
-    `nbval-ignore-output`:
-    its output is not stored.
+    `nbval-ignore-output`: its output is not stored.
 
-    Parameters
-    ----------
-    draw : keyword arguments named like the controls -> matplotlib figure
-    controls : name = (lowest, highest, first value). Whole numbers give a slider of whole
-        numbers;
-        a range of positive
-        numbers that spans a factor of ten or more gives a logarithmic one
+    Args:
+        draw: keyword arguments named like the controls -> matplotlib figure
+        controls: name = (lowest, highest, first value). Whole numbers give a slider of whole
+            numbers; a range of positive numbers that spans a factor of ten or more gives a
+            logarithmic one
 
-    Returns
-    -------
-    ipywidgets.VBox: the sliders, the figure, and a place for what `draw` prints or raises
+    Returns:
+        ipywidgets.VBox: the sliders, the figure, and a place for what `draw` prints or raises
 
-    >>> box = explore(lambda lam, n: plt.figure(), lam=(0.1, 10.0, 1.0), n=(1, 5, 2))
-    >>> [type(slider).__name__ for slider in box.children[:2]]
-    ['FloatLogSlider', 'IntSlider']
+    Example:
+        >>> box = explore(lambda lam, n: plt.figure(), lam=(0.1, 10.0, 1.0), n=(1, 5, 2))
+        >>> [type(slider).__name__ for slider in box.children[:2]]
+        ['FloatLogSlider', 'IntSlider']
     """
     import ipywidgets as widgets
 

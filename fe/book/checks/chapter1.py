@@ -1,5 +1,4 @@
-"""Checks of chapter 1's exercises. Each takes the reader's function, raises `AssertionError`
-with a
+"""Checks of chapter 1's exercises. Each takes the reader's function, raises `AssertionError` with a
 hint, or says what is right.
 """
 
@@ -26,8 +25,7 @@ def _same(got, want, rel=1e-9):
 
 
 def check_convert(convert):
-    """The numbers of the statement, then one code of random images whose three numbers are
-    computed
+    """The numbers of the statement, then one code of random images whose three numbers are computed
     in both conventions.
     """
     generator = torch.Generator().manual_seed(4)
@@ -88,9 +86,7 @@ def check_convert(convert):
 
 
 def check_close_gaps(close_gaps):
-    """Exercise: the marginal e(z) and the decoder e(x|z), which make both bounds of eq. (2)
-    tight.
-    """
+    """Exercise: the marginal e(z) and the decoder e(x|z) that make both bounds of eq. (2) tight."""
     generator = torch.Generator().manual_seed(1)
     cases = [
         (_law(generator, X), _law(generator, X, Z)) for X, Z in ((4, 4), (3, 2), (2, 5), (7, 3))
@@ -187,8 +183,7 @@ def _bracket_cases():
 
 
 def check_bracket(bracket):
-    """Exercise: any two numbers that hold the minimum and are no farther apart than G(m) and
-    G(m) −
+    """Exercise: any two numbers that hold the minimum and are no farther apart than G(m) and G(m) −
     max log c.
     """
     for p, energy, m, truth in _bracket_cases():
