@@ -29,7 +29,7 @@ def skeleton(name, **words):
 def python_files(number):
     """{skeleton: file} of a chapter's checks and answers."""
     name = f"chapter{number}.py"
-    return {"check.py": ROOT / "fe/checks" / name, "answers.py": ROOT / "tests/answers" / name}
+    return {"check.py": ROOT / "fe/book/checks" / name, "answers.py": ROOT / "tests/answers" / name}
 
 
 def add_exercise(number, name, title):
@@ -57,7 +57,7 @@ def add_exercise(number, name, title):
     for name, file in python_files(number).items():
         file.write_text(file.read_text() + "\n\n" + skeleton(name, **words).split("\n\n\n", 1)[1])
         subprocess.run(["ruff", "format", "--quiet", file], check=True)
-    print(f"{label} is in {path.name}, fe/checks and tests/answers")
+    print(f"{label} is in {path.name}, fe/book/checks and tests/answers")
 
 
 def add_chapter(name, title):
