@@ -24,6 +24,7 @@ Each makes `.venv` in this folder on its first run and installs the locked requi
 import hashlib
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 import sys
@@ -42,25 +43,16 @@ def run(*command, log=None, **environment):
     """Run a tool of the virtual environment; its exit code. What it prints goes to `log`, a file,
     if one is named.
     """
-    one_thread = {
-        name: "1" for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
-    }
-    path = f"{BIN}{os.pathsep}{os.environ.get('PATH', '')}"
-    env = (
-        os.environ
-        | one_thread
-        | {"PATH": path, "VIRTUAL_ENV": str(VENV), "PYDEVD_DISABLE_FILE_VALIDATION": "1"}
-        | environment
-    )
-    if log is None:
-        print("\n$", *command, flush=True)
-    else:
-        print("\n$", *command, file=log, flush=True)
+    one_thread = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+    settings = dict.fromkeys(one_thread, "1") | environment
+    settings["PATH"] = f"{BIN}{os.pathsep}{os.environ.get('PATH', '')}"
+    settings |= {"VIRTUAL_ENV": str(VENV), "PYDEVD_DISABLE_FILE_VALIDATION": "1"}
+    print("\n$", *command, file=log, flush=True)
     began = time.time()
     code = subprocess.call(
         [str(BIN / command[0]), *command[1:]],
         cwd=ROOT,
-        env=env,
+        env=os.environ | settings,
         stdout=log,
         stderr=log and subprocess.STDOUT,
     )
@@ -190,20 +182,29 @@ def at_once(stages):
     return failed
 
 
-NEED_THE_PAGES = [f"tests/test_{name}.py" for name in ("colab", "course", "pdf", "reading")]
+NBVAL = ["--nbval", "--nbval-current-env", "--nbval-cell-timeout=600"]
+NEED_THE_PAGES = [
+    f"tests/test_{name}.py" for name in ("colab", "course", "pdf", "publish", "reading")
+]
 
 
 def test():
     began = time.time()
     ignored = [f"--ignore={path}" for path in ("tests/browser", *NEED_THE_PAGES)]
-    chapters = ["book", "--nbval", "--nbval-current-env", "--nbval-cell-timeout=600"]
     failed = at_once(
         {
             "pages and PDF": pdf
             if shutil.which("chromium")
             else lambda log: build(everything=True, log=log),
             "notebooks and units": lambda log: pytest(
-                "tests", *ignored, "--doctest-modules", "fe", *chapters, log=log, dist="loadscope"
+                "tests",
+                *ignored,
+                "--doctest-modules",
+                "fe",
+                "book",
+                *NBVAL,
+                log=log,
+                dist="loadscope",
             ),
         }
     )
@@ -230,33 +231,27 @@ def check(*chapters):
     sys.path.insert(0, str(ROOT / "tools"))
     import uses
 
-    paths, books = uses.changed(), {}
-    for path in sorted((ROOT / "book").glob("[0-9]*.ipynb")):
-        number = path.name[:2].lstrip("0")
-        books[number] = path, ROOT / "tests" / "answers" / f"chapter{number}.py"
+    paths = uses.changed()
+    books = {p.name[:2].lstrip("0"): p for p in sorted((ROOT / "book").glob("[0-9]*.ipynb"))}
     if unknown := set(chapters) - set(books):
         sys.exit(f"no chapter {', '.join(unknown)}; there are {', '.join(books)}")
-    numbers = chapters or [number for number, files in books.items() if paths & {*files}]
-    notebooks = [str(books[number][0].relative_to(ROOT)) for number in numbers]
-    prose = (f"test_{name}.py" for name in ("book", "project", "exercises", "colab"))
-    tests = [
-        str(p.relative_to(ROOT)) for p in uses.tests(paths | {ROOT / "tests" / n for n in prose})
-    ]
+    a_chapters = re.compile(r"(?:chapter)?0*(\d+)(?:\.py|-.*\.ipynb)")  # notebook, checks, answers
+    touched = {found[1] for path in paths if (found := a_chapters.fullmatch(path.name))}
+    numbers = chapters or [number for number in books if number in touched]
+    always = {ROOT / "tests" / f"test_{n}.py" for n in ("book", "project", "exercises", "colab")}
+    short = lambda files: [str(path.relative_to(ROOT)) for path in files]
+    tests, notebooks = short(uses.tests(paths | always)), short(books[n] for n in numbers)
     of_these = " or ".join(["labels", *(f"ex-{number}-" for number in numbers)])
     only = f"not runs_alone and not build_leaves and (not test_exercises or {of_these})"
     print(f"tests: {', '.join(tests)}\nchapters: {', '.join(notebooks) or 'none'}", flush=True)
-    stages = {
-        "pages and tests": lambda log: (
-            run("ruff", "check", ".", log=log)
-            or build(log=log)
-            or pytest(*tests, "-k", only, log=log, workers=cores() // 2)
-        )
-    }
-    if notebooks:
-        nbval = [*notebooks, "--nbval", "--nbval-current-env", "--nbval-cell-timeout=600"]
-        stages["chapters"] = lambda log: pytest(
-            *nbval, log=log, dist="loadscope", workers=cores() // 2
-        )
+
+    def pages_and_tests(log):
+        return build(log=log) or pytest(*tests, "-k", only, log=log, workers=cores() // 2)
+
+    def executed(log):
+        return pytest(*notebooks, *NBVAL, log=log, dist="loadscope", workers=cores() // 2)
+
+    stages = {"pages and tests": pages_and_tests} | ({"chapters": executed} if notebooks else {})
     failed = at_once(stages)
     print(f"\nFAILED: {', '.join(failed)}" if failed else "\nall of this passed")
     return int(bool(failed))
