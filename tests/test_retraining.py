@@ -19,6 +19,8 @@ from fe.journal import Journal
 from fe.retraining import ConstraintLost, Retraining, iso_classification
 from fe.training import Ensemble
 
+pytestmark = pytest.mark.long
+
 pytestmark = pytest.mark.usefixtures("single")
 TINY = experiments.SMALL | dict(
     start_epochs=6,

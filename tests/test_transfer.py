@@ -21,6 +21,8 @@ from fe.transfer import (
     transfer,
 )
 
+pytestmark = pytest.mark.long
+
 pytestmark = pytest.mark.usefixtures("single")
 TINY = experiments.SMALL5 | dict(
     hidden=24,
