@@ -8,6 +8,8 @@ and "small" a quarter of its width on 16×16 pixels and a few thousand images.
 """
 
 import contextlib
+import functools
+import math
 import threading
 from pathlib import Path
 
@@ -17,7 +19,7 @@ from .data import cifar10, digits, image_folder, mnist, npz
 from .errors import check_data
 from .journal import Journal
 from .networks import Classifier, ConvolutionalDecoder, Decoder, Encoder, ResNetEncoder, seeded
-from .retraining import ConstraintLost, Retraining, iso_classification, row
+from .retraining import ConstraintLost, Retraining, Stage, iso_classification, state_of
 from .tasks import Displacement, Mixture, align_labels, plan_by_class
 from .training import Ensemble, step_decay
 from .transfer import Fixed, GeodesicLaw, Heuristic, transfer
@@ -311,145 +313,132 @@ def _setting(name, value):
 one_thread = _setting("num_threads", 1)
 
 
-class _Job:
-    """Data, network, journal and progress file of one job. Progress is a number from 0 to 1 in a
-    file beside the checkpoint.
+def _run(settings, seed, checkpoint, data, sample, classes=None, **more):
+    """The `Retraining` of one job: its images and network, its journal and its progress file.
+
+    Progress is a number from 0 to 1 in a file beside the checkpoint.
+    """
+    what = more.pop("what")
+    checkpoint = checkpoint and Path(checkpoint)
+    if checkpoint:
+        checkpoint.parent.mkdir(parents=True, exist_ok=True)
+    apart = ("root", "download", "gammas", "seeds", "compare", "scratch", "device")
+    apart += ("save_every", "kinds")
+    arguments = {k: v for k, v in settings.items() if k not in apart} | dict(seed=seed) | what
+
+    def on_progress(done):
+        if checkpoint:
+            part = checkpoint.with_suffix(".progress.part")
+            part.write_text(f"{done:.4f}")
+            part.replace(checkpoint.with_suffix(".progress"))
+
+    return Retraining(
+        networks(settings, *sample, seed, classes),
+        data,
+        seed=seed,
+        batch_size=settings["batch_size"],
+        journal=Journal(checkpoint, arguments),
+        on_progress=on_progress,
+        save_every=settings.get("save_every", 15.0),
+        **more,
+    )
+
+
+def _job(build):
+    """A function that does alone what `build` prepares, (run, process), and says what it took.
+
+    `job.build` prepares it for `fe.retraining.drive`, with others.
     """
 
-    def __init__(
-        self, settings, seed, checkpoint, train, validation=None, probes=None, classes=None, **what
-    ):
-        self.checkpoint = checkpoint and Path(checkpoint)
-        if checkpoint:
-            self.checkpoint.parent.mkdir(parents=True, exist_ok=True)
-        apart = (
-            "root",
-            "download",
-            "gammas",
-            "seeds",
-            "compare",
-            "scratch",
-            "device",
-            "save_every",
-            "kinds",
-        )
-        self.journal = Journal(
-            self.checkpoint,
-            {k: v for k, v in settings.items() if k not in apart} | dict(seed=seed) | what,
-        )
-        self.run = Retraining(
-            networks(settings, *train, seed, classes),
-            *train,
-            validation,
-            seed=seed,
-            epochs=settings["epochs"],
-            probes=probes,
-            batch_size=settings["batch_size"],
-            journal=self.journal,
-            save_every=settings.get("save_every", 15.0),
-        )
+    @functools.wraps(build)
+    @one_thread
+    def job(*arguments, checkpoint=None, **options):
+        run, process = build(*arguments, checkpoint=checkpoint, **options)
+        return finished(run, run.follow(process))
 
-    def progress(self, fraction):
-        if self.checkpoint:
-            part = self.checkpoint.with_suffix(".progress.part")
-            part.write_text(f"{max(fraction, 0.0):.4f}")
-            part.replace(self.checkpoint.with_suffix(".progress"))
-
-    def finish(self, **result):
-        self.progress(1)
-        return result | dict(
-            seconds=round(sum(e.get("seconds", 0.0) for e in self.journal.entries), 1),
-            stages=len(self.journal.entries),
-        )
+    job.build = build
+    return job
 
 
-@one_thread
+def finished(run, result):
+    """A job's result with the seconds and stages that it took."""
+    entries = run.journal.entries
+    seconds = sum(e.get("seconds", 0.0) for e in entries)
+    return result | dict(seconds=round(seconds, 1), stages=len(entries))
+
+
+@_job
 def path_job(settings, gam, seed, checkpoint=None, variant=None):
     """One curve of fig. 2: train from scratch at (λ, γ₀), then iso-classification to λ_end.
 
-    Args:
-        variant: options of `iso_classification` that differ from the settings', for example
-            {"corrector": False}
+    Returns rows, derivatives by finite differences, and by linear response where
+    settings["compare"] asks for both; for the first seed of the γ₀ in settings["scratch"] also
+    `stays`, what the end of the curve becomes when it is trained on at its prices for as long as a
+    model from scratch is.
 
-    Returns:
-        Rows, derivatives by finite differences, and by linear response where settings["compare"]
-        asks for both; for the first seed of the γ₀ in settings["scratch"] also `stays`, what the
-        end of the curve becomes when it is trained on at its prices for as long as a model from
-        scratch is.
+    Args:
+        variant: Options of `iso_classification` that differ from the settings', for example
+            {"corrector": False}.
     """
     compare = [gam, seed] in [list(c) for c in settings["compare"]] and not variant
-    job = _Job(
-        settings, seed, checkpoint, *load(settings), gam=gam, variant=variant or {}, compare=compare
-    )
-    run, lam, end, responses = job.run, settings["lam"], settings["lam_end"], []
-    options = (
-        settings["options"] | (settings["coarse"] if seed or variant else {}) | (variant or {})
-    )
-    if compare:
+    train, validation = load(settings)
+    what = dict(gam=gam, variant=variant or {}, compare=compare)
+    run = _run(settings, seed, checkpoint, train, train, validation=validation, what=what)
+    options = settings["options"] | (settings["coarse"] if seed or variant else {})
+    options |= variant or {}
+    if compare:  # of a small set of one's own, all
+        images = min(settings["images"], len(train[0]) // settings["batches"])
+        names = {name: settings[name] for name in ("batches", "damping")}
+        response = names | dict(images=images)
+        options |= dict(repeats=settings["repeats"], response=response)
+    again = gam in settings["scratch"] and seed == settings["seeds"][0] and not variant
 
-        def on_station(d):
-            images = min(
-                settings["images"], len(run.x) // settings["batches"]
-            )  # of a small set of one's own, all
-            found, matrices = run.linear_response(
-                d.lam, d.gam, images, settings["batches"], settings["damping"]
+    def process():
+        stays = stopped = None
+        start, epochs = settings["start_epochs"], settings["epochs"]
+        options.update(start_epochs=start, start_lr=step_decay, epochs=epochs)
+        try:
+            record = yield from iso_classification(
+                settings["lam"], gam, settings["lam_end"], **options
             )
-            responses.append(found._asdict() | dict(matrices=matrices))
-
-        options = options | dict(repeats=settings["repeats"], on_station=on_station)
-    share = 0.4  # of the work that the start takes, roughly
-    run.on_progress = lambda M, epoch: (
-        job.progress(share * epoch / settings["start_epochs"]) if run.done == 0 else None
-    )
-
-    def on_row(row):
-        job.progress(
-            share + (1 - share) * (row["lam"] ** 0.5 - lam**0.5) / (end**0.5 - lam**0.5) - 1e-3
+        except ConstraintLost as e:
+            record, stopped = e.record, str(e)
+        if again and not stopped:
+            at = record["lam"][-1], record["gam"][-1]
+            yield Stage(*at, start, step_decay)
+            stays = state_of((yield Stage(*at, epochs)), *at)
+        return dict(
+            gam=gam,
+            seed=seed,
+            variant=variant or {},
+            rows=record.rows,
+            derivatives=[d._asdict() for d in record.slopes],
+            responses=record.responses,
+            stays=stays,
+            stopped=stopped,
         )
 
-    try:
-        rows, derivatives = iso_classification(
-            run,
-            lam,
-            gam,
-            end,
-            start_epochs=settings["start_epochs"],
-            start_lr=step_decay,
-            on_row=on_row,
-            **options,
-        )
-        stopped = None
-    except ConstraintLost as e:
-        rows, derivatives, stopped = e.rows, e.measured, str(e)
-    stays = None
-    if gam in settings["scratch"] and seed == settings["seeds"][0] and not (variant or stopped):
-        at = rows[-1]["lam"], rows[-1]["gam"]
-        run.stage(*at, settings["start_epochs"], step_decay)
-        stays = row(run.stage(*at), *at)
-    return job.finish(
-        gam=gam,
-        seed=seed,
-        variant=variant or {},
-        rows=rows,
-        derivatives=[d._asdict() for d in derivatives],
-        responses=responses,
-        stays=stays,
-        stopped=stopped,
-    )
+    return run, process()
 
 
-@one_thread
+@_job
 def scratch_job(settings, lam, gam, seed, checkpoint=None):
     """A model trained from scratch at (λ, γ), like the start of a curve and its first
     equilibration, for comparison.
     """
-    job = _Job(settings, seed, checkpoint, *load(settings), lam=lam, gam=gam)
-    job.run.on_progress = lambda M, epoch: job.progress(0.99 * epoch / settings["start_epochs"])
-    job.run.stage(lam, gam, settings["start_epochs"], step_decay)
-    return job.finish(seed=seed, **row(job.run.stage(lam, gam), lam, gam))
+    train, validation = load(settings)
+    what = dict(lam=lam, gam=gam)
+    run = _run(settings, seed, checkpoint, train, train, validation=validation, what=what)
+
+    def process():
+        yield Stage(lam, gam, settings["start_epochs"], step_decay, span=(0.0, 0.99))
+        entry = yield Stage(lam, gam, settings["epochs"])
+        return dict(seed=seed, **state_of(entry, lam, gam))
+
+    return run, process()
 
 
-@one_thread
+@_job
 def relaxation_job(
     settings, seed, checkpoint=None, before=(0.5, 1.0), after=(0.51, 1.04), epochs=100
 ):
@@ -459,28 +448,18 @@ def relaxation_job(
     The copies share minibatches and noise, so that their difference is what the change of (λ, γ)
     did.
     """
-    job = _Job(
-        settings,
-        seed,
-        checkpoint,
-        *load(settings),
-        before=list(before),
-        after=list(after),
-        relaxation=epochs,
-    )
-    job.run.on_progress = lambda M, epoch: job.progress(
-        0.5 * epoch / (settings["start_epochs"] if M == 1 else epochs) + 0.5 * (M > 1) - 1e-3
-    )
-    job.run.stage(*before, settings["start_epochs"], step_decay)
-    prices = [[before[0], after[0]], [before[1], after[1]]]
-    trace = job.run.stage(*prices, epochs, trace=True)["trace"]
-    return job.finish(
-        seed=seed,
-        before=list(before),
-        after=list(after),
-        stays=[row[0] for row in trace],
-        moves=[row[1] for row in trace],
-    )
+    train, validation = load(settings)
+    what = dict(before=list(before), after=list(after), relaxation=epochs)
+    run = _run(settings, seed, checkpoint, train, train, validation=validation, what=what)
+
+    def process():
+        yield Stage(*before, settings["start_epochs"], step_decay, span=(0.0, 0.5))
+        entry = yield Stage(*zip(before, after), epochs, trace=True, span=(0.5, 0.999))
+        stays, moves = zip(*entry["trace"])
+        prices = dict(before=list(before), after=list(after))
+        return dict(seed=seed, **prices, stays=list(stays), moves=list(moves))
+
+    return run, process()
 
 
 def _classes(data, wanted, names=None):
@@ -548,7 +527,7 @@ def task_of(settings, kind):
     return task, probes, len(there)
 
 
-@one_thread
+@_job
 def transfer_job(settings, kind, seed, checkpoint=None):
     """Transfer from source to target by eq. (38), by eq. (30) if settings["k"] is a number, and
     their controls at equal compute.
@@ -558,50 +537,45 @@ def transfer_job(settings, kind, seed, checkpoint=None):
     target at once from new weights (scratch).
     """
     task, probes, classes = task_of(settings, kind)
-    size, steps, lam, gam = settings["size"], settings["steps"], settings["lam"], settings["gam"]
-    job = _Job(
-        settings,
-        seed,
-        checkpoint,
-        task.sample(0.0, size, seed),
-        probes=probes,
-        classes=classes,
-        kind=kind,
-    )
-    run = job.run
-    run.on_progress = lambda M, epoch: job.progress(min(0.98, run.done / (16 * steps)))
-    run.stage(lam, gam, settings["start_epochs"], step_decay)
-    run.keep("start")
-    times = [k / steps for k in range(steps + 1)]
-    found = {}
+    size, steps, prices = settings["size"], settings["steps"], (settings["lam"], settings["gam"])
+    data, what = (lambda t: task.sample(t, size, seed)), dict(kind=kind)
+    first = data(0.0)
+    run = _run(settings, seed, checkpoint, data, first, classes, probes=probes, what=what)
+    new = networks(settings, *first, 1000 + seed, classes).state()
+    run.kept.setdefault("new", new)
+    times, ends, found = [k / steps for k in range(steps + 1)], [1.0] * (steps + 1), {}
+    options, heuristic = settings["options"], Heuristic(settings["speed"])
 
-    def go(name, law, times, **options):
-        run.back("start")
+    def go(name, law, times, start="start", **options):
+        span = {"held": (0.1, 0.5), "scratch": (0.9, 0.98)}.get(name, (0.5, 0.9))
+        options = dict(epochs=settings["epochs"], span=span) | options
         try:
-            rows, slopes = transfer(run, task, lam, gam, times, law, size=size, **options)
-            found[name] = dict(rows=rows, slopes=[s._asdict() for s in slopes], stopped=None)
-        except ConstraintLost as e:
-            found[name] = dict(
-                rows=e.rows, slopes=[s._asdict() for s in e.measured], stopped=str(e)
+            record, stopped = (
+                (yield from transfer(*prices, times, law, start=start, **options)),
+                None,
             )
+        except ConstraintLost as e:
+            record, stopped = e.record, str(e)
+        slopes = [s._asdict() for s in record.slopes]
+        found[name] = dict(rows=record.rows, slopes=slopes, stopped=stopped)
+        return max(record["spent"], default=0)
 
-    go("held", Heuristic(settings["speed"]), times, **settings["options"])
-    spent = found["held"]["rows"][-1]["spent"] if found["held"]["rows"] else 0
-    if found["held"]["stopped"]:  # then once more without a band, to see what it would have done
-        go(
-            "unbounded",
-            Heuristic(settings["speed"]),
-            times,
-            **settings["options"] | dict(band=float("inf")),
+    def process():
+        yield Stage(
+            *prices, settings["start_epochs"], step_decay, t=0.0, keep="start", span=(0.0, 0.1)
         )
-        spent = max([spent] + [row["spent"] for row in found["unbounded"]["rows"]])
-    if settings["k"] is not None:
-        go("geodesic", GeodesicLaw(settings["k"]), times, **settings["options"])
-    epochs = max(1, round(spent / (steps + 1)))
-    go("fixed", Fixed(), times, epochs=epochs)
-    go("finetuned", Fixed(), [1.0] * (steps + 1), epochs=epochs)
-    if not run.replaying:
-        run.kept["start"] = networks(settings, run.x, run.y, 1000 + seed, classes).state()
-    go("scratch", Fixed(), [1.0] * (steps + 1), epochs=epochs)
-    floor = [task.label_entropy(t) for t in times] if kind == "transport" else [0.0] * len(times)
-    return job.finish(kind=kind, seed=seed, epochs_a_stage=epochs, label_entropy=floor, runs=found)
+        spent = yield from go("held", heuristic, times, **options)
+        if found["held"]["stopped"]:  # once more without a band, to see what it would have done
+            free = options | dict(band=math.inf)
+            spent = max(spent, (yield from go("unbounded", heuristic, times, **free)))
+        if settings["k"] is not None:
+            yield from go("geodesic", GeodesicLaw(settings["k"]), times, **options)
+        epochs = max(1, round(spent / (steps + 1)))
+        yield from go("fixed", Fixed(), times, epochs=epochs)
+        yield from go("finetuned", Fixed(), ends, epochs=epochs)
+        yield from go("scratch", Fixed(), ends, "new", epochs=epochs)
+        floor = [task.label_entropy(t) if kind == "transport" else 0.0 for t in times]
+        what = dict(kind=kind, seed=seed, epochs_a_stage=epochs, label_entropy=floor)
+        return what | dict(runs=found)
+
+    return run, process()
