@@ -216,8 +216,8 @@ def transfer(
 
     state = yield from stage(times[0])
     target, anchor = target or state["classification"], law.held(state)
-    missing = lambda: math.log(target / state["classification"])
-    yield row(times[0], miss=0.0, drift=-missing(), corrections=0)
+    miss = lambda: math.log(state["classification"] / target)
+    yield row(times[0], miss=0.0, drift=miss(), corrections=0)
     for number, (t, new) in enumerate(later):
         F_t, count = math.nan, 0
         if law.moves:
@@ -235,17 +235,17 @@ def transfer(
                 raise ConstraintLost(law.singular(lam), record)
             F_t = (yield FreeEnergyRate(t, new - t, lam, gam))["F_t"]
             try:
-                factors = law.step(slopes, lam, new - t, F_t, missing())
+                factors = law.step(slopes, lam, new - t, F_t, -miss())
             except ValueError as e:
                 raise ConstraintLost(str(e), record) from e
             lam, gam = lam * factors[0], gam * factors[1]
         state = yield from stage(new)
-        first = -missing()
-        while law.moves and abs(missing()) > tolerance and count < corrections:
-            factors = law.correct(slopes, lam, anchor - law.held(state), missing())
+        first = miss()
+        while law.moves and abs(miss()) > tolerance and count < corrections:
+            factors = law.correct(slopes, lam, anchor - law.held(state), -miss())
             lam, gam, count = lam * factors[0], gam * factors[1], count + 1
             state = yield from stage(new)
-        if law.moves and abs(missing()) > band:
+        if law.moves and abs(miss()) > band:
             raise ConstraintLost(
                 f"C left its band of {band:.0%} at t = {new:.3g}: {state['classification']:.4g} "
                 f"against {target:.4g} after {count} corrections; before them it was off by "
@@ -253,5 +253,5 @@ def transfer(
                 f"∂ln C/∂ln γ = {slopes.table[2][1]:.3g}",
                 record,
             )
-        yield row(new, miss=first, drift=-missing(), corrections=count, F_t=F_t)
+        yield row(new, miss=first, drift=miss(), corrections=count, F_t=F_t)
     return record

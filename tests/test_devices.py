@@ -172,23 +172,22 @@ def test_ensembles(M):
 def test_processes_of_networks():
     x = X.float()
     settings, hard = experiments.SMALL | dict(hidden=8, codes=2), dict(tolerance=9.0, band=9.0)
-    run = Retraining(experiments.networks(settings, x, Y, 0), x, Y, (x, Y), epochs=2, batch_size=20)
+    network = experiments.networks(settings, x, Y, 0)
+    run = Retraining(network, (x, Y), (x, Y), batch_size=20)
+    hard |= dict(epochs=2)
     try:
-        iso_classification(
-            run,
-            0.5,
-            4.0,
-            0.55,
-            start_epochs=20,
-            settle=(9.0, 9.0),
-            **hard,
-            on_station=lambda d: run.linear_response(0.5, 4.0, 30, 2),
+        response = dict(images=30, batches=2)
+        run.follow(
+            iso_classification(
+                0.5, 4.0, 0.55, start_epochs=20, settle=(9.0, 9.0), response=response, **hard
+            )
         )
     except fe.retraining.ConstraintLost as e:
         assert "does not answer" in str(e)
     task = fe.Mixture((x[:30], Y[:30]), (x[30:], Y[30:]))
+    run = Retraining(network, lambda t: task.sample(t, 30), batch_size=20)
     try:
-        transfer(run, task, 0.5, 4.0, [0.0, 0.5, 1.0], GeodesicLaw(1.0), size=30, **hard)
+        run.follow(transfer(0.5, 4.0, [0.0, 0.5, 1.0], GeodesicLaw(1.0), **hard))
     except fe.retraining.ConstraintLost as e:
         assert "does not answer" in str(e)
 

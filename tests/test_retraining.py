@@ -14,14 +14,20 @@ import pytest
 import torch
 
 import fe
-from fe import digits, experiments
+from fe import digits, experiments, retraining
 from fe.journal import Journal
-from fe.retraining import ConstraintLost, Retraining, iso_classification
-from fe.training import Ensemble
+from fe.retraining import (
+    ConstraintLost,
+    Record,
+    Retraining,
+    Stage,
+    drive,
+    finite_differences,
+    iso_classification,
+    linear_response,
+)
 
-pytestmark = pytest.mark.long
-
-pytestmark = pytest.mark.usefixtures("single")
+pytestmark = [pytest.mark.long, pytest.mark.usefixtures("single")]
 TINY = experiments.SMALL | dict(
     start_epochs=6,
     epochs=2,
@@ -96,15 +102,10 @@ def test_differences_agree_with_lemma_5_where_both_are_right():
             return self.f(x).chunk(2, 1)
 
     lam, gam = 20.0, 4.0
-    run = Retraining(
-        Ensemble([(Linear(), torch.nn.Linear(1, 2), torch.nn.Linear(1, 2))]),
-        x,
-        y,
-        epochs=300,
-        batch_size=100,
-    )
+    nets = Linear(), torch.nn.Linear(1, 2), torch.nn.Linear(1, 2)
+    run = Retraining(nets, (x, y), batch_size=100)
     run.stage(lam, gam, 400, 1e-2)
-    d = run.finite_differences(lam, gam, delta=0.1)
+    d = run.follow(finite_differences(lam, gam, 300, delta=0.1))
     x64 = x.double()
     J = fe.AmortisedObjective(
         *(m.double() for m in run.network[0]),
@@ -144,10 +145,10 @@ def test_a_loss_that_does_not_answer_to_gamma_stops_the_run():
             return self.logits.expand(len(z), -1)
 
     encoder, decoder, _ = experiments.networks(TINY, x, y, 0)[0]
-    run = Retraining(Ensemble([(encoder, decoder, Blind())]), x, y, epochs=3, batch_size=50)
+    run = Retraining((encoder, decoder, Blind()), (x, y), batch_size=50)
     with pytest.raises(ConstraintLost, match="does not answer to γ") as caught:
-        iso_classification(run, 0.25, 4.0, 1.0, start_epochs=30, start_lr=1e-2)
-    assert len(caught.value.rows) == 1
+        run.follow(iso_classification(0.25, 4.0, 1.0, start_epochs=30, start_lr=1e-2))
+    assert len(caught.value.record.rows) == 1
 
 
 def test_a_band_that_cannot_be_met_stops_the_run_with_what_it_has(curve):
@@ -229,16 +230,20 @@ def test_relaxation_traces_both_copies(tmp_path):
     )
 
 
+def tiny(data=None, **options):
+    (x, y), _ = experiments.load(TINY)
+    network = experiments.networks(TINY, x, y, 0)
+    return Retraining(network, data or (x, y), **dict(batch_size=50) | options)
+
+
 def test_watching_does_not_disturb():
-    """R, D, C at every epoch are read off copies of the statistics: the weights come out the
-    same,
+    """R, D, C at every epoch are read off copies of the statistics: the weights come out the same,
     to the last bit.
     """
-    (x, y), _ = experiments.load(TINY)
     ends = []
     for trace in (False, True):
-        run = Retraining(experiments.networks(TINY, x, y, 0), x, y, epochs=3, batch_size=50)
-        run.stage(0.3, 4.0, trace=trace)
+        run = tiny()
+        run.stage(0.3, 4.0, 3, trace=trace)
         ends.append(run.network.state())
     assert all(torch.equal(v, ends[1][k]) for k, v in ends[0].items())
 
@@ -306,40 +311,29 @@ class Stop(KeyboardInterrupt):
     """The stop button, pressed at a chosen place."""
 
 
-def stage(journal=None, stop=None, lam=0.3, trace=False):
-    """A run of a stage of three epochs and one of five copies, stopped in an epoch of the
-    second,
-    or not. (run, results)
-    """
-    (x, y), _ = experiments.load(TINY)
-    run, found = (
-        Retraining(
-            experiments.networks(TINY, x, y, 0),
-            x,
-            y,
-            epochs=3,
-            batch_size=50,
-            journal=journal,
-            save_every=0.0,
-        ),
-        [],
-    )
+def stages(lam=0.3, trace=False):
+    """A process: a stage of three epochs, one of two copies, and one more."""
+    found = [(yield Stage(lam, 4.0, 3, trace=trace, span=(0, 3)))]
+    found.append((yield Stage([lam, 0.4], [4.0, 5.0], 3, span=(3, 6))))
+    found.append((yield Stage(lam, 5.0, 3)))
+    return [{k: v for k, v in f.items() if k != "seconds"} for f in found]
 
-    def press(M, epoch):
-        if (M, epoch) == stop:
+
+def stage(journal=None, stop=None, lam=0.3, trace=False):
+    """A run of three stages, stopped after an epoch of the whole or not: (run, results)."""
+
+    def press(epoch):
+        if round(epoch) == stop:
             raise Stop
 
-    run.on_progress = press
+    run = tiny(journal=journal, save_every=0.0, on_progress=press)
     try:
-        found.append(run.stage(lam, 4.0, trace=trace))
-        found.append(run.stage([lam, 0.4], [4.0, 5.0]))
-        found.append(run.stage(lam, 5.0))
+        return run, run.follow(stages(lam, trace))
     except Stop:
-        pass
-    return run, [{k: v for k, v in f.items() if k != "seconds"} for f in found]
+        return run, None
 
 
-@pytest.mark.parametrize("stop", [(1, 2), (1, 3), (2, 1), (2, 3)])
+@pytest.mark.parametrize("stop", [2, 3, 4, 6])
 def test_the_journal_in_memory_is_the_one_on_disk(tmp_path, stop):
     """Stopped between two epochs, after training went on behind the last checkpoint; taken up
     from
@@ -353,77 +347,131 @@ def test_the_journal_in_memory_is_the_one_on_disk(tmp_path, stop):
     assert from_disk == whole
 
 
-@pytest.mark.parametrize("stop", [(1, 2), (2, 3)])
-def test_an_interrupted_stage_leaves_the_network_as_it_was(stop, monkeypatch):
+@pytest.mark.parametrize("stop", [2, 6])
+def test_an_interrupted_stage_leaves_the_network_as_it_was(stop):
     """The same stage, asked for once more of the same object, is then the same stage."""
     run, _ = stage(stop=stop)
     assert not any(m.training for m in run.network.net.modules())
     _, whole = stage()
     run.on_progress = None
-    rest = [
-        lambda: run.stage(0.3, 4.0),
-        lambda: run.stage([0.3, 0.4], [4.0, 5.0]),
-        lambda: run.stage(0.3, 5.0),
-    ][run.done :]
-    assert [{k: v for k, v in f().items() if k != "seconds"} for f in rest] == whole[
-        3 - len(rest) :
-    ]
+    rest = [(0.3, 4.0), ([0.3, 0.4], [4.0, 5.0]), (0.3, 5.0)][run.done :]
+    found = [run.stage(*prices, 3) for prices in rest]
+    assert [{k: v for k, v in f.items() if k != "seconds"} for f in found] == whole[3 - len(rest) :]
 
 
 def test_what_a_reader_does_with_an_answer_does_not_change_the_journal():
     run, _ = stage()
-    (x, y), _ = experiments.load(TINY)
     for _ in range(2):
-        again = Retraining(
-            experiments.networks(TINY, x, y, 0), x, y, epochs=3, batch_size=50, journal=run.journal
-        )
-        assert again.stage(0.3, 4.0).pop("rate")
+        again = tiny(journal=run.journal)
+        assert again.stage(0.3, 4.0, 3).pop("rate")
 
 
 @pytest.mark.parametrize("change", [dict(seed=1), dict(batch_size=40)])
 def test_a_journal_in_a_notebook_is_refused_by_a_run_of_another_seed(change):
-    """A journal made without `arguments`, as a reader does: it would give the numbers of the
-    first
+    """A journal made without `arguments`, as a reader does: it would give the numbers of the first
     seed as those of the second.
     """
     run, _ = stage()
-    (x, y), _ = experiments.load(TINY)
-    other = Retraining(
-        experiments.networks(TINY, x, y, 0),
-        x,
-        y,
-        **dict(epochs=3, batch_size=50, journal=run.journal) | change,
-    )
     with pytest.raises(ValueError, match="another run"):
-        other.stage(0.3, 4.0)
+        tiny(journal=run.journal, **change).stage(0.3, 4.0, 3)
+
+
+def test_several_processes_are_one_ensemble():
+    """Three curves that wait at the same time are trained together, each with its own minibatches,
+    and come out as alone, to the rounding of another order of sums; a process without a stage left
+    ends while the others go on.
+    """
+    sizes, alone = [], {}
+
+    def process(gam, count):
+        found = [(yield Stage(0.3, gam, 3))]
+        for _ in range(count):
+            found.append((yield Stage([0.3, 0.4], [gam, gam], 2)))
+        return [v for f in found for v in f["distortion"]]
+
+    jobs = {f"{seed}": (process, 4.0 + seed, seed) for seed in range(3)}
+    for name, (make, gam, count) in jobs.items():
+        alone[name] = tiny(seed=count).follow(make(gam, count))
+    runs = {name: tiny(seed=count) for name, (*_, count) in jobs.items()}
+    train = retraining.train_ensemble
+
+    def counted(ensemble, *arguments, **options):
+        sizes.append(len(ensemble))
+        return train(ensemble, *arguments, **options)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(retraining, "train_ensemble", counted)
+        together = drive({n: (runs[n], make(g, c)) for n, (make, g, c) in jobs.items()})
+    assert sizes == [3, 4, 2]
+    for name, values in alone.items():
+        assert together[name] == pytest.approx(values, rel=1e-3)
+
+
+@pytest.mark.parametrize("stop", range(1, 7))
+def test_several_processes_are_resumed_from_their_journals(stop):
+    """Stopped after any answer and begun anew with the journals: the same numbers."""
+
+    def process(gam):
+        first = yield Stage(0.3, gam, 1, keep="first")
+        second = yield Stage([0.3, 0.4], [gam, gam], 1)
+        back = yield Stage(0.3, gam * first["distortion"][0] / 8, 1, start="first")
+        return [*first["distortion"], *second["distortion"], *back["distortion"]]
+
+    def go(journals, stop=None):
+        calls = []
+
+        for journal in journals:
+            save = Journal.save.__get__(journal)
+
+            def counted(*arguments, save=save):
+                save(*arguments)
+                calls.append(len(arguments) > 1)
+                if sum(calls) == stop:
+                    raise Stop
+
+            journal.save = counted
+        runs = [tiny(seed=k, journal=j) for k, j in enumerate(journals)]
+        return drive({f"{k}": (run, process(4.0 + k)) for k, run in enumerate(runs)})
+
+    whole, journals = go([Journal(), Journal()]), [Journal(), Journal()]
+    with pytest.raises(Stop):
+        go(journals, stop)
+    again = go(journals)
+    assert {k: pytest.approx(v, rel=1e-3) for k, v in whole.items()} == again
+
+
+def test_a_network_that_was_not_kept_is_named():
+    with pytest.raises(ValueError, match="no network was kept as 'source'"):
+        tiny().stage(0.3, 4.0, 1, start="source")
 
 
 @pytest.mark.parametrize("lam, gam", [(0.3, [4.0, 5.0]), ([0.3, 0.4], [4.0, 5.0, 6.0])])
 def test_prices_of_copies_that_do_not_match_are_refused(lam, gam):
-    run, _ = stage()
     with pytest.raises(ValueError, match="two lists of one length"):
-        run.stage(lam, gam)
+        Stage(lam, gam, 1)
 
 
 @pytest.mark.parametrize(
     "measure, words",
     [
-        (lambda run: run.finite_differences(0.3, 4.0, delta=0.0), "delta > 0"),
-        (lambda run: run.finite_differences(0.3, 4.0, repeats=0), "repeats ≥ 1"),
-        (lambda run: run.linear_response(0.3, 4.0, 50, 0), "batches ≥ 1"),
-        (lambda run: run.linear_response(0.3, 4.0, 1000, 2), "at most the 1500 there are"),
+        (finite_differences(0.3, 4.0, delta=0.0), "delta > 0"),
+        (finite_differences(0.3, 4.0, repeats=0), "repeats ≥ 1"),
+        (linear_response(0.3, 4.0, 50, 0), "batches ≥ 1"),
+        (linear_response(0.3, 4.0, 1000, 2), "at most the 1500 there are"),
     ],
 )
 def test_derivatives_that_cannot_be_measured_are_refused(measure, words):
-    (x, y), _ = experiments.load(TINY)
+    run = tiny()
     with pytest.raises(ValueError, match=words):
-        measure(Retraining(experiments.networks(TINY, x, y, 0), x, y))
+        run.follow(measure)
 
 
 def test_an_exception_of_the_library_comes_through_a_process_pool():
     """One that cannot be pickled would break the pool, and with it every other job."""
-    lost = pickle.loads(pickle.dumps(ConstraintLost("C left its band", [{"lam": 1.0}], [2])))
-    assert (str(lost), lost.rows, lost.measured) == ("C left its band", [{"lam": 1.0}], [2])
+    record = Record([{"lam": 1.0}], [2])
+    lost = pickle.loads(pickle.dumps(ConstraintLost("C left its band", record)))
+    assert (str(lost), lost.record) == ("C left its band", record)
+    assert record["lam"] == [1.0]
     saddle = pickle.loads(pickle.dumps(fe.NegativeCurvature("a saddle", -0.5, torch.ones(2))))
     assert (str(saddle), saddle.curvature, saddle.direction.tolist()) == (
         "a saddle",
@@ -432,7 +480,7 @@ def test_an_exception_of_the_library_comes_through_a_process_pool():
     )
 
 
-@pytest.mark.parametrize("stop", [None, (1, 2)])
+@pytest.mark.parametrize("stop", [None, 2])
 def test_the_journal_of_another_run_is_refused(tmp_path, stop):
     """After whole stages and after a part of one; without a word it would give the other run's
     numbers.
@@ -441,7 +489,7 @@ def test_the_journal_of_another_run_is_refused(tmp_path, stop):
     for journal in (stopped.journal, Journal(tmp_path / "a.pt")):
         with pytest.raises(
             ValueError,
-            match=r"journal was \['train', 0.3, 4.0.*asks for \['train', 0.31.*another run",
+            match="journal was .*'lam': 0.3,.*asks for .*'lam': 0.31,.*another run",
         ):
             stage(journal, lam=0.31)
 
@@ -462,12 +510,13 @@ def test_a_journal_with_other_comparisons_is_refused_at_the_start(tmp_path):
         (dict(gam=-1.0), "γ > 0"),
         (dict(step=0.0), "step > 0"),
         (dict(hold="val"), "hold must be"),
-        (dict(hold="validation"), "with a validation set"),
+        (dict(hold="validation"), "validation set"),
     ],
 )
 def test_a_path_that_cannot_be_walked_is_refused_before_the_training(change, words):
-    (x, y), _ = experiments.load(TINY)
-    run = Retraining(experiments.networks(TINY, x, y, 0), x, y, epochs=3, batch_size=50)
+    run = tiny()
     with pytest.raises(ValueError, match=words):
-        iso_classification(run, **dict(lam=0.25, gam=4.0, lam_end=0.3, start_epochs=2) | change)
+        run.follow(
+            iso_classification(**dict(lam=0.25, gam=4.0, lam_end=0.3, start_epochs=2) | change)
+        )
     assert run.done == 0
