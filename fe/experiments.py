@@ -352,8 +352,8 @@ def _job(build):
 
     @functools.wraps(build)
     @one_thread
-    def job(*arguments, checkpoint=None, **options):
-        run, process = build(*arguments, checkpoint=checkpoint, **options)
+    def job(*arguments, **options):
+        run, process = build(*arguments, **options)
         return finished(run, run.follow(process))
 
     job.build = build

@@ -308,8 +308,8 @@ class Retraining:
         return {k: v.expand(copies, *v.shape[1:]) for k, v in state.items()}
 
     def partial(self, stage):
-        """What the journal holds of a stage that was interrupted, or None."""
-        found = self.journal.tensors.get("partial")
+        """A copy of what the journal holds of a stage that was interrupted, or None."""
+        found = copy.deepcopy(self.journal.tensors.get("partial"))
         if found:
             self.check(found["request"], stage)
         return found
