@@ -42,6 +42,7 @@ from torchvision.datasets import MNIST
 
 import fe
 from fe import experiments, reproduce
+from fe.retraining import Retraining
 from fe.training import Ensemble, step_decay, train_ensemble
 
 PAPER, IMAGES = experiments.PAPER, 12_000
@@ -186,16 +187,13 @@ def scatter(root, gam, repeats=10):
     """Standard deviation of ln C over equilibrations that begin at one state and differ by their
     minibatches and noise alone.
     """
-    run = experiments._Job(PAPER | dict(root=root, images_used=IMAGES), 0, None).run
+    train, _ = experiments.load(PAPER | dict(root=root, images_used=IMAGES))
+    run = Retraining(experiments.networks(PAPER, *train, 0), train, batch_size=BATCH)
     run.stage(PAPER["lam"], gam, START, step_decay)
     for _ in range(3):
-        run.stage(PAPER["lam"], gam)
-    run.keep()
-    found = []
-    for k in range(repeats):
-        run.back()
-        found.append(math.log(run.stage(PAPER["lam"], gam, number=100 + k)["classification"][0]))
-    return statistics.stdev(found)
+        run.stage(PAPER["lam"], gam, EPOCHS, keep="here")
+    stages = (run.stage(PAPER["lam"], gam, EPOCHS, start="here") for _ in range(repeats))
+    return statistics.stdev(math.log(entry["classification"][0]) for entry in stages)
 
 
 def epoch_seconds(members, x, y, repeats=3, batch_size=BATCH):

@@ -9,7 +9,6 @@ is not done again, unless `--again` asks for it; the old result is then kept und
 
 import argparse
 import contextlib
-import functools
 import itertools
 import json
 import math
@@ -33,6 +32,7 @@ from .book.notebook import own, read
 from .data import digits
 from .plot import STYLE
 from .process import Conserve, classification, follow
+from .retraining import drive
 from .topographic import TopographicMap
 
 
@@ -46,6 +46,7 @@ def provenance(seconds, **arguments):
         "python": platform.python_version(),
         "threads": torch.get_num_threads(),
         "device": f"{device} ({name})",
+        "tf32": torch.backends.cuda.matmul.allow_tf32,
         "seconds": round(seconds, 1),
     }
 
@@ -204,55 +205,69 @@ class JobsFailed(RuntimeError):
 
 
 def run_jobs(jobs, executor, folder, progress=True, label=""):
-    """Results of `jobs`, a dict name -> (function, arguments), over any
-    `concurrent.futures.Executor`; names are checkpoints.
+    """Results of `jobs`, a dict name -> (function, arguments, options); names are checkpoints.
 
-    A bar shows the time left, from the progress files that the jobs keep in `folder`. One failure
-    does not stop the others.
+    A bar shows the time left. One failure does not stop the others.
+
+    Args:
+        executor: Any `concurrent.futures.Executor`, one job a task; or None: all jobs in this
+            process, as one computation (`fe.retraining.drive`), which is what a GPU is for.
 
     Raises:
         JobsFailed: after all others are done, with the first failure as its cause
     """
-    futures = {
-        name: executor.submit(function, *arguments, checkpoint=str(folder / f"{name}.pt"))
-        for name, (function, arguments) in jobs.items()
-    }
-    bar = tqdm(
-        total=100 * len(jobs),
-        disable=not progress,
-        desc=label,
-        bar_format="{desc} {percentage:3.0f}% |{bar}| [{elapsed} < {remaining}]",
-    )
-    try:
-        while True:
-            pending = wait(futures.values(), timeout=1).not_done
-            bar.n = (
-                sum(
-                    _fraction(folder / f"{name}.progress") if not f.done() else 1
-                    for name, f in futures.items()
-                )
-                * 100
-            )
-            bar.refresh()
-            if not pending:
-                break
-    except KeyboardInterrupt:
-        print(f"stopped. What is done is kept in {folder}; the same command goes on from there")
-        raise
-    finally:
-        bar.close()
-        for f in futures.values():
-            f.cancel()
+    files = {name: dict(checkpoint=str(folder / f"{name}.pt")) for name in jobs}
+    shape = "{desc} {percentage:3.0f}% |{bar}| [{elapsed} < {remaining}]"
+    with tqdm(total=100 * len(jobs), disable=not progress, desc=label, bar_format=shape) as bar:
+        try:
+            if executor is None:
+                return _together(jobs, files, folder, bar)
+            futures = {
+                name: executor.submit(function, *arguments, **options, **files[name])
+                for name, (function, arguments, options) in jobs.items()
+            }
+            try:
+                while wait(futures.values(), timeout=1).not_done:
+                    _show(bar, folder, [name for name, f in futures.items() if not f.done()])
+            finally:
+                for f in futures.values():
+                    f.cancel()
+        except KeyboardInterrupt:
+            print(f"stopped. What is done is kept in {folder}; the same command goes on from there")
+            raise
     failed = {name: f.exception() for name, f in futures.items() if f.exception()}
     if failed:
         name, error = next(iter(failed.items()))
         raise JobsFailed(
-            f"{len(failed)} of {len(jobs)} jobs failed ({', '.join(failed)}); the first: "
-            f"{error}. "
-            "What is done is kept "
-            f"in {folder}; run the same command again to go on"
+            f"{len(failed)} of {len(jobs)} jobs failed ({', '.join(failed)}); the first: {error}. "
+            f"What is done is kept in {folder}; run the same command again to go on"
         ) from error
     return {name: f.result() for name, f in futures.items()}
+
+
+def _together(jobs, files, folder, bar):
+    built = {name: f.build(*a, **o, **files[name]) for name, (f, a, o) in jobs.items()}
+    going = set(built)
+
+    def following(name, show):
+        def on_progress(done):
+            show(done)
+            going.discard(name if done == 1 else None)
+            _show(bar, folder, going)
+
+        return on_progress
+
+    for name, (run, _) in built.items():
+        run.on_progress = following(name, run.on_progress)
+    found = drive(built)
+    return {name: experiments.finished(built[name][0], found[name]) for name in jobs}
+
+
+def _show(bar, folder, going):
+    """The bar from the progress files of the jobs that are going on; the others are done."""
+    rest = sum(1 - _fraction(folder / f"{name}.progress") for name in going)
+    bar.n = bar.total - 100 * rest
+    bar.refresh()
 
 
 def _fraction(path):
@@ -299,7 +314,7 @@ def fig2(settings, executor, folder, progress=True):
     """
     name = "g{:g}_s{}".format
     jobs = {
-        name(g, s): (experiments.path_job, (settings, g, s))
+        name(g, s): (experiments.path_job, (settings, g, s), {})
         for s in settings["seeds"]
         for g in settings["gammas"]
     }
@@ -311,8 +326,9 @@ def fig2(settings, executor, folder, progress=True):
     )
     named = {
         f"{name(g, s)}_{v}": (
-            functools.partial(experiments.path_job, variant=options),
+            experiments.path_job,
             (settings, g, s),
+            dict(variant=options),
         )
         for v, options in variants.items()
     }
@@ -323,7 +339,7 @@ def fig2(settings, executor, folder, progress=True):
         if n in jobs and r["seed"] == s and r["gam"] in settings["scratch"] and not r["stopped"]
     ]
     scratch = {
-        f"scratch_g{g:g}_s{k}": (experiments.scratch_job, (settings, lam, gam, 100 + k))
+        f"scratch_g{g:g}_s{k}": (experiments.scratch_job, (settings, lam, gam, 100 + k), {})
         for lam, gam, g in ends
         for k in range(3)
     }
@@ -346,8 +362,9 @@ def fig4a(settings, executor, folder, progress=True):
     epochs = 100 if settings["data"] == "mnist" else 30
     jobs = {
         f"relaxation_s{s}": (
-            functools.partial(experiments.relaxation_job, epochs=epochs),
+            experiments.relaxation_job,
             (settings, s),
+            dict(epochs=epochs),
         )
         for s in settings["seeds"]
     }
@@ -377,7 +394,7 @@ def fig5(settings, executor, folder, progress=True):
     and its controls.
     """
     jobs = {
-        f"{kind}_s{s}": (experiments.transfer_job, (settings, kind, s))
+        f"{kind}_s{s}": (experiments.transfer_job, (settings, kind, s), {})
         for kind in settings["kinds"]
         for s in settings["seeds"]
     }
@@ -468,7 +485,10 @@ def main(arguments=None):
         help="the set on which fig2, fig3 and fig4b hold C (default: train)",
     )
     parser.add_argument(
-        "--workers", type=int, default=None, help="processes (default: one a core; 1 on a GPU)"
+        "--workers",
+        type=int,
+        default=None,
+        help="processes (default: one a core; on a GPU one process trains everything at once)",
     )
     parser.add_argument("--device", default="cpu")
     chosen = parser.parse_args(arguments)
@@ -517,14 +537,16 @@ def main(arguments=None):
         )
         return
     experiments.load(settings)  # missing data shows now, and a download happens once
-    workers = chosen.workers or (os.cpu_count() if chosen.device == "cpu" else 1)
-    with pool(workers) as executor:
+    together = chosen.device != "cpu" and not chosen.workers
+    with (
+        contextlib.nullcontext() if together else pool(chosen.workers or os.cpu_count()) as executor
+    ):
         save(target, chosen.run, settings, executor, again=chosen.again)
 
 
 def save(target, run, settings, executor, progress=True, again=False):
-    """Run one of `RUNS` over any Executor, write `target` (JSON) and its figure; checkpoints beside
-    it.
+    """Run one of `RUNS` over any Executor (None: see `run_jobs`), write `target` (JSON) and its
+    figure; checkpoints beside it.
 
     The checkpoints are deleted once the results are written. If `target` is there already, it is
     returned, see `done`; with again=True it is run all the same, and what was there is kept under

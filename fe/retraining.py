@@ -122,7 +122,7 @@ class Stage:
     ahead: int = 0
     trace: bool = False
     needs: tuple = ()
-    span: tuple = (0.0, 0.0)
+    span: tuple | None = None
 
     def __post_init__(self):
         several = [isinstance(q, tuple | list) for q in (self.lam, self.gam)]
@@ -412,7 +412,7 @@ def _train(asked):
         keep = epoch < stage.epochs and now - saved > min(r.save_every for r, _ in asked)
         saved = now if keep else saved
         for (r, s), place in zip(asked, places):
-            if r.on_progress:
+            if r.on_progress and s.span:
                 r.on_progress(s.span[0] + (s.span[1] - s.span[0]) * epoch / s.epochs)
             if keep and r.journal.path:
                 partial = dict(request=r.words(s), epoch=epoch, trace=traced)
