@@ -8,7 +8,7 @@ import sys
 from playwright.sync_api import sync_playwright
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "tests" / "browser"))
-from serving import ARGUMENTS, HTML, VIEWS, open_page, pages, served
+from serving import ARGUMENTS, HTML, VIEWS, pages, served, visit
 
 
 def main(folder, wanted):
@@ -18,15 +18,14 @@ def main(folder, wanted):
         browser = p.chromium.launch(executable_path="/usr/bin/chromium", args=ARGUMENTS)
         for page_name in wanted or pages():
             for view in VIEWS:
-                page, context = open_page(browser, f"{address}/{page_name}", view)
-                page.evaluate(
-                    "() => document.querySelectorAll('img').forEach(i => { i.loading = 'eager'; })"
-                )
-                page.wait_for_load_state("networkidle")
-                page.screenshot(
-                    path=folder / f"{pathlib.Path(page_name).stem}-{view}.png", full_page=True
-                )
-                context.close()
+                with visit(browser, f"{address}/{page_name}", view) as page:
+                    page.evaluate(
+                        "() => document.querySelectorAll('img').forEach(i => i.loading = 'eager')"
+                    )
+                    page.wait_for_load_state("networkidle")
+                    page.screenshot(
+                        path=folder / f"{pathlib.Path(page_name).stem}-{view}.png", full_page=True
+                    )
 
 
 if __name__ == "__main__":
