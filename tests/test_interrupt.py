@@ -215,6 +215,8 @@ def test_a_command_stops_within_seconds(tmp_path):
         stderr=subprocess.DEVNULL,
         text=True,
         start_new_session=True,
+        # where the tests run in the background of a shell, Ctrl-C is ignored, and that is inherited
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     folder, until = tmp_path / "checkpoints" / "fig4a_small", time.monotonic() + 240
     try:
