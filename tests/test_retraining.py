@@ -19,9 +19,7 @@ from fe.journal import Journal
 from fe.retraining import ConstraintLost, Retraining, iso_classification
 from fe.training import Ensemble
 
-pytestmark = pytest.mark.long
-
-pytestmark = pytest.mark.usefixtures("single")
+pytestmark = [pytest.mark.long, pytest.mark.usefixtures("single")]
 TINY = experiments.SMALL | dict(
     start_epochs=6,
     epochs=2,
