@@ -81,7 +81,9 @@ def visit(browser, url, view="light", before=lambda page: None):
             "() => !document.querySelector('.math') || (window.MathJax && MathJax.startup && "
             "MathJax.startup.promise && document.querySelector('mjx-container'))"
         )
-        page.evaluate("() => window.MathJax && MathJax.startup && MathJax.startup.promise.then()")
+        page.evaluate(
+            "() => window.MathJax && MathJax.startup && MathJax.startup.promise.then(() => true)"
+        )
         page.wait_for_load_state("networkidle")
         yield page
     except BaseException as error:

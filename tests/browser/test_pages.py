@@ -10,7 +10,7 @@ from urllib.parse import urlparse
 
 import pytest
 
-from serving import CHROMIUM, HTML, PATIENCE, VIEWS, pages, visit
+from serving import CHROMIUM, HTML, PATIENCE, TRACES, VIEWS, pages, visit
 
 REQUIRED = os.environ.get("FE_REQUIRE_BROWSER") == "1"
 
@@ -308,6 +308,17 @@ def test_a_page_loaded_in_another_view(browser, address, name, view):
 def test_axe_on_a_page_as_it_is(browser, address, name):
     with visit(browser, f"{address}/{name}", "dark") as page:
         assert not (found := axe(page)), report(found)
+
+
+def test_a_page_that_fails_leaves_a_trace_and_a_picture(browser, address):
+    with pytest.raises(AssertionError) as failure:
+        with visit(browser, f"{address}/search.html", "phone"):
+            assert False
+    (note,) = failure.value.__notes__
+    for kind in ("zip", "png"):
+        path = TRACES / f"search-html-phone.{kind}"
+        assert str(path) in note and path.stat().st_size > 1000
+        path.unlink()
 
 
 def test_the_root_leads_to_the_book(browser, address):
