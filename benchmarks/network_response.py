@@ -12,7 +12,7 @@ results/benchmark_network_response.json.
 import argparse
 import time
 
-from fe import experiments, reproduce
+from fe import reproduce
 from fe.journal import Journal
 from fe.retraining import Retraining, finite_differences, linear_response
 from fe.training import step_decay
@@ -30,12 +30,12 @@ def main():
     parser.add_argument("--out", default="results/benchmark_network_response.json")
     chosen = parser.parse_args()
     began = time.perf_counter()
-    settings = experiments.PAPER | dict(root=chosen.root)
-    train, _ = experiments.load(settings)
+    settings = reproduce.PAPER | dict(root=chosen.root)
+    train, _ = reproduce.load(settings)
     journal = Journal(chosen.checkpoint, dict(benchmark="network response"))
-    run = Retraining(experiments.networks(settings, *train, 0), train, journal=journal)
-    run.stage(LAM, GAM, settings["start_epochs"], step_decay)
-    run.stage(LAM, GAM, settings["epochs"])
+    run = Retraining(reproduce.networks(settings, *train, 0), train, journal=journal)
+    run.stage(LAM, GAM, settings.start_epochs, step_decay)
+    run.stage(LAM, GAM, settings.epochs)
     rows = []
     for images, damping in GRID:
         clock = time.perf_counter()
@@ -52,7 +52,7 @@ def main():
         )
         print(rows[-1], flush=True)
     clock = time.perf_counter()
-    d = run.follow(finite_differences(LAM, GAM, settings["epochs"], repeats=4))
+    d = run.follow(finite_differences(LAM, GAM, settings.epochs, repeats=4))
     copies = dict(
         slopes=d.slopes, errors=d.errors, seconds_a_repeat=(time.perf_counter() - clock) / 4
     )

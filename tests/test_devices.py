@@ -11,7 +11,7 @@ import pytest
 import torch
 
 import fe
-from fe import data, experiments, gibbs, plot, process, reproduce, sampling, tasks, transport
+from fe import data, gibbs, plot, process, reproduce, sampling, tasks, transport
 from fe.gauss_newton import network_response
 from fe.retraining import Retraining, iso_classification
 from fe.training import Ensemble, evaluate, refresh_statistics, train_ensemble
@@ -135,8 +135,8 @@ def test_amortised_training():
     x, found = X.float(), []
     for default in ("meta", "cpu"):
         torch.set_default_device(default)
-        modules = experiments.networks(
-            experiments.SMALL | dict(hidden=8, codes=2, dropout=0.1), x, Y, 0
+        modules = reproduce.networks(
+            reproduce.SMALL | dict(hidden=8, codes=2, dropout=0.1), x, Y, 0
         )[0]
         history = fe.train(*modules, x, Y, (0.5, 4.0), 2, 20, fe.schedule, 0)
         noise = torch.randn(
@@ -162,8 +162,8 @@ def test_amortised_training():
 
 @pytest.mark.parametrize("M", [1, 3])
 def test_ensembles(M):
-    x, settings = X.float(), experiments.SMALL | dict(hidden=8, codes=2, dropout=0.1)
-    ensemble = Ensemble([experiments.networks(settings, x, Y, 0)[0]] * M)
+    x, settings = X.float(), reproduce.SMALL | dict(hidden=8, codes=2, dropout=0.1)
+    ensemble = Ensemble([reproduce.networks(settings, x, Y, 0)[0]] * M)
     train_ensemble(ensemble, x, Y, [0.5] * M, 4.0, 2, 1e-3, 0, batch_size=20)
     refresh_statistics(ensemble, x, Y)
     assert evaluate(ensemble, x, Y).rate.isfinite().all()
@@ -171,8 +171,8 @@ def test_ensembles(M):
 
 def test_processes_of_networks():
     x = X.float()
-    settings, hard = experiments.SMALL | dict(hidden=8, codes=2), dict(tolerance=9.0, band=9.0)
-    network = experiments.networks(settings, x, Y, 0)
+    settings, hard = reproduce.SMALL | dict(hidden=8, codes=2), dict(tolerance=9.0, band=9.0)
+    network = reproduce.networks(settings, x, Y, 0)
     run = Retraining(network, (x, Y), (x, Y), batch_size=20)
     hard |= dict(epochs=2)
     try:
@@ -197,20 +197,20 @@ def test_jobs_of_the_figures():
     small = dict(hidden=8, codes=2, start_epochs=4, epochs=1)
     options = dict(step=0.5, max_step=0.5, tolerance=9.0, band=99.0, settle=(1e3, 1e3))
     path = (
-        experiments.SMALL
+        reproduce.SMALL
         | small
         | dict(lam_end=2.5, compare=[[5.0, 0]], repeats=2, images=50, options=options)
     )
     assert (
-        experiments.path_job(path, 5.0, 0)["rows"]
-        and experiments.relaxation_job(path, 0, epochs=2)["moves"]
+        reproduce.path_job(path, 5.0, 0)["rows"]
+        and reproduce.relaxation_job(path, 0, epochs=2)["moves"]
     )
     task = (
-        experiments.SMALL5
+        reproduce.SMALL5
         | small
         | dict(size=100, steps=2, plan_images=200, options=dict(tolerance=9.0, band=99.0))
     )
     for kind in task["kinds"]:
-        assert experiments.transfer_job(task, kind, 0)["runs"]["fixed"]["rows"]
+        assert reproduce.transfer_job(task, kind, 0)["runs"]["fixed"]["rows"]
     assert reproduce.digits_path(n=40, grid=7, features=2, lam_end=0.3, progress=False)["points"]
     assert plot.images(X[:3])

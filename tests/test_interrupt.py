@@ -15,7 +15,7 @@ import psutil
 import pytest
 from jupyter_client.manager import start_new_kernel
 
-from fe import experiments, reproduce
+from fe import reproduce
 from fe.journal import Journal
 
 pytestmark = pytest.mark.long
@@ -24,18 +24,18 @@ SETUP = """
 import torch
 torch.set_num_threads(1)
 import fe
-from fe import experiments
+from fe import reproduce
 from fe.process import Conserve, classification
 from fe.retraining import Retraining, iso_classification
 
 torch.set_default_dtype(torch.float32)
-settings = experiments.SMALL | dict(hidden=16, codes=3)
-x, y = (a[:500] for a in experiments.load(settings)[0])
+settings = reproduce.SMALL | dict(hidden=16, codes=3)
+x, y = (a[:500] for a in reproduce.load(settings)[0])
 options = dict(start_epochs=20, epochs=2, step=0.05, max_step=0.06, tolerance=0.05, band=0.5, settle=(10.0, 1.0))
 
 def new_run(journal=None):
     on_row = lambda row: (rows.append(row), print("row", flush=True))
-    network = experiments.networks(settings, x, y, 0)
+    network = reproduce.networks(settings, x, y, 0)
     return Retraining(network, (x, y), batch_size=50, journal=journal, on_row=on_row)
 """  # noqa: E501
 TRAINING = """
@@ -121,7 +121,7 @@ def test_an_interrupted_path_keeps_its_points(reader):
     assert reader.cell(KEPT).strip() == "True True True"
 
 
-SETTINGS = experiments.SMALL | dict(
+SETTINGS = reproduce.SMALL | dict(
     hidden=16, codes=3, batch_size=500, start_epochs=60, seeds=[0, 1], save_every=0.0
 )
 ENDLESS = SETTINGS | dict(
@@ -129,6 +129,7 @@ ENDLESS = SETTINGS | dict(
 )  # a quarter of an hour a job and more: what ends within a minute was stopped
 LONG_RUN = """
 from fe import reproduce
+from fe.reproduce.settings import Curves
 reproduce.SETTINGS["fig4a"] = ({settings}, None)
 reproduce.main(["fig4a", "--scale", "small", "--workers", "{workers}", "--out", {folder!r}])
 """
@@ -189,7 +190,7 @@ def test_a_long_run_that_was_stopped_ends_with_the_same_numbers(reader, tmp_path
     found = json.loads((tmp_path / "fig4a_small.json").read_text())["runs"]
     for run in found:
         del run["seconds"]
-        whole = reproduce._rounded(experiments.relaxation_job(SETTINGS, run["seed"], epochs=30))
+        whole = reproduce._rounded(reproduce.relaxation_job(SETTINGS, run["seed"], epochs=30))
         assert run == {k: v for k, v in whole.items() if k != "seconds"}
 
 

@@ -18,7 +18,7 @@ import torch
 from PIL import Image
 
 import fe
-from fe import experiments, reproduce
+from fe import reproduce
 from fe.tasks import Mixture, TaskObjective
 
 pytestmark = pytest.mark.long
@@ -219,7 +219,7 @@ def test_stored_path_starts_where_a_fresh_run_does(stored):
             ) and q.classification == pytest.approx(row["C"], rel=1e-6)
 
 
-TINY = experiments.SMALL | dict(
+TINY = reproduce.SMALL | dict(
     start_epochs=20,
     epochs=3,
     hidden=8,
@@ -299,7 +299,7 @@ def colour_images(tmp_path):
 
 
 def test_figure_3_end_to_end(tmp_path, single, colour_images):
-    settings = experiments.SMALL3 | dict(
+    settings = reproduce.SMALL3 | dict(
         data=colour_images,
         width=4,
         codes=4,
@@ -327,7 +327,7 @@ def test_figure_3_end_to_end(tmp_path, single, colour_images):
 @pytest.mark.parametrize("run", ["fig5", "fig6"])
 def test_transfer_end_to_end(run, tmp_path, single, colour_images):
     if run == "fig5":
-        settings = experiments.SMALL5 | dict(
+        settings = reproduce.SMALL5 | dict(
             hidden=16,
             codes=4,
             size=300,
@@ -337,7 +337,7 @@ def test_transfer_end_to_end(run, tmp_path, single, colour_images):
             options=dict(band=5.0, corrections=1),
         )
     else:
-        settings = experiments.SMALL6 | dict(
+        settings = reproduce.SMALL6 | dict(
             data=colour_images,
             width=4,
             codes=4,
@@ -354,7 +354,7 @@ def test_transfer_end_to_end(run, tmp_path, single, colour_images):
     record = reproduce.save(tmp_path / "a.json", run, settings, Here(), progress=False)
     again = json.loads((tmp_path / "a.json").read_text())  # no NaN in it
     assert again["runs"] == record["runs"] and (tmp_path / "a.png").stat().st_size > 5000
-    assert [r["kind"] for r in record["runs"]] == settings["kinds"]
+    assert [r["kind"] for r in record["runs"]] == settings.kinds
     for r in record["runs"]:
         assert {"held", "fixed", "finetuned", "scratch"} <= set(r["runs"])
         assert r["runs"]["fixed"]["rows"]["t"] == [0.0, 0.5, 1.0] and r["runs"]["scratch"]["rows"][
@@ -478,7 +478,7 @@ def test_a_readers_own_folder_of_images(tmp_path, single):
     record = reproduce.save(
         tmp_path / "a.json",
         "fig2",
-        settings | dict(options=TINY["options"] | dict(hold="validation")),
+        settings | dict(options=TINY.options | dict(hold="validation")),
         Here(),
         progress=False,
     )
@@ -487,14 +487,14 @@ def test_a_readers_own_folder_of_images(tmp_path, single):
 
 def test_a_folder_for_a_residual_network_keeps_its_colours(tmp_path):
     data = a_folder(tmp_path / "own", {"train": ["cat", "dog"], "test": ["cat", "dog"]}, side=16)
-    (x, _), _ = experiments.load(experiments.PAPER3 | dict(data=data))
+    (x, _), _ = reproduce.load(reproduce.PAPER3 | dict(data=data))
     assert x.shape == (80, 3 * 16 * 16)
 
 
 def test_a_folder_whose_halves_do_not_match(tmp_path):
     """A label is a sub-folder's number: were test/ without dogs, its emus would count as dogs."""
     with pytest.raises(ValueError, match=r"same classes, but \['dog'\]"):
-        experiments.load(
+        reproduce.load(
             TINY
             | dict(
                 data=a_folder(
@@ -504,7 +504,7 @@ def test_a_folder_whose_halves_do_not_match(tmp_path):
         )
     a_folder(tmp_path / "b", {"train": ["cat"]})
     with pytest.raises(ValueError, match="36 numbers each, test images 25"):
-        experiments.load(TINY | dict(data=a_folder(tmp_path / "b", {"test": ["cat"]}, side=5)))
+        reproduce.load(TINY | dict(data=a_folder(tmp_path / "b", {"test": ["cat"]}, side=5)))
     np.savez(
         tmp_path / "c.npz",
         x_train=np.zeros((4, 3)),
@@ -513,7 +513,7 @@ def test_a_folder_whose_halves_do_not_match(tmp_path):
         y_test=np.array([0, 2]),
     )
     with pytest.raises(ValueError, match="test set: labels run from 0 to 2"):
-        experiments.load(TINY | dict(data=str(tmp_path / "c.npz")))
+        reproduce.load(TINY | dict(data=str(tmp_path / "c.npz")))
 
 
 def test_what_cannot_be_held_is_refused(capsys, tmp_path):

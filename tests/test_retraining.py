@@ -14,7 +14,7 @@ import pytest
 import torch
 
 import fe
-from fe import digits, experiments, retraining
+from fe import digits, reproduce, retraining
 from fe.journal import Journal
 from fe.retraining import (
     ConstraintLost,
@@ -28,7 +28,7 @@ from fe.retraining import (
 )
 
 pytestmark = [pytest.mark.long, pytest.mark.usefixtures("single")]
-TINY = experiments.SMALL | dict(
+TINY = reproduce.SMALL | dict(
     start_epochs=6,
     epochs=2,
     hidden=16,
@@ -47,14 +47,14 @@ TINY = experiments.SMALL | dict(
 def curve():
     """A curve on digits; used by several tests."""
     torch.set_default_dtype(torch.float32)
-    settings = experiments.SMALL | dict(compare=[])
-    return settings, experiments.path_job(settings, 10.0, 0)
+    settings = reproduce.SMALL | dict(compare=[])
+    return settings, reproduce.path_job(settings, 10.0, 0)
 
 
 def test_C_is_held_and_the_rest_moves(curve):
     settings, found = curve
     rows = found["rows"]
-    band = settings["options"]["band"]
+    band = settings.options["band"]
     assert found["stopped"] is None and rows[-1]["lam"] == pytest.approx(8.0)
     C = [row["classification"] for row in rows]
     assert max(abs(math.log(c / C[0])) for c in C) <= band
@@ -144,7 +144,7 @@ def test_a_loss_that_does_not_answer_to_gamma_stops_the_run():
         def forward(self, z):
             return self.logits.expand(len(z), -1)
 
-    encoder, decoder, _ = experiments.networks(TINY, x, y, 0)[0]
+    encoder, decoder, _ = reproduce.networks(TINY, x, y, 0)[0]
     run = Retraining((encoder, decoder, Blind()), (x, y), batch_size=50)
     with pytest.raises(ConstraintLost, match="does not answer to γ") as caught:
         run.follow(iso_classification(0.25, 4.0, 1.0, start_epochs=30, start_lr=1e-2))
@@ -157,7 +157,7 @@ def test_a_band_that_cannot_be_met_stops_the_run_with_what_it_has(curve):
         epochs=4,
         options=dict(band=1e-4, tolerance=5e-5, corrections=1, settle=(10.0, 1.0)),
     )
-    found = experiments.path_job(settings, 10.0, 0)
+    found = reproduce.path_job(settings, 10.0, 0)
     assert "left its band" in found["stopped"] and len(found["rows"]) >= 1
     assert found["derivatives"] and found["derivatives"][0]["slopes"][1][1] < 0, (
         "what was measured before is kept"
@@ -171,8 +171,8 @@ def test_C_is_held_on_the_set_that_was_chosen(curve, hold):
     """
     settings, found = curve
     if hold == "validation":
-        settings = settings | dict(options=settings["options"] | dict(hold=hold), lam_end=5.0)
-        found = experiments.path_job(settings, 10.0, 0)
+        settings = settings | dict(options=settings.options | dict(hold=hold), lam_end=5.0)
+        found = reproduce.path_job(settings, 10.0, 0)
     assert found["stopped"] is None
     off = {
         k: max(abs(math.log(row[k] / found["rows"][0][k])) for row in found["rows"])
@@ -193,14 +193,14 @@ def test_killed_at_ten_random_moments_the_result_is_the_same(tmp_path):
     """
     settings = TINY | dict(save_every=0.0)
     began = time.perf_counter()
-    expected = strip(experiments.path_job(settings, 4.0, 0))
+    expected = strip(reproduce.path_job(settings, 4.0, 0))
     length, path = time.perf_counter() - began, tmp_path / "job.pt"
     chance, killed = random.Random(0), 0
     for attempt in range(60):
         pid = os.fork()
         if pid == 0:
             try:
-                experiments.path_job(settings, 4.0, 0, checkpoint=str(path))
+                reproduce.path_job(settings, 4.0, 0, checkpoint=str(path))
             finally:
                 os._exit(0)
         time.sleep(chance.uniform(0.02, 0.25) * length)
@@ -216,23 +216,23 @@ def test_killed_at_ten_random_moments_the_result_is_the_same(tmp_path):
     assert Journal._read(path)["entries"] or Journal._read(path)["tensors"], (
         "no kill fell behind the first checkpoint"
     )
-    assert strip(experiments.path_job(settings, 4.0, 0, checkpoint=str(path))) == expected
+    assert strip(reproduce.path_job(settings, 4.0, 0, checkpoint=str(path))) == expected
 
 
 def test_relaxation_traces_both_copies(tmp_path):
-    found = experiments.relaxation_job(TINY, 0, str(tmp_path / "r.pt"), epochs=4)
+    found = reproduce.relaxation_job(TINY, 0, str(tmp_path / "r.pt"), epochs=4)
     assert (
         len(found["moves"]) == len(found["stays"]) == 5 and found["moves"][0] == found["stays"][0]
     )
     assert found["moves"][4] != found["stays"][4]
-    assert strip(experiments.relaxation_job(TINY, 0, str(tmp_path / "r.pt"), epochs=4)) == strip(
+    assert strip(reproduce.relaxation_job(TINY, 0, str(tmp_path / "r.pt"), epochs=4)) == strip(
         found
     )
 
 
 def tiny(data=None, **options):
-    (x, y), _ = experiments.load(TINY)
-    network = experiments.networks(TINY, x, y, 0)
+    (x, y), _ = reproduce.load(TINY)
+    network = reproduce.networks(TINY, x, y, 0)
     return Retraining(network, data or (x, y), **dict(batch_size=50) | options)
 
 
@@ -250,9 +250,9 @@ def test_watching_does_not_disturb():
 
 def test_threads_do_not_disturb_each_other():
     with ThreadPoolExecutor(2) as pool:
-        a, b = pool.map(lambda seed: strip(experiments.scratch_job(TINY, 0.3, 4.0, seed)), (0, 1))
-    assert a == strip(experiments.scratch_job(TINY, 0.3, 4.0, 0)) and b == strip(
-        experiments.scratch_job(TINY, 0.3, 4.0, 1)
+        a, b = pool.map(lambda seed: strip(reproduce.scratch_job(TINY, 0.3, 4.0, seed)), (0, 1))
+    assert a == strip(reproduce.scratch_job(TINY, 0.3, 4.0, 0)) and b == strip(
+        reproduce.scratch_job(TINY, 0.3, 4.0, 1)
     )
 
 
@@ -263,7 +263,7 @@ def notebook_dtype():
     torch.set_default_dtype(torch.float32)
 
 
-@pytest.mark.parametrize("settings", [TINY, experiments.SMALL3 | dict(width=4, codes=4)])
+@pytest.mark.parametrize("settings", [TINY, reproduce.SMALL3 | dict(width=4, codes=4)])
 def test_a_seed_means_the_same_weights_in_a_notebook_and_on_the_command_line(
     settings, notebook_dtype, monkeypatch
 ):
@@ -280,13 +280,13 @@ def test_a_seed_means_the_same_weights_in_a_notebook_and_on_the_command_line(
         lambda seed: pytest.fail("the random numbers of all GPUs were seeded"),
     )
     random = torch.get_rng_state()
-    states = [experiments.networks(settings, x, y, 3).state()]
+    states = [reproduce.networks(settings, x, y, 3).state()]
     assert torch.get_default_dtype() == torch.float64 and torch.equal(torch.get_rng_state(), random)
     torch.set_default_dtype(torch.float32)
-    states.append(experiments.networks(settings, x, y, 3).state())
+    states.append(reproduce.networks(settings, x, y, 3).state())
     torch.set_default_device("meta")
     try:
-        states.append(experiments.networks(settings, x, y, 3).state())
+        states.append(reproduce.networks(settings, x, y, 3).state())
     finally:
         torch.set_default_device(None)
     for state in states[1:]:
@@ -299,10 +299,10 @@ def test_a_job_gives_the_same_numbers_under_another_default_dtype_and_leaves_the
     before = torch.get_num_threads()
     torch.set_num_threads(2)
     try:
-        found = strip(experiments.path_job(TINY, 4.0, 0))
+        found = strip(reproduce.path_job(TINY, 4.0, 0))
         assert torch.get_num_threads() == 2
         torch.set_default_dtype(torch.float32)
-        assert found == strip(experiments.path_job(TINY, 4.0, 0))
+        assert found == strip(reproduce.path_job(TINY, 4.0, 0))
     finally:
         torch.set_num_threads(before)
 
@@ -497,9 +497,9 @@ def test_the_journal_of_another_run_is_refused(tmp_path, stop):
 def test_a_journal_with_other_comparisons_is_refused_at_the_start(tmp_path):
     """With `compare` the journal holds answers that a run without it does not ask for."""
     settings = TINY | dict(lam_end=0.26)
-    experiments.path_job(settings, 4.0, 0, checkpoint=str(tmp_path / "a.pt"))
+    reproduce.path_job(settings, 4.0, 0, checkpoint=str(tmp_path / "a.pt"))
     with pytest.raises(ValueError, match="another run .other compare"):
-        experiments.path_job(settings | dict(compare=[]), 4.0, 0, checkpoint=str(tmp_path / "a.pt"))
+        reproduce.path_job(settings | dict(compare=[]), 4.0, 0, checkpoint=str(tmp_path / "a.pt"))
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from fe import experiments, retraining
+from fe import reproduce, retraining
 from fe.journal import Journal
 from fe.retraining import ConstraintLost, Retraining
 from fe.training import evaluate, step_decay
@@ -22,7 +22,7 @@ from fe.transfer import (
 )
 
 pytestmark = [pytest.mark.long, pytest.mark.usefixtures("single")]
-TINY = experiments.SMALL5 | dict(
+TINY = reproduce.SMALL5 | dict(
     hidden=24,
     codes=4,
     size=400,
@@ -36,13 +36,13 @@ TINY = experiments.SMALL5 | dict(
 @pytest.fixture(scope="module")
 def found():
     torch.set_default_dtype(torch.float32)
-    return experiments.transfer_job(TINY, "aligned", 0)
+    return reproduce.transfer_job(TINY, "aligned", 0)
 
 
 def start(kind="aligned", seed=0, journal=None, epochs=30, size=300):
-    task, probes, classes = experiments.task_of(TINY, kind)
+    task, probes, classes = reproduce.task_of(TINY, kind)
     data = lambda t: task.sample(t, size, seed)
-    network = experiments.networks(TINY, *data(0.0), seed, classes)
+    network = reproduce.networks(TINY, *data(0.0), seed, classes)
     run = Retraining(network, data, probes=probes, seed=seed, batch_size=50, journal=journal)
     run.stage(4.0, 8.0, epochs, step_decay, t=0.0)
     return run, task
@@ -70,7 +70,7 @@ def test_a_transfer_and_its_controls(found):
     # equal compute: as many stages, and to within rounding as many epochs, as the transfer
     spent = {name: run["rows"][-1]["spent"] for name, run in runs.items() if not run["stopped"]}
     for name in ("fixed", "finetuned", "scratch"):
-        assert abs(spent[name] - spent["held"]) <= (TINY["steps"] + 1) / 2, spent
+        assert abs(spent[name] - spent["held"]) <= (TINY.steps + 1) / 2, spent
     for name in ("finetuned", "scratch"):
         assert {row["t"] for row in runs[name]["rows"]} == {1.0}
 
@@ -220,7 +220,7 @@ def test_cut_at_every_entry_the_result_is_the_same(tmp_path):
 
 def test_an_unknown_kind_of_task_is_refused():
     with pytest.raises(ValueError, match="kinds of task are .* got 'transprot'"):
-        experiments.task_of(TINY, "transprot")
+        reproduce.task_of(TINY, "transprot")
 
 
 @pytest.mark.parametrize(
@@ -232,7 +232,7 @@ def test_an_unknown_kind_of_task_is_refused():
 )
 def test_label_sets_that_do_not_match(change, words):
     with pytest.raises(ValueError, match=words):
-        experiments.task_of(TINY | change, "aligned")
+        reproduce.task_of(TINY | change, "aligned")
 
 
 def test_a_price_that_would_vanish_ends_the_run_with_its_rows():
@@ -251,12 +251,12 @@ def test_a_price_that_would_vanish_ends_the_run_with_its_rows():
 )
 def test_a_class_in_source_and_target(kind, source, target, labels):
     """It has one name in each: the target's must not rename the source's images."""
-    task, probes, classes = experiments.task_of(TINY | dict(source=source, target=target), kind)
+    task, probes, classes = reproduce.task_of(TINY | dict(source=source, target=target), kind)
     assert [task.source[1].unique().tolist(), task.target[1].unique().tolist()] == list(
         labels
     ) and classes == 1 + labels[1][1]
     assert [probes[k][1].unique().tolist() for k in ("source", "target")] == list(labels)
-    (x, y), _ = experiments.load(TINY)
+    (x, y), _ = reproduce.load(TINY)
     assert torch.equal(
         task.source[1], torch.tensor([source.index(int(v)) for v in y if int(v) in source])
     )
