@@ -308,24 +308,9 @@ def networks(settings, x, y, seed, classes=None):
     moved to x's.
     """
     classes = classes or int(y.max()) + 1
-    D, d, norm, dropout = (
-        x.shape[1],
-        settings.codes,
-        settings.norm,
-        settings.dropout,
-    )
-    head = settings.get(
-        "head",
-        12,
-        # the paper has a classifier with a hidden layer of 12 in one place, a single layer in
-        # another
-    )
-    with (
-        _lock,
-        torch.device("cpu"),
-        _setting("default_dtype", torch.float32),
-        seeded(seed),
-    ):  # from the global generator
+    D, d, norm, dropout = x.shape[1], settings.codes, settings.norm, settings.dropout
+    single = _setting("default_dtype", torch.float32)
+    with _lock, torch.device("cpu"), single, seeded(seed):  # from the global generator
         if settings.network == "resnet":
             shape = 3, round((D / 3) ** 0.5), round((D / 3) ** 0.5)
             members = (
@@ -334,11 +319,11 @@ def networks(settings, x, y, seed, classes=None):
                 Classifier((d, classes)),
             )
         else:
-            h, sizes = settings.hidden, (d, head, classes) if head else (d, classes)
+            h, head = settings.hidden, settings.head
             members = (
                 Encoder((D, h, d), norm, dropout),
                 Decoder((d, h, D), norm, dropout),
-                Classifier(sizes, norm),
+                Classifier((d, head, classes) if head else (d, classes), norm),
             )
     return Ensemble([tuple(m.to(x) for m in members)])
 
