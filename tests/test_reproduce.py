@@ -387,6 +387,33 @@ def test_a_process_pool_and_dask_give_the_same(tmp_path, single):
         assert save("dask", client.get_executor()) == here
 
 
+def test_all_jobs_as_one_computation_give_the_same(tmp_path, single):
+    """What a GPU is given, here on the CPU: two curves and two variants, then three models from
+    scratch, trained as one ensemble; as alone, but for the rounding of sums in another order.
+    """
+    settings = TINY | dict(compare=[], lam_end=0.26, scratch=[4.0])
+    alone = reproduce.save(tmp_path / "a.json", "fig2", settings, Here(), progress=False)
+    together = reproduce.save(tmp_path / "b.json", "fig2", settings, None, progress=False)
+    for a, b in zip(alone["runs"] + alone["scratch"], together["runs"] + together["scratch"]):
+        for name in ("rate", "distortion", "classification", "gam"):
+            one, other = (r["rows"][name][0] if "rows" in r else r[name] for r in (a, b))
+            assert other == pytest.approx(one, rel=0.01), name
+    assert [r["gam"] for r in together["runs"]] == [4.0, 8.0] and together["scratch"]
+
+
+@pytest.mark.parametrize(
+    "change, words",
+    [
+        (dict(hiden=3), "Curves has no hiden"),
+        (dict(options=dict(stepp=0.1)), "iso_classification takes no stepp"),
+        (dict(coarse=dict(law=1)), "coarse: iso_classification takes no law"),
+    ],
+)
+def test_a_misspelt_setting_is_an_error(change, words):
+    with pytest.raises(TypeError, match=words):
+        reproduce.SMALL | change
+
+
 def test_workers_die_with_a_killed_parent_and_the_run_goes_on(tmp_path, single):
     """kill -9 of the command: its workers are gone within seconds, and the same command ends as if
     nothing had been.
