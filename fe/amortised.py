@@ -6,8 +6,8 @@ by neither. Hence
     G(θ, p) = R + λD + γC ≥ J(θ, p),        G − J = E KL(e_θ ‖ e*) over the data,
 
 with equality only if the two agree. With z = μ + σε and the noise ε held fixed (common random
-numbers), G is a deterministic
-function of θ, so that linear response and everything else in fe applies to it as to J.
+numbers), G is a deterministic function of θ, so that linear response and everything else in fe
+applies to it as to J.
 """
 
 import contextlib
@@ -54,26 +54,25 @@ class AmortisedObjective(Ridged):
     """G(θ, p) = R + λD + γC + ½ρ‖θ‖² of any encoder, decoder and classifier (eq. 8 with an
     amortised e_θ).
 
-    Parameters
-    ----------
-    encoder : x (N, D) -> (μ, log σ), each (N, d);  decoder : z (M, d) -> x̂ (M, D);  classifier : z
-        (M, d) -> logits (M, Y)
-    x : (N, D);  y : (N,) int64
-    noise : (S, N, d), samples of N(0, I), or the nodes of a quadrature rule repeated for every
-        image
-    ridge : ρ
-    weights : (N,) probabilities of the images (default 1/N each)
-    noise_weights : (S,) with sum one (default 1/S each); those of a quadrature rule make G exact
-        for small d
+    Args:
+        encoder: x (N, D) -> (μ, log σ), each (N, d)
+        decoder: z (M, d) -> x̂ (M, D)
+        classifier: z (M, d) -> logits (M, Y)
+        x: (N, D)
+        y: (N,) int64
+        noise: (S, N, d), samples of N(0, I), or the nodes of a quadrature rule repeated for every
+            image
+        ridge: ρ
+        weights: (N,) probabilities of the images (default 1/N each)
+        noise_weights: (S,) with sum one (default 1/S each); those of a quadrature rule make G exact
+            for small d
 
     θ stacks encoder, decoder and classifier; `theta0`, `unflatten`, `n_parameters` as in
     `GibbsObjective`.
 
-    Raises
-    ------
-    ValueError, TypeError : NaN, empty or mis-shaped data or noise, labels out of range, batch
-        normalisation or dropout in
-        training mode
+    Raises:
+        ValueError, TypeError: NaN, empty or mis-shaped data or noise, labels out of range, batch
+            normalisation or dropout in training mode
     """
 
     def __init__(
@@ -177,21 +176,18 @@ class AmortisedObjective(Ridged):
 def free_energy_gap(objective, theta, p, *, grid=None, log_z=None):
     """KL(e_θ ‖ e*) = G_n + log Z_n of every image, (N,), without the ridge.
 
-    Parameters
-    ----------
-    objective : AmortisedObjective
-    grid : Grid on which log Z is computed (d up to about 3); its resolution is checked
-    log_z : (N,) in place of the grid, for example from `annealed_importance_sampling`
+    Args:
+        objective: AmortisedObjective
+        grid: Grid on which log Z is computed (d up to about 3); its resolution is checked
+        log_z: (N,) in place of the grid, for example from `annealed_importance_sampling`
 
     With noise that is not a quadrature rule G_n has an error of order 1/√S, and may come out below
-    −log Z_n by as much.
-    With log_z from forward annealing, a lower bound on average, the gap is too small by the error
-    of log_z.
+    −log Z_n by as much. With log_z from forward annealing, a lower bound on average, the gap is too
+    small by the error of log_z.
 
-    Raises
-    ------
-    ValueError : neither or both of grid and log_z;  GridTooCoarse : the grid does not resolve the
-        posteriors
+    Raises:
+        ValueError: neither or both of grid and log_z
+        GridTooCoarse: the grid does not resolve the posteriors
     """
     check_controls(p, theta)
     if (grid is None) == (log_z is None):
@@ -224,25 +220,22 @@ def train(encoder, decoder, classifier, x, y, p, epochs, batch_size, lr, seed):
     """Adam on minibatches of R + λD + γC, one sample of z for each image. Changes the modules;
     leaves them in eval mode.
 
-    Parameters
-    ----------
-    x : (N, D), y : (N,) on the device of the modules: the whole data set lives there, minibatches
-        are slices of it
-    p : (λ, γ)
-    lr : learning rate, or function (step from 0, number of steps) -> learning rate, for example
-        `fe.schedule`
-    seed : of the order of the minibatches, of z, and of dropout. Two runs with one seed see the
-        same minibatches and the
-        same noise, whatever their λ, γ or initial weights: common random numbers.
+    Args:
+        x, y: (N, D) and (N,), on the device of the modules: the whole data set lives there,
+            minibatches are slices of it
+        p: (λ, γ)
+        lr: learning rate, or function (step from 0, number of steps) -> learning rate, for example
+            `fe.schedule`
+        seed: of the order of the minibatches, of z, and of dropout. Two runs with one seed see the
+            same minibatches and the same noise, whatever their λ, γ or initial weights: common
+            random numbers.
 
-    Returns
-    -------
-    History
+    Returns:
+        History
 
-    Raises
-    ------
-    ValueError : the loss is NaN or infinite (learning rate too high); bad data, λ, γ, batch_size or
-        epochs
+    Raises:
+        ValueError: the loss is NaN or infinite (learning rate too high); bad data, λ, γ, batch_size
+            or epochs
     """
     check_data(x, y)
     if epochs < 1 or batch_size < 1:

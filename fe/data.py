@@ -2,10 +2,9 @@
 of one's own.
 
 Every loader returns x (N, D) with pixels in [0, 1] and y (N,) int64, whole, on the device: a
-minibatch is then an index
-into a tensor, and no Python runs for a single image. A set of one's own is shuffled, always in the
-same way: files are often
-sorted by class, and "the first 20,000" of them would be of a few classes.
+minibatch is then an index into a tensor, and no Python runs for a single image. A set of one's own
+is shuffled, always in the same way: files are often sorted by class, and "the first 20,000" of them
+would be of a few classes.
 """
 
 from pathlib import Path
@@ -18,19 +17,16 @@ from sklearn.datasets import load_digits
 def digits(n=None, *, classes=None, seed=0, dtype=torch.float64, device=None):
     """Images and labels of scikit-learn's digits, shuffled, pixels scaled from 0–16 to [0, 1].
 
-    Parameters
-    ----------
-    n : how many (all 1,797 if None, or as many as `classes` leaves)
-    classes : keep only these labels, for example range(5); labels are not renumbered
-    seed : of the shuffle; the same seed gives the same images in the same order
+    Args:
+        n: how many (all 1,797 if None, or as many as `classes` leaves)
+        classes: keep only these labels, for example range(5); labels are not renumbered
+        seed: of the shuffle; the same seed gives the same images in the same order
 
-    Returns
-    -------
-    x : (n, 64), y : (n,) int64
+    Returns:
+        x (n, 64), y (n,) int64
 
-    Raises
-    ------
-    ValueError : n is not between 1 and the number available; a class is not 0 … 9
+    Raises:
+        ValueError: n is not between 1 and the number available; a class is not 0 … 9
 
     Source: E. Alpaydin and C. Kaynak, Optical Recognition of Handwritten Digits, UCI Machine
     Learning Repository (1998).
@@ -57,15 +53,13 @@ def digits(n=None, *, classes=None, seed=0, dtype=torch.float64, device=None):
 def mnist(root="data", *, train=True, download=False, dtype=torch.float32, device=None):
     """MNIST through torchvision: 60,000 images (10,000 with train=False) of 28×28 pixels.
 
-    Parameters
-    ----------
-    root : folder that holds, or with download=True will hold, `MNIST/raw`; torchvision checks what
-        it downloads
+    Args:
+        root: folder that holds, or with download=True will hold, `MNIST/raw`; torchvision checks
+            what it downloads
 
-    Raises
-    ------
-    FileNotFoundError : nothing there and download=False
-    ValueError : the files are truncated or not MNIST's
+    Raises:
+        FileNotFoundError: nothing there and download=False
+        ValueError: the files are truncated or not MNIST's
 
     Source: Y. LeCun, L. Bottou, Y. Bengio and P. Haffner, Proc. IEEE 86, 2278 (1998).
     """
@@ -100,19 +94,16 @@ def cifar10(root="data", *, train=True, download=False, dtype=torch.float32, dev
     Classes: airplane, automobile, bird, cat, deer, dog, frog, horse, ship, truck, numbered 0 … 9 in
     this order.
 
-    Parameters
-    ----------
-    root : folder that holds, or with download=True will hold, `cifar-10-batches-py`; or a folder
-        with `train` and `test`
-        inside and one sub-folder a class, which is then read by `image_folder`
+    Args:
+        root: folder that holds, or with download=True will hold, `cifar-10-batches-py`; or a folder
+            with `train` and `test` inside and one sub-folder a class, which is then read by
+            `image_folder`
 
-    Raises
-    ------
-    FileNotFoundError : nothing there and download=False
+    Raises:
+        FileNotFoundError: nothing there and download=False
 
     Source: A. Krizhevsky, Learning Multiple Layers of Features from Tiny Images (2009).
-    torchvision's files are pickles; it
-    checks their MD5 sums before it reads them.
+    torchvision's files are pickles; it checks their MD5 sums before it reads them.
     """
     from torchvision.datasets import CIFAR10
 
@@ -140,10 +131,9 @@ def npz(path, *, split="train", dtype=torch.float32, device=None):
     x : (N, …) uint8 in 0 … 255, or floating in [0, 1], flattened to (N, D);  y : (N,) integers from
         0
 
-    Raises
-    ------
-    FileNotFoundError : no such file
-    ValueError : not a .npz file, arrays missing, of different lengths, or out of range
+    Raises:
+        FileNotFoundError: no such file
+        ValueError: not a .npz file, arrays missing, of different lengths, or out of range
     """
     try:
         with np.load(path, allow_pickle=False) as arrays:  # a pickle inside could run code
@@ -172,11 +162,10 @@ def image_folder(root, *, gray=True, dtype=torch.float32, device=None):
 
     x : (N, height·width), or (N, 3·height·width) with gray=False
 
-    Raises
-    ------
-    FileNotFoundError : no such folder, or a class without images
-    ValueError : an image that cannot be read, or of another size than the first; the message names
-        the file
+    Raises:
+        FileNotFoundError: no such folder, or a class without images
+        ValueError: an image that cannot be read, or of another size than the first; the message
+            names the file
     """
     from torchvision.datasets import ImageFolder
 

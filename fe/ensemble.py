@@ -1,22 +1,14 @@
-"""Many copies of one network trained at once: the same minibatches and the same noise for all,
-each
+"""Many copies of one network trained at once: the same minibatches and the same noise for all, each
 with its own (λ, γ).
 
-Derivatives of C and D by finite differences compare networks that were trained at λ ± δ and γ ±
-δ.
-Trained apart, with
-seeds of their own, they differ by more than the derivative (chapter 6 measures it); trained on
-*common random numbers*
-what is random cancels from the difference. So the copies are one computation: their parameters
-are
-stacked along a first
-axis of length M, and one pass through `torch.func.vmap` serves all. On a GPU, M small networks
-cost
-little more than one.
+Derivatives of C and D by finite differences compare networks that were trained at λ ± δ and γ ± δ.
+Trained apart, with seeds of their own, they differ by more than the derivative (chapter 6 measures
+it); trained on *common random numbers* what is random cancels from the difference. So the copies
+are one computation: their parameters are stacked along a first axis of length M, and one pass
+through `torch.func.vmap` serves all. On a GPU, M small networks cost little more than one.
 
 Randomness has no state: the order of the minibatches and the noise of an epoch are functions of
-(seed, epoch). A run that
-stopped between two epochs goes on as if it had not.
+(seed, epoch). A run that stopped between two epochs goes on as if it had not.
 """
 
 import contextlib
@@ -34,9 +26,7 @@ from .gibbs import check_outputs
 
 
 def generator(*seeds, device="cpu"):
-    """A torch.Generator that is a function of the integers `seeds`, independent for different
-    ones.
-    """
+    """A torch.Generator that is a function of the integers `seeds`, independent for others."""
     state = np.random.SeedSequence(seeds).generate_state(1, np.uint64)[0]
     return torch.Generator(device).manual_seed(int(state))
 
@@ -61,8 +51,7 @@ class _Losses(nn.Module):
         return torch.stack([R, D, C])
 
     def measure(self, x, y, noise):
-        """(R, D, C, accuracy): C and accuracy averaged over the noise (S, B, d), D with its
-        first
+        """(R, D, C, accuracy): C and accuracy averaged over the noise (S, B, d), D with its first
         sample: the decoder costs most.
         """
         mu, log_sigma = self.encoder(x)
@@ -94,20 +83,15 @@ class State(NamedTuple):
 class Ensemble:
     """M members of one architecture: parameters and buffers stacked along the first axis.
 
-    Parameters
-    ----------
-    members : list of (encoder, decoder, classifier), any modules of one architecture. Not
-        changed:
-        the ensemble copies.
+    Args:
+        members: list of (encoder, decoder, classifier), any modules of one architecture. Not
+            changed: the ensemble copies.
 
-    Raises
-    ------
-    ValueError : no members, or members of different architectures
+    Raises:
+        ValueError: no members, or members of different architectures
 
-    `ensemble[i]` gives member i back as ordinary modules, in evaluation mode;
-    `ensemble.copies(i,
-    M)` M equal copies of
-    member i; `state()` and `load(state)` a dict of tensors for a checkpoint.
+    `ensemble[i]` gives member i back as ordinary modules, in evaluation mode; `ensemble.copies(i,
+    M)` M equal copies of member i; `state()` and `load(state)` a dict of tensors for a checkpoint.
     """
 
     def __init__(self, members):
@@ -186,9 +170,7 @@ class Ensemble:
         )  # dropout: common random numbers too
 
     def adam(self):
-        """A new Adam over the parameters of all members; `train_ensemble` sets its learning
-        rate.
-        """
+        """A new Adam over the parameters of all members; `train_ensemble` sets its rate."""
         return torch.optim.Adam(self.leaves, lr=1e-3, fused=True)
 
     def mode(self, training):
@@ -197,8 +179,7 @@ class Ensemble:
 
 
 def step_decay(step, steps, epochs=120, top=1e-3):
-    """The paper's learning rate for a model from scratch (App. A): 1e-3, divided by ten every 50
-    of
+    """The paper's learning rate for a model from scratch (App. A): 1e-3, divided by ten every 50 of
     120 epochs.
     """
     return top * 0.1 ** (step * epochs // steps // 50)
@@ -219,29 +200,24 @@ def train_ensemble(
     optimiser=None,
     on_epoch=None,
 ):
-    """Adam on minibatches of R + λD + γC for all members at once; same minibatches, same noise,
-    own
+    """Adam on minibatches of R + λD + γC for all members at once; same minibatches, same noise, own
     (λ_m, γ_m).
 
-    Parameters
-    ----------
-    x (N, D), y (N,) : on the device of the ensemble; a minibatch is a slice of them, nothing is
-    done image by image. Or y (N, Y),
-        probabilities of the labels
-    lam, gam : numbers or (M,)
-    lr : learning rate, or function (step from 0, number of steps) -> learning rate
-    seed : integer or tuple of integers
-    first : epoch to begin with, for a run that goes on; `optimiser` then holds the state at that
-        point
-    on_epoch : called with (epochs done, optimiser) after each epoch
+    Args:
+        x, y: (N, D) and (N,), on the device of the ensemble; a minibatch is a slice of them,
+            nothing is done image by image. Or y (N, Y), probabilities of the labels
+        lam, gam: numbers or (M,)
+        lr: learning rate, or function (step from 0, number of steps) -> learning rate
+        seed: integer or tuple of integers
+        first: epoch to begin with, for a run that goes on; `optimiser` then holds the state at that
+            point
+        on_epoch: called with (epochs done, optimiser) after each epoch
 
-    Returns
-    -------
-    torch.optim.Adam, whose state another call may keep
+    Returns:
+        torch.optim.Adam, whose state another call may keep
 
-    Raises
-    ------
-    ValueError : the loss is NaN or infinite (the learning rate is too high); bad data
+    Raises:
+        ValueError: the loss is NaN or infinite (the learning rate is too high); bad data
     """
     check_data(x, y, soft=True)
     if not (0 <= first <= epochs and epochs >= 1 and batch_size >= 2):
@@ -309,13 +285,12 @@ def train_ensemble(
 
 @torch.no_grad()
 def refresh_statistics(ensemble, x, y, *, seed=0, chunk=5000):
-    """Batch normalisation's means and variances as averages over all of x for the weights as
-    they
+    """Batch normalisation's means and variances as averages over all of x for the weights as they
     are now.
 
     The running averages of training lag behind the weights and remember only the last few
-    minibatches; with these, R, D
-    and C are functions of the weights. No effect without batch normalisation.
+    minibatches; with these, R, D and C are functions of the weights. No effect without batch
+    normalisation.
     """
     norms = [
         m for m in ensemble._skeleton.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)

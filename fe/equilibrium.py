@@ -2,9 +2,8 @@
 is from it.
 
 `minimise` goes all the way to ‖∇J‖ ≤ 1e-10 on smooth objectives: L-BFGS first, then Newton steps
-whose systems are solved
-by conjugate gradients. It ends with the smallest eigenvalue of A, so that a saddle is never taken
-for a minimum.
+whose systems are solved by conjugate gradients. It ends with the smallest eigenvalue of A, so that
+a saddle is never taken for a minimum.
 """
 
 import math
@@ -32,30 +31,28 @@ class Equilibrium(NamedTuple):
 def minimise(J, theta, p, *, tol=1e-10, preconditioner=None, max_iterations=5000, seed=0):
     """A minimum of J(·, p) near θ, to ‖∇J‖ ≤ tol, with positive semi-definite A.
 
-    Parameters
-    ----------
-    preconditioner : callable (theta, p) -> (apply: (P, m) -> (P, m)), for example
-        `TopographicMap.preconditioner`
-    max_iterations : evaluations of ∇J by L-BFGS, over all restarts
-    seed : of the random vectors that look for negative curvature
+    Args:
+        preconditioner: callable (theta, p) -> (apply: (P, m) -> (P, m)), for example
+            `TopographicMap.preconditioner`
+        max_iterations: evaluations of ∇J by L-BFGS, over all restarts
+        seed: of the random vectors that look for negative curvature
 
-    Returns
-    -------
-    Equilibrium. The minimum is local; that is all that a gradient can promise.
+    Returns:
+        Equilibrium. The minimum is local; that is all that a gradient can promise.
 
-    Raises
-    ------
-    NotConverged : no descent is left but ‖∇J‖ > tol (float32, or J is not smooth), the budget is
-        used up, or every way down ends at a saddle
-    ValueError, TypeError : NaN, wrong shapes or dtypes, λ < 0, a J that changes from call to call
+    Raises:
+        NotConverged: no descent is left but ‖∇J‖ > tol (float32, or J is not smooth), the budget is
+            used up, or every way down ends at a saddle
+        ValueError, TypeError: NaN, wrong shapes or dtypes, λ < 0, a J that changes from call to
+            call
 
-    Example
-    -------
-    >>> J = lambda theta, p: p[0] * (theta.square() - 1).square().sum()       # minima at ±1, a
-    maximum at 0
-    >>> e = minimise(J, torch.zeros(1, dtype=torch.float64), torch.ones(1, dtype=torch.float64))
-    >>> round(abs(float(e.theta)), 9), round(e.curvature, 6)
-    (1.0, 8.0)
+    Example:
+        Minima at ±1, a maximum at 0:
+
+        >>> J = lambda theta, p: p[0] * (theta.square() - 1).square().sum()
+        >>> e = minimise(J, torch.zeros(1, dtype=torch.float64), torch.ones(1, dtype=torch.float64))
+        >>> round(abs(float(e.theta)), 9), round(e.curvature, 6)
+        (1.0, 8.0)
     """
     check_vector("theta", theta)
     check_controls(p, theta)
@@ -188,13 +185,12 @@ def schedule(t, T, peak=1.5e-3):
     The paper gives both s²(1 − s)⁵, whose maximum is 0.0152 at s = 2/7, and a maximum of 1.5e-3. We
     scale to the latter.
 
-    Parameters
-    ----------
-    t : mini-batches since the last change of (λ, γ), 0 ≤ t ≤ T;  T : their number
+    Args:
+        t: mini-batches since the last change of (λ, γ), 0 ≤ t ≤ T
+        T: their number
 
-    Raises
-    ------
-    ValueError : t outside [0, T], or T not positive
+    Raises:
+        ValueError: t outside [0, T], or T not positive
     """
     if not T > 0 or not 0 <= t <= T:
         raise ValueError(f"need 0 ≤ t ≤ T and T > 0, got t = {t}, T = {T}")

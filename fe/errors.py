@@ -1,10 +1,8 @@
 """What can go wrong, each with a name, so that a caller can tell the cases apart.
 
-Bad input raises the usual `ValueError` or `TypeError`. The other classes below are for
-mathematics
-that does not hold at
-the point where it was asked for: an answer there would look plausible and be wrong, so none is
-returned.
+Bad input raises the usual `ValueError` or `TypeError`. The other classes below are for mathematics
+that does not hold at the point where it was asked for: an answer there would look plausible and be
+wrong, so none is returned.
 """
 
 import torch
@@ -39,9 +37,7 @@ class NotConverged(RuntimeError):
 
 
 class NotFinite(ValueError):
-    """J or ∇J is NaN or infinite at a point: bad data, or, in a search, a step that went too
-    far.
-    """
+    """J or ∇J is NaN or infinite: bad data, or, in a search, a step that went too far."""
 
 
 def check_finite(name, tensor):
@@ -129,8 +125,7 @@ def check_data(x, y=None, n_classes=None, soft=False):
 
 
 def check_weights(weights, x, name="weights"):
-    """The weights of the images x, 1/N each if None. Raises `ValueError` unless they are N
-    numbers
+    """The weights of the images x, 1/N each if None. Raises `ValueError` unless they are N numbers
     ≥ 0 with sum one.
     """
     if weights is None:

@@ -2,12 +2,9 @@
 process anywhere.
 
 `settings` says everything that the paper leaves open (data, widths, minibatch, epochs, steps,
-tolerance). For figures 2, 4
-and 5 "paper" is the paper's network on MNIST and "small" the same on scikit-learn's digits, in a
-minute. For figures 3 and 6
-"paper" is ResNet-18 on CIFAR-10, for a GPU, and "small" a quarter of its width on 16×16 pixels
-and
-a few thousand images.
+tolerance). For figures 2, 4 and 5 "paper" is the paper's network on MNIST and "small" the same on
+scikit-learn's digits, in a minute. For figures 3 and 6 "paper" is ResNet-18 on CIFAR-10, for a GPU,
+and "small" a quarter of its width on 16×16 pixels and a few thousand images.
 """
 
 import contextlib
@@ -185,15 +182,13 @@ _lock = threading.Lock()
 def load(settings):
     """(x, y), (x_val, y_val) on the device: float32, pixels in [0, 1].
 
-    data : "digits" (1,500 and 297 images), "mnist" or "cifar10" under `root`, a `.npz` file, or
-        a
-        folder with `train` and `test`
-    inside. With settings["pool"] = q colour images are averaged over squares of q×q pixels.
+    settings["data"] is "digits" (1,500 and 297 images), "mnist" or "cifar10" under `root`, a `.npz`
+    file, or a folder with `train` and `test` inside. With settings["pool"] = q colour images are
+    averaged over squares of q×q pixels.
 
-    Raises
-    ------
-    FileNotFoundError, ValueError : as the loaders of `fe.data`; training and test set of other
-        classes or of another size of image
+    Raises:
+        FileNotFoundError, ValueError: as the loaders of `fe.data`; training and test set of other
+            classes or of another size of image
     """
     name, device = settings["data"], settings["device"]
     if name == "digits":
@@ -259,8 +254,7 @@ def _pooled(x, q):
 
 
 def networks(settings, x, y, seed, classes=None):
-    """An `Ensemble` of one with the paper's architecture for these images; its first weights are
-    a
+    """An `Ensemble` of one with the paper's architecture for these images; its first weights are a
     function of the seed.
 
     They are drawn on the CPU in float32, whatever torch's default device and dtype are, and then
@@ -374,14 +368,15 @@ class _Job:
 def path_job(settings, gam, seed, checkpoint=None, variant=None):
     """One curve of fig. 2: train from scratch at (λ, γ₀), then iso-classification to λ_end.
 
-    variant : options of `iso_classification` that differ from the settings', for example
-        {"corrector": False}
-    Returns rows, derivatives by finite differences, and by linear response where
-    settings["compare"] asks for both; for
-    the first seed of the γ₀ in settings["scratch"] also `stays`, what the end of the curve
-    becomes
-    when it is trained on at
-    its prices for as long as a model from scratch is.
+    Args:
+        variant: options of `iso_classification` that differ from the settings', for example
+            {"corrector": False}
+
+    Returns:
+        Rows, derivatives by finite differences, and by linear response where settings["compare"]
+        asks for both; for the first seed of the γ₀ in settings["scratch"] also `stays`, what the
+        end of the curve becomes when it is trained on at its prices for as long as a model from
+        scratch is.
     """
     compare = [gam, seed] in [list(c) for c in settings["compare"]] and not variant
     job = _Job(
@@ -459,8 +454,7 @@ def scratch_job(settings, lam, gam, seed, checkpoint=None):
 def relaxation_job(
     settings, seed, checkpoint=None, before=(0.5, 1.0), after=(0.51, 1.04), epochs=100
 ):
-    """Fig. 4a: F at every epoch while a model in equilibrium at `before` goes to `after`, beside
-    a
+    """Fig. 4a: F at every epoch while a model in equilibrium at `before` goes to `after`, beside a
     copy that stays.
 
     The copies share minibatches and noise, so that their difference is what the change of (λ, γ)
@@ -508,16 +502,14 @@ def _classes(data, wanted, names=None):
 def task_of(settings, kind):
     """The task of one kind, the test sets of source and target, and the number of classes.
 
-    kind : "mixture", labels as they are, one output for each; "paired", a mixture with target
-        classes named after source classes in
-    the order of the settings; "aligned", named by `align_labels`; "transport", displacement
-    along a
-    plan that joins equal labels
+    Args:
+        kind: "mixture", labels as they are, one output for each; "paired", a mixture with target
+            classes named after source classes in the order of the settings; "aligned", named by
+            `align_labels`; "transport", displacement along a plan that joins equal labels
 
-    Raises
-    ------
-    ValueError : another kind; a class of source or target is not in the data; other than for
-        "mixture", numbers of classes that differ
+    Raises:
+        ValueError: another kind; a class of source or target is not in the data; other than for
+            "mixture", numbers of classes that differ
     """
     if kind not in ("mixture", "paired", "aligned", "transport"):
         raise ValueError(
@@ -562,11 +554,9 @@ def transfer_job(settings, kind, seed, checkpoint=None):
     """Transfer from source to target by eq. (38), by eq. (30) if settings["k"] is a number, and
     their controls at equal compute.
 
-    The controls spend as many epochs as the first transfer does, in as many stages: the same
-    path
-    of tasks with (λ, γ) fixed, the
-    target at once from the trained network (fine-tuning), the target at once from new weights
-    (scratch).
+    The controls spend as many epochs as the first transfer does, in as many stages: the same path
+    of tasks with (λ, γ) fixed, the target at once from the trained network (fine-tuning), the
+    target at once from new weights (scratch).
     """
     task, probes, classes = task_of(settings, kind)
     size, steps, lam, gam = settings["size"], settings["steps"], settings["lam"], settings["gam"]

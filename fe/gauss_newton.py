@@ -1,5 +1,4 @@
-"""Linear response of a trained network, whose Hessian is seldom positive: the Gauss–Newton
-matrix
+"""Linear response of a trained network, whose Hessian is seldom positive: the Gauss–Newton matrix
 in its place.
 
 G = R + λD + γC is convex in what the networks put out, o = (μ, log σ, x̂, logits), and o is a
@@ -8,12 +7,9 @@ nonlinear function of θ:
     ∇²G = J_oᵀ (∇²_o G) J_o + Σ_k (∂G/∂o_k) ∇² o_k,        J_o = ∂o/∂θ.
 
 The first term, the Gauss–Newton matrix (Schraudolph 2002), is positive semi-definite by
-construction; the second, which
-makes ∇²G indefinite away from a minimum, weighs the curvature of the networks with what is left
-of
-the error. Leaving it out
-turns Lemma 5 into an approximation; chapter 6 compares its slopes with those of five trained
-copies.
+construction; the second, which makes ∇²G indefinite away from a minimum, weighs the curvature of
+the networks with what is left of the error. Leaving it out turns Lemma 5 into an approximation;
+chapter 6 compares its slopes with those of five trained copies.
 """
 
 import math
@@ -38,9 +34,7 @@ class NetworkResponse(NamedTuple):
 
 
 def gauss_newton(J, theta, p):
-    """The product V (P, m) -> (J_oᵀ ∇²_o G J_o + ρ) V (P, m) of an `AmortisedObjective` at (θ,
-    p).
-    """
+    """V (P, m) -> (J_oᵀ ∇²_o G J_o + ρ) V (P, m) of an `AmortisedObjective` at (θ, p)."""
     outputs, pull = torch.func.vjp(J.outputs, theta)
     _, log_sigma, _, logits = (o.detach() for o in outputs)
     images, draws = (
@@ -64,22 +58,19 @@ def gauss_newton(J, theta, p):
 
 
 def network_response(J, theta, p, *, damping=1e-3, rtol=1e-2, max_iterations=400):
-    """Hess F = −Bᵀ(A + damping)⁻¹B of an `AmortisedObjective` at parameters that training left,
-    not
+    """Hess F = −Bᵀ(A + damping)⁻¹B of an `AmortisedObjective` at parameters that training left, not
     Newton.
 
     A is the Hessian if no negative curvature is met while solving, and the Gauss–Newton matrix
-    otherwise; the answer says
-    which. No equilibrium is demanded: the caller is to compare (chapter 6).
+    otherwise; the answer says which. No equilibrium is demanded: the caller is to compare (chapter
+    6).
 
-    Parameters
-    ----------
-    damping : added to A; small against the curvatures in which B acts, large against those that
-        training never resolved
+    Args:
+        damping: added to A; small against the curvatures in which B acts, large against those that
+            training never resolved
 
-    Raises
-    ------
-    NotConverged : the solver used up its iterations: raise damping
+    Raises:
+        NotConverged: the solver used up its iterations: raise damping
     """
     if not 0 <= damping < math.inf:
         raise ValueError(f"damping must be ≥ 0 and finite, got {damping}")

@@ -28,6 +28,7 @@ import torch
 
 from .errors import check_data, check_finite, check_weights
 from .objective import Ridged, flatten
+from .rate_distortion import _array, _distribution
 from .sampling import log_standard_normal
 
 
@@ -39,16 +40,14 @@ def log_d(x, xhat):
     """log d(x_n|z_s) = −‖x_n − x̂_s‖² for every pair, without ½ and without a constant.
 
     By one matrix product. Both sides are centred first: rounding is then of the order of the spread
-    of the data times
-    machine epsilon, not of its distance from the origin.
+    of the data times machine epsilon, not of its distance from the origin.
 
-    Parameters
-    ----------
-    x : (N, D);  xhat : (S, D), the decoder's output at S codes
+    Args:
+        x: (N, D)
+        xhat: (S, D), the decoder's output at S codes
 
-    Returns
-    -------
-    (N, S)
+    Returns:
+        (N, S)
     """
     centre = x.mean(0)
     a, b = x - centre, xhat - centre
@@ -73,9 +72,8 @@ def hamiltonian(log_m, log_d, log_c, p):
 def log_joint(decoder, classifier, x, y, p):
     """−H as a function of codes paired with images, which is what the samplers below ask for.
 
-    Returns
-    -------
-    function : z (S, N, d) -> (S, N), the value [s, n] belongs to code z[s, n] and image x[n]
+    Returns:
+        function z (S, N, d) -> (S, N); the value [s, n] belongs to code z[s, n] and image x[n]
     """
     check_data(x, y)
 
@@ -121,14 +119,12 @@ def gauss_hermite(n, dim, *, dtype=torch.float64, device=None):
     each coordinate.
 
     Best while the posterior is not much narrower than m and its logarithm close to a polynomial:
-    the n-point rule spaces its
-    inner nodes by about π/√n, and on tanh or ReLU features it converges far more slowly than
-    `uniform_grid`.
+    the n-point rule spaces its inner nodes by about π/√n, and on tanh or ReLU features it converges
+    far more slowly than `uniform_grid`.
 
-    Raises
-    ------
-    ValueError : n < 2, more than two million nodes, or n > 300: the outer weights underflow soon
-        after
+    Raises:
+        ValueError: n < 2, more than two million nodes, or n > 300: the outer weights underflow soon
+            after
     """
     if not 2 <= n <= 300:
         raise ValueError(f"n must be between 2 and 300, got {n}; use uniform_grid for more nodes")
@@ -141,9 +137,8 @@ def uniform_grid(n, dim, half_width=6.0, *, dtype=torch.float64, device=None):
     normalised.
 
     The trapezoidal rule: for a smooth integrand that vanishes at the ends its error falls like
-    exp(−2π²s²/h²), s the
-    width of the posterior and h the spacing (Trefethen and Weideman, SIAM Review 56, 2014). Raises
-    `ValueError` for n < 2.
+    exp(−2π²s²/h²), s the width of the posterior and h the spacing (Trefethen and Weideman, SIAM
+    Review 56, 2014). Raises `ValueError` for n < 2.
     """
     if n < 2 or not 0 < half_width < math.inf:
         raise ValueError(
@@ -180,24 +175,21 @@ def check_resolution(posterior, grid, *, nodes_per_dim=3.0, max_edge_mass=0.01, 
     """Raise if the grid is too coarse or too small for more than a `fraction` of the posteriors.
 
     A Gaussian of width s on nodes spaced by h occupies s√(2πe)/h ≈ 4.1 s/h of them in each
-    dimension. Three correspond to
-    s/h = 0.73, where the trapezoidal rule is still good to 2 exp(−2π²s²/h²) ≈ 6e-5; four give 2e-8.
-    A posterior of several
-    separate peaks occupies more nodes than each peak does: the number is then an optimistic one.
+    dimension. Three correspond to s/h = 0.73, where the trapezoidal rule is still good to 2
+    exp(−2π²s²/h²) ≈ 6e-5; four give 2e-8. A posterior of several separate peaks occupies more nodes
+    than each peak does: the number is then an optimistic one.
 
-    Parameters
-    ----------
-    posterior : (N, K), from `gibbs_posterior`;  grid : the Grid it lives on
-    nodes_per_dim : effective nodes needed are nodes_per_dim ** d
-    max_edge_mass : largest mass tolerated on the outermost nodes of any coordinate
+    Args:
+        posterior: (N, K), from `gibbs_posterior`
+        grid: the Grid it lives on
+        nodes_per_dim: effective nodes needed are nodes_per_dim ** d
+        max_edge_mass: largest mass tolerated on the outermost nodes of any coordinate
 
-    Returns
-    -------
-    Resolution
+    Returns:
+        Resolution
 
-    Raises
-    ------
-    GridTooCoarse : with the number of posteriors that are too narrow, or that reach the edge
+    Raises:
+        GridTooCoarse: with the number of posteriors that are too narrow, or that reach the edge
     """
     if posterior.ndim != 2 or posterior.shape[1] != len(grid.nodes):
         raise ValueError(
@@ -284,34 +276,31 @@ def check_outputs(decoder, classifier, z, x, y):
 class GibbsObjective(Ridged):
     """J(θ, p) = −Σ_n w_n log Z_n + ½ρ‖θ‖² (eq. 14) of any decoder and classifier, with z on a grid.
 
-    Parameters
-    ----------
-    decoder, classifier : nn.Modules, z (K, d) -> x̂ (K, D) and z (K, d) -> logits (K, Y)
-    x : (N, D);  y : (N,) int64
-    grid : Grid of K nodes in d dimensions
-    ridge : ρ
-    weights : (N,) probabilities of the images (default 1/N each)
+    Args:
+        decoder, classifier: nn.Modules, z (K, d) -> x̂ (K, D) and z (K, d) -> logits (K, Y)
+        x: (N, D)
+        y: (N,) int64
+        grid: Grid of K nodes in d dimensions
+        ridge: ρ
+        weights: (N,) probabilities of the images (default 1/N each)
 
     θ stacks the parameters of decoder and classifier; `theta0` holds the present ones,
-    `unflatten(theta)` gives
-    [dict, dict]. The modules themselves are never changed. J is smooth only if they are: with ReLU
-    its Hessian misses the kinks.
+    `unflatten(theta)` gives [dict, dict]. The modules themselves are never changed. J is smooth
+    only if they are: with ReLU its Hessian misses the kinks.
 
-    Raises
-    ------
-    ValueError, TypeError : NaN, empty or mis-shaped data, labels out of range, batch normalisation
-        or dropout in training mode
+    Raises:
+        ValueError, TypeError: NaN, empty or mis-shaped data, labels out of range, batch
+            normalisation or dropout in training mode
 
-    Example
-    -------
-    With x̂ = 0 and one class nothing depends on z, so that Z = exp(−λ‖x‖²) and J = λ E‖x‖²:
+    Example:
+        With x̂ = 0 and one class nothing depends on z, so that Z = exp(−λ‖x‖²) and J = λ E‖x‖²:
 
-    >>> decoder, classifier = torch.nn.Linear(2, 3).double(), torch.nn.Linear(2, 1).double()
-    >>> x, y = torch.ones(5, 3, dtype=torch.float64), torch.zeros(5, dtype=torch.int64)
-    >>> J = GibbsObjective(decoder, classifier, x, y, gauss_hermite(8, 2))
-    >>> p = torch.tensor([0.5, 1.0], dtype=torch.float64)
-    >>> round(float(J(0 * J.theta0, p)), 12)
-    1.5
+        >>> decoder, classifier = torch.nn.Linear(2, 3).double(), torch.nn.Linear(2, 1).double()
+        >>> x, y = torch.ones(5, 3, dtype=torch.float64), torch.zeros(5, dtype=torch.int64)
+        >>> J = GibbsObjective(decoder, classifier, x, y, gauss_hermite(8, 2))
+        >>> p = torch.tensor([0.5, 1.0], dtype=torch.float64)
+        >>> round(float(J(0 * J.theta0, p)), 12)
+        1.5
     """
 
     def __init__(self, decoder, classifier, x, y, grid, ridge=0.0, weights=None):
@@ -361,3 +350,99 @@ class GibbsObjective(Ridged):
         path ends.
         """
         return check_resolution(self.posterior(theta, p), self.grid, **limits)
+
+
+class TabularModel(Ridged):
+    r"""J(θ, p) of eq. (14) on finite alphabets, exactly:
+
+        J = −Σ_x p(x) log Σ_z m(z) d(x|z)^λ c(y_x|z)^γ + ½ρ‖θ‖².
+
+    θ holds the logits of m (Z,), of c (Z, Y) and, without `distortion`, of d (Z, X), each made a
+    probability by a softmax.
+    A learned d is thus a probability *over the alphabet*, D a cross-entropy, and H − D ≤ I ≤ R (eq.
+    2) holds. J does
+    not change when a constant is added to one softmax's logits, so A = ∇²J has 1 + 2Z null
+    directions (1 + Z with a
+    fixed distortion) unless ρ > 0. θ = 0 makes all codes alike and is stationary in every exchange
+    of codes: start
+    from `initial`.
+
+    Args:
+        p_x: (X,) probabilities
+        y: (X,) integer labels y_x in 0 … n_classes − 1
+        n_codes, n_classes: sizes Z and Y of the alphabets
+        ridge: ρ ≥ 0
+        distortion: (X, Z) fixed −log d(x|z), or None to learn d
+
+    p[0] = λ and p[1] = γ; further controls are ignored. Works under every transform of torch.func.
+    """
+
+    def __init__(self, p_x, y, n_codes, n_classes, ridge=0.0, distortion=None):
+        self.p_x = _distribution("p_x", p_x)
+        if n_codes < 1 or n_classes < 1:
+            raise ValueError(
+                f"n_codes and n_classes must be at least 1, got {n_codes} and {n_classes}"
+            )
+        self.y = torch.as_tensor(y, device=self.p_x.device)
+        if self.y.dtype != torch.int64 or self.y.shape != self.p_x.shape:
+            raise ValueError(
+                f"y must be {len(self.p_x)} int64 labels, got {self.y.dtype} of shape "
+                f"{tuple(self.y.shape)}"
+            )
+        low, high = int(self.y.min()), int(self.y.max())
+        if low < 0 or high >= n_classes:
+            raise ValueError(
+                f"y runs from {low} to {high}, but n_classes = {n_classes} allows 0 … "
+                f"{n_classes - 1}"
+            )
+        self.distortion = (
+            None if distortion is None else _array("distortion", distortion, 2).to(self.p_x.device)
+        )
+        if distortion is not None and self.distortion.shape != (len(self.p_x), n_codes):
+            raise ValueError(
+                f"distortion must be (X, Z) = {(len(self.p_x), n_codes)}, got "
+                f"{tuple(self.distortion.shape)}"
+            )
+        self.n_codes, self.n_classes, self.ridge = n_codes, n_classes, ridge
+        self.n_parameters = n_codes * (1 + n_classes + (len(self.p_x) if distortion is None else 0))
+
+    def unpack(self, theta):
+        """Logits of m (Z,), of c (Z, Y) and of d (Z, X), the last None when the distortion is
+        fixed.
+        """
+        if theta.shape[-1] != self.n_parameters:
+            raise ValueError(
+                f"theta must have {self.n_parameters} entries, got shape {tuple(theta.shape)}"
+            )
+        Z, split = self.n_codes, self.n_codes * (1 + self.n_classes)
+        d = theta[split:].view(Z, -1) if self.distortion is None else None
+        return theta[:Z], theta[Z:split].view(Z, self.n_classes), d
+
+    def log_probabilities(self, theta):
+        """log m(z) (Z,), log d(x|z) (X, Z), log c(y_x|z) (X, Z)."""
+        m, c, d = self.unpack(theta)
+        log_d = -self.distortion if d is None else torch.log_softmax(d, 1).T
+        return torch.log_softmax(m, 0), log_d, torch.log_softmax(c, 1).T[self.y]
+
+    def log_joint(self, theta, p):
+        """−H(z; x, θ, λ, γ) of eq. (11): log m(z) + λ log d(x|z) + γ log c(y_x|z), (X, Z)."""
+        log_m, log_d, log_c = self.log_probabilities(theta)
+        return log_m + p[0] * log_d + p[1] * log_c
+
+    def posterior(self, theta, p):
+        """The Gibbs encoder e(z|x) of eq. (9), (X, Z)."""
+        return torch.softmax(self.log_joint(theta, p), 1)
+
+    def __call__(self, theta, p):
+        log_z = torch.logsumexp(self.log_joint(theta, p), 1)  # (X,)
+        return -(self.p_x @ log_z) + self.penalty(theta)
+
+    def initial(self, seed, scale=1.0):
+        """θ drawn from N(0, scale²), the same for the same seed on every device."""
+        draw = torch.randn(
+            self.n_parameters,
+            generator=torch.Generator("cpu").manual_seed(seed),
+            dtype=torch.float64,
+            device="cpu",
+        )
+        return scale * draw.to(self.p_x.device)

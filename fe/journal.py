@@ -2,12 +2,10 @@
 replays it.
 
 A long run is ordinary straight-line code whose every decision depends on numbers that it measured.
-`Journal` keeps those
-numbers, and the tensors as they were after the last of them. Started again, the same code runs
-through the journal without
-training anything, arrives where it was killed, finds the tensors there, and goes on: the result is
-that of a run that was
-never interrupted, because each stage's randomness is a function of its number.
+`Journal` keeps those numbers, and the tensors as they were after the last of them. Started again,
+the same code runs through the journal without training anything, arrives where it was killed, finds
+the tensors there, and goes on: the result is that of a run that was never interrupted, because each
+stage's randomness is a function of its number.
 """
 
 import copy
@@ -30,21 +28,18 @@ class Journal:
     them; on disk too, in `path`.
 
     Both are copies and change in one step, with `save`: a run that is taken up from this object,
-    interrupted wherever it was,
-    finds what it would find on disk.
+    interrupted wherever it was, finds what it would find on disk.
 
-    Parameters
-    ----------
-    path : file (suffix .pt), or None to keep nothing on disk. If it exists the run resumes from it,
-        on any device.
-    arguments : dict of numbers, strings and lists that define the run; a checkpoint of another run
-        is refused
+    Args:
+        path: file (suffix .pt), or None to keep nothing on disk. If it exists the run resumes from
+            it, on any device.
+        arguments: dict of numbers, strings and lists that define the run; a checkpoint of another
+            run is refused
 
-    Raises
-    ------
-    TypeError : an argument is of another kind;  ValueError : the checkpoint belongs to a run with
-        other arguments
-    CorruptedCheckpoint : neither the checkpoint nor the one before it can be read
+    Raises:
+        TypeError: an argument is of another kind
+        ValueError: the checkpoint belongs to a run with other arguments
+        CorruptedCheckpoint: neither the checkpoint nor the one before it can be read
     """
 
     def __init__(self, path=None, arguments=None):

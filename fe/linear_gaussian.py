@@ -2,18 +2,16 @@ r"""The linear–Gaussian model: a closed form for everything the theory asserts
 included.
 
 Decoder log d(x|z) = −‖x − Wz‖², classifier log c(y|z) = −‖y − Vz‖² for a real-valued label y, m(z)
-= N(0, I_k), and the
-Gibbs encoder of eq. (9), which is Gaussian. Data enter through their covariance Σ of (x, y) alone
-(means are zero).
+= N(0, I_k), and the Gibbs encoder of eq. (9), which is Gaussian. Data enter through their
+covariance Σ of (x, y) alone (means are zero).
 
 Put u = (√(2λ) x, √(2γ) y) and A = (√(2λ) W; √(2γ) V). Integrating out z,
 
     J = −E log Z = ½ log det(I + AᵀA) + ½ tr((I + AAᵀ)⁻¹ Cov u),
 
 which is, but for constants, the likelihood of probabilistic PCA on u (Tipping and Bishop, J. R.
-Stat. Soc. B 61 (1999)
-611–622). Its minimum is known. With e₁ ≥ e₂ ≥ … the eigenvalues of Cov u, and code i ≤ k *active*
-when e_i > 1,
+Stat. Soc. B 61 (1999) 611–622). Its minimum is known. With e₁ ≥ e₂ ≥ … the eigenvalues of Cov u,
+and code i ≤ k *active* when e_i > 1,
 
     F = Σ_active ½(1 + log e_i) + Σ_rest ½ e_i,        R = Σ_active ½ log e_i.
 
@@ -22,10 +20,9 @@ Cov u has the same eigenvalues as the symmetric matrix
     T(λ, γ) = Lᵀ diag(2λ I, 2γ I) L,        Σ = LLᵀ,
 
 which is *linear* in (λ, γ), so that all derivatives of F follow from T's eigenvectors, also at λ =
-0 or γ = 0. Where
-an e_i passes 1 a code collapses: the gradient of F stays continuous and its Hessian jumps. Where
-e_k = e_{k+1} > 1 (too
-few codes) the minimum passes from one branch to another: the gradient itself jumps.
+0 or γ = 0. Where an e_i passes 1 a code collapses: the gradient of F stays continuous and its
+Hessian jumps. Where e_k = e_{k+1} > 1 (too few codes) the minimum passes from one branch to
+another: the gradient itself jumps.
 """
 
 import torch
@@ -37,31 +34,27 @@ from .objective import Ridged
 class LinearGaussian(Ridged):
     """J(θ, p) for θ = (W, V) flattened, p = (λ, γ), and its exact minimum.
 
-    Parameters
-    ----------
-    cov : (dx + dy, dx + dy) symmetric, positive semi-definite covariance Σ of (x, y)
-    dim_x : dx, 1 ≤ dx < dx + dy
-    k : number of codes, k ≥ 1
-    ridge : ρ ≥ 0, adds ½ρ‖θ‖² to J. The closed forms hold for ρ = 0 only and raise otherwise
+    Args:
+        cov: (dx + dy, dx + dy) symmetric, positive semi-definite covariance Σ of (x, y)
+        dim_x: dx, 1 ≤ dx < dx + dy
+        k: number of codes, k ≥ 1
+        ridge: ρ ≥ 0, adds ½ρ‖θ‖² to J. The closed forms hold for ρ = 0 only and raise otherwise
 
     `J(theta, p)` works under every transform of torch.func; p may carry further controls, which are
-    ignored there. The
-    closed forms take p = (λ, γ) ≥ 0 and return tensors.
+    ignored there. The closed forms take p = (λ, γ) ≥ 0 and return tensors.
 
-    Raises
-    ------
-    ValueError, TypeError : cov not square, symmetric, finite or positive semi-definite; k < 1; λ <
-        0; γ < 0
+    Raises:
+        ValueError, TypeError: cov not square, symmetric, finite or positive semi-definite; k < 1; λ
+            < 0; γ < 0
 
-    Example
-    -------
-    One pixel of variance 2, a label it says nothing about, λ = 1: e = 2λ · 2 = 4, so R = ½ log 4 =
-    log 2.
+    Example:
+        One pixel of variance 2, a label it says nothing about, λ = 1: e = 2λ · 2 = 4, so
+        R = ½ log 4 = log 2.
 
-    >>> model = LinearGaussian(torch.diag(torch.tensor([2.0, 1.0], dtype=torch.float64)), dim_x=1,
-    k=1)
-    >>> print(f"{model.rate(torch.tensor([1.0, 0.0], dtype=torch.float64)).item():.6f}")
-    0.693147
+        >>> variances = torch.tensor([2.0, 1.0], dtype=torch.float64)
+        >>> model = LinearGaussian(torch.diag(variances), dim_x=1, k=1)
+        >>> print(f"{model.rate(torch.tensor([1.0, 0.0], dtype=torch.float64)).item():.6f}")
+        0.693147
     """
 
     def __init__(self, cov, dim_x, k, ridge=0.0):
@@ -214,13 +207,12 @@ class LinearGaussian(Ridged):
             the diagonal)
 
         so g = −1/(2 e_i e_j) for two active codes, −(1 − 1/e_i) / (2 (e_i − e_j)) for i active and
-        j not, and 0 for two others:
-        equal eigenvalues do no harm unless one is active and the other is not.
+        j not, and 0 for two others: equal eigenvalues do no harm unless one is active and the other
+        is not.
 
-        Raises
-        ------
-        ValueError : at a threshold (some e_i = 1 with i ≤ k, where the Hessian jumps) or at e_k =
-            e_{k+1} > 1
+        Raises:
+            ValueError: at a threshold (some e_i = 1 with i ≤ k, where the Hessian jumps) or at e_k
+                = e_{k+1} > 1
         """
         self._regular(p, "Hessian", thresholds=True)
         e, vectors, active = self._spectrum(p)
@@ -267,14 +259,12 @@ class LinearGaussian(Ridged):
         The e_i grow with λ, so each crosses 1 once; crossings beyond the k-th code change nothing
         and are left out.
 
-        Parameters
-        ----------
-        lam, gam : exactly one, the control that is held
+        Args:
+            lam, gam: exactly one, the control that is held
 
-        Raises
-        ------
-        ValueError : not exactly one given, or negative, or itself a threshold of the model without
-            the other term
+        Raises:
+            ValueError: not exactly one given, or negative, or itself a threshold of the model
+                without the other term
         """
         if (lam is None) == (gam is None):
             raise ValueError(
@@ -306,11 +296,9 @@ class LinearGaussian(Ridged):
         r"""Dimension of A's null space at `optimum(p)`, away from thresholds.
 
         Rotations z → Qz leave J unchanged. With r active codes those that fix (W, V) form O(k − r),
-        so the orbit has dimension
-        k(k−1)/2 − (k−r)(k−r−1)/2 = r(r−1)/2 + r(k−r). A collapsed column is no null direction by
-        itself: its curvature along
-        eigenvector j is proportional to 1 − e_j, zero only at the threshold. At λ = 0 all of W is
-        null, at γ = 0 all of V.
+        so the orbit has dimension k(k−1)/2 − (k−r)(k−r−1)/2 = r(r−1)/2 + r(k−r). A collapsed column
+        is no null direction by itself: its curvature along eigenvector j is proportional to 1 −
+        e_j, zero only at the threshold. At λ = 0 all of W is null, at γ = 0 all of V.
         """
         self._regular(p, "fixed number of null directions", thresholds=True)
         r, idle = self.active(p), self.dim_x * (p[0] == 0) + self.dim_y * (p[1] == 0)

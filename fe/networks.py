@@ -1,18 +1,15 @@
 """The paper's networks (App. A) as ordinary modules: for MNIST two fully connected layers each way.
 
 `Encoder((784, 256, 16))`, `Decoder((16, 256, 784))`, `Classifier((16, 12, 10))` are the networks of
-fig. 2;
-`Encoder((784, 400, 64), dropout=0.1)`, `Decoder((64, 400, 784), dropout=0.1)`, `Classifier((64,
-10))` those of fig. 5.
+fig. 2; `Encoder((784, 400, 64), dropout=0.1)`, `Decoder((64, 400, 784), dropout=0.1)`,
+`Classifier((64, 10))` those of fig. 5.
 
 `ResNetEncoder`, `ConvolutionalDecoder` and `Classifier((256, 10))` are those for CIFAR-10 (figs. 3
-and 6): they take and give flat
-images too, (N, 3·32·32).
+and 6): they take and give flat images too, (N, 3·32·32).
 
 Batch normalisation in training mode makes J depend on the minibatch, and torch's forward-mode
-products with the Hessian
-wrong: train with it, then call `.eval()` before any of the theory is evaluated. `norm=None` has no
-such trap.
+products with the Hessian wrong: train with it, then call `.eval()` before any of the theory is
+evaluated. `norm=None` has no such trap.
 """
 
 import torch
@@ -23,9 +20,8 @@ def mlp(sizes, norm="batch", dropout=0.0):
     """Linear layers from sizes[0] to sizes[-1]; after each but the last: normalisation, ReLU,
     dropout.
 
-    Raises
-    ------
-    ValueError : fewer than two sizes, a size below one, an unknown norm
+    Raises:
+        ValueError: fewer than two sizes, a size below one, an unknown norm
     """
     if len(sizes) < 2 or min(sizes) < 1:
         raise ValueError(
@@ -57,8 +53,7 @@ class Decoder(nn.Module):
     """x̂(z): z (N, d) -> (N, D). sizes = (d, …, D).
 
     The paper does not say what its decoder ends in. A sigmoid keeps x̂ among the pixels' values,
-    [0, 1]; `output="linear"`
-    makes the last layer linear, as the solvable models have it.
+    [0, 1]; `output="linear"` makes the last layer linear, as the solvable models have it.
     """
 
     def __init__(self, sizes=(16, 256, 784), norm="batch", dropout=0.0, output="sigmoid"):
@@ -90,9 +85,8 @@ class ResNetEncoder(nn.Module):
     -> (μ, log σ), each (N, d).
 
     The 7×7 convolution of stride 2 becomes a 3×3 one of stride 1 and the pooling behind it goes, as
-    is usual for 32×32 pixels (He
-    et al. 2016 do so for CIFAR-10): else nothing of the image would be left. `width` = 64 is
-    ResNet-18; less is cheaper.
+    is usual for 32×32 pixels (He et al. 2016 do so for CIFAR-10): else nothing of the image would
+    be left. `width` = 64 is ResNet-18; less is cheaper.
     """
 
     def __init__(self, codes=256, shape=(3, 32, 32), width=64):

@@ -1,18 +1,14 @@
 """One scalar function carries the theory.
 
 Write p = (λ, γ, …) for the controls. An *objective* is any callable `J(theta, p) -> scalar` that
-torch can differentiate
-twice: the Gibbs free energy −E log Z (paper, eq. 14), the amortised R + λD + γC, or a reader's own.
-By the envelope
-theorem the functionals are its derivatives at fixed θ,
+torch can differentiate twice: the Gibbs free energy −E log Z (paper, eq. 14), the amortised R + λD
++ γC, or a reader's own. By the envelope theorem the functionals are its derivatives at fixed θ,
 
     D = ∂J/∂λ,    C = ∂J/∂γ,    R = J − λD − γC,
 
 exactly, for both objectives. *The rate carries the ridge*: where J holds a penalty ½ρ‖θ‖², the R of
-this library is
-R′ = R + ½ρ‖θ‖². For R′ the first law, Lemma 3
-(Hess R · Hess F = −I) and eq. (29), (30) hold to the last digit. A model that knows its ridge gives
-the bare R (`Ridged.bare_rate`).
+this library is R′ = R + ½ρ‖θ‖². For R′ the first law, Lemma 3 (Hess R · Hess F = −I) and eq. (29),
+(30) hold to the last digit. A model that knows its ridge gives the bare R (`Ridged.bare_rate`).
 """
 
 import math
@@ -49,20 +45,16 @@ def functionals(J, theta, p):
     """Rate, distortion and classification loss as derivatives of J (paper, eq. 1 and 4; envelope
     theorem).
 
-    Parameters
-    ----------
-    J : callable, (theta (P,), p (n,)) -> scalar; p[0] = λ, p[1] = γ
-    theta, p : tensors of one dtype and device
+    Args:
+        J: callable, (theta (P,), p (n,)) -> scalar; p[0] = λ, p[1] = γ
+        theta, p: tensors of one dtype and device
 
-    Returns
-    -------
-    Functionals. Differentiable in theta and p, so R, D and C can be optimised or constrained
-    themselves.
-    With n = 1 there is no classifier and C is 0.
+    Returns:
+        Functionals. Differentiable in theta and p, so R, D and C can be optimised or constrained
+        themselves. With n = 1 there is no classifier and C is 0.
 
-    Raises
-    ------
-    ValueError, TypeError : NaN, a negative multiplier, wrong shapes or dtypes
+    Raises:
+        ValueError, TypeError: NaN, a negative multiplier, wrong shapes or dtypes
     """
     check_vector("theta", theta)
     check_controls(p, theta)
@@ -108,9 +100,8 @@ class Ridge(Ridged):
     """J + ½ρ‖θ‖²: the ridge *inside* the objective, where it keeps the envelope theorem exact.
 
     A Gaussian prior on θ of variance 1/ρ. It gives the curvature ρ to directions along which a bare
-    J is flat
-    (the softmax's shift, dead units); rotations of z keep ‖θ‖ and stay null. `bare_rate` takes off
-    this ridge, none that J has itself.
+    J is flat (the softmax's shift, dead units); rotations of z keep ‖θ‖ and stay null. `bare_rate`
+    takes off this ridge, none that J has itself.
     """
 
     def __init__(self, J, rho):
@@ -123,19 +114,16 @@ class Ridge(Ridged):
 def flatten(*modules):
     """The parameters of ordinary modules as one vector θ, and the way back.
 
-    Returns
-    -------
-    theta : (P,) tensor, a copy
-    unflatten : theta -> one dict {name: parameter} a module, for
-        `torch.func.functional_call(module, dict, inputs)`
+    Returns:
+        theta, a (P,) tensor that is a copy, and unflatten, a function of theta that gives one dict
+        of named parameters a module, for `torch.func.functional_call(module, dict, inputs)`
 
-    Example
-    -------
-    >>> net = torch.nn.Linear(3, 2).double()
-    >>> theta, unflatten = flatten(net)
-    >>> x = torch.ones(1, 3, dtype=torch.float64)
-    >>> torch.equal(torch.func.functional_call(net, *unflatten(theta), (x,)), net(x))
-    True
+    Example:
+        >>> net = torch.nn.Linear(3, 2).double()
+        >>> theta, unflatten = flatten(net)
+        >>> x = torch.ones(1, 3, dtype=torch.float64)
+        >>> torch.equal(torch.func.functional_call(net, *unflatten(theta), (x,)), net(x))
+        True
     """
     named = [[(k, v) for k, v in m.named_parameters()] for m in modules]
     if not any(named):

@@ -2,12 +2,10 @@
 supplies.
 
 `QuasiStatic` moves p at a given velocity (paper, eq. 16–17). `Conserve` holds one function of the
-state constant, or
-several, so that some components of ṗ are given and the others follow (iso-classification, eq.
-19–20; Remark 8; transfer,
-eq. 26 and 38). `Geodesic` is the case of two: C and D − kR (eq. 30). All are read off the linear
-response at the current
-point; `follow` does the rest:
+state constant, or several, so that some components of ṗ are given and the others follow
+(iso-classification, eq. 19–20; Remark 8; transfer, eq. 26 and 38). `Geodesic` is the case of two: C
+and D − kR (eq. 30). All are read off the linear response at the current point; `follow` does the
+rest:
 
 * predict: p + h ṗ, θ + h Σ_q θ_q ṗ_q;
 * correct: Newton on ∇_θJ = 0 and on what is conserved together (a bordered system, solved with A⁻¹
@@ -99,21 +97,18 @@ class Conserve:
     """Hold g(θ, p) constant: ṗ = along + σ·adjust with σ such that dg/dp · ṗ = 0 (paper, eq. 20,
     26, 38; Remark 8).
 
-    Parameters
-    ----------
-    quantity : function of (J, theta, p) -> scalar tensor, or (m,) for m quantities at once,
-        differentiable.
-        `classification`, `distortion` and `rate` of this module are ready; C + R/β is
-        `lambda J, th, p: classification(J, th, p) + rate(J, th, p) / beta`.
-    along : (n,) the part of ṗ that is given (default λ̇ = 1); (λ̇, 0, 1) for eq. (38), with t the
-        third control
-    adjust : (n,) the direction of p that is free (default γ), or (m, n): as many directions as
-        quantities
+    Args:
+        quantity: function of (J, theta, p) -> scalar tensor, or (m,) for m quantities at once,
+            differentiable. `classification`, `distortion` and `rate` of this module are ready; C +
+            R/β is `lambda J, th, p: classification(J, th, p) + rate(J, th, p) / beta`.
+        along: (n,) the part of ṗ that is given (default λ̇ = 1); (λ̇, 0, 1) for eq. (38), with t
+            the third control
+        adjust: (n,) the direction of p that is free (default γ), or (m, n): as many directions as
+            quantities
 
-    Raises
-    ------
-    ValueError : while following, if dg/dp · adjust is singular: then nothing in those directions
-        can hold g
+    Raises:
+        ValueError: while following, if dg/dp · adjust is singular: then nothing in those directions
+            can hold g
     """
 
     def __init__(self, quantity, along=(1.0, 0.0), adjust=(0.0, 1.0)):
@@ -159,20 +154,16 @@ class Geodesic(Conserve):
     = k.
 
     Both demands are conserved quantities, C and D − kR, and both prices answer for them; p = (λ, γ,
-    t). With
-    Ṙ = F_t − λḊ − γĊ (the first law for a task that changes), Ḋ = kṘ and Ċ = 0 are the paper's
-    D_λ λ̇ + D_γ γ̇ + D_t = k F_t/(1 + kλ).
+    t). With Ṙ = F_t − λḊ − γĊ (the first law for a task that changes), Ḋ = kṘ and Ċ = 0 are the
+    paper's D_λ λ̇ + D_γ γ̇ + D_t = k F_t/(1 + kλ).
 
-    Parameters
-    ----------
-    k : slope; for example that of the chord between two equilibria of one C, one on each task
+    Args:
+        k: slope; for example that of the chord between two equilibria of one C, one on each task
 
-    Raises
-    ------
-    ValueError : while following, where 1 + kλ comes to within 0.02 of zero. There the line is
-        parallel to the RD curve of
-        the task as it stands, dR = −λ dD: the prices move the state along the line only, and cannot
-        follow the task.
+    Raises:
+        ValueError: while following, where 1 + kλ comes to within 0.02 of zero. There the line is
+            parallel to the RD curve of the task as it stands, dR = −λ dD: the prices move the state
+            along the line only, and cannot follow the task.
     """
 
     def __init__(self, k):
@@ -238,27 +229,26 @@ def follow(
     """Follow an equilibrium from (θ, p) for `length` units of s (with `Conserve`'s default, λ from
     p[0] to p[0] + length).
 
-    Parameters
-    ----------
-    J : objective; theta (P,), p (n,) : where to start, minimised first
-    process : `QuasiStatic` or `Conserve`, or an object with their methods (`vectors` only if it
-        conserves something)
-    length : how far to go;  step, max_step : first and longest step (defaults length/50, length/15)
-    min_step : a step below this that still fails counts as a place where A is singular
-    preconditioner : callable (theta, p) -> apply, as for `minimise`
-    tol : ‖∇J‖ at every recorded point;  constraint_tol : relative deviation of the conserved
-        quantity there
-    on_point : called with each recorded Point, for progress bars and checkpoints
+    Args:
+        J: objective
+        theta, p: (P,) and (n,), where to start; minimised first
+        process: `QuasiStatic` or `Conserve`, or an object with their methods (`vectors` only if it
+            conserves something)
+        length: how far to go
+        step, max_step: first and longest step (defaults length/50, length/15)
+        min_step: a step below this that still fails counts as a place where A is singular
+        preconditioner: callable (theta, p) -> apply, as for `minimise`
+        tol: ‖∇J‖ at every recorded point
+        constraint_tol: relative deviation of the conserved quantity there
+        on_point: called with each recorded Point, for progress bars and checkpoints
 
-    Returns
-    -------
-    Path
+    Returns:
+        Path
 
-    Raises
-    ------
-    NotConverged : a bifurcation could not be crossed, or max_points was reached
-    ValueError : λ or γ would become negative however short the step, or the conserved quantity
-        cannot be controlled
+    Raises:
+        NotConverged: a bifurcation could not be crossed, or max_points was reached
+        ValueError: λ or γ would become negative however short the step, or the conserved quantity
+            cannot be controlled
     """
     if not length > 0:
         raise ValueError(
@@ -428,9 +418,8 @@ class _Follower:
         quantity.
 
         Just past the point there may be no stable state with the conserved value (C jumps over C₀
-        as γ varies). So the
-        landing is tried further and further along the path, each time from both sides of the null
-        direction.
+        as γ varies). So the landing is tried further and further along the path, each time from
+        both sides of the null direction.
         """
         local = Local(self.J, point.theta, point.p)
         u = self.probe[:, 0] / self.probe[:, 0].norm()

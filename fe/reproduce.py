@@ -2,12 +2,9 @@
 --scale small`.
 
 Each writes one small JSON file with its provenance (arguments, seeds, versions, device, time),
-which chapters plot. A run
-that was stopped or killed goes on where it was when the same command is given again, to the same
-result (digits-path alone, of
-some minutes, begins anew). One that is done is not done again, unless `--again` asks for it; the
-old result is then kept under
-another name.
+which chapters plot. A run that was stopped or killed goes on where it was when the same command is
+given again, to the same result (digits-path alone, of some minutes, begins anew). One that is done
+is not done again, unless `--again` asks for it; the old result is then kept under another name.
 """
 
 import argparse
@@ -32,8 +29,8 @@ import torch
 from tqdm.auto import tqdm
 
 from . import experiments, figures
+from .book.notebook import own, read
 from .data import digits
-from .notebook import own, read
 from .plot import STYLE
 from .process import Conserve, classification, follow
 from .topographic import TopographicMap
@@ -54,8 +51,7 @@ def provenance(seconds, **arguments):
 
 
 def save_json(path, record):
-    """Write beside the target and rename: a reader never sees half a file, and a full disk
-    leaves
+    """Write beside the target and rename: a reader never sees half a file, and a full disk leaves
     the old one (and raises `OSError`).
     """
     path = File(path)
@@ -109,10 +105,9 @@ def digits_path(
     """Iso-classification of the topographic map on n digits from (λ, γ) = (0.25, 4) to λ = 3.5
     (paper, eq. 19–20).
 
-    Returns a dict with `provenance`, `points` (rows) and `jumps` (rows `before` and `after`).
-    About
-    six minutes on one
-    core at n = 1000, and no checkpoints: stopped, it begins anew. `options` go to `fe.follow`.
+    Returns a dict with `provenance`, `points` (rows) and `jumps` (rows `before` and `after`). About
+    six minutes on one core at n = 1000, and no checkpoints: stopped, it begins anew. `options` go
+    to `fe.follow`.
     """
     x, y = digits(n, seed=seed)
     J = TopographicMap(x, y, grid=grid, features=features, ridge=ridge)
@@ -163,8 +158,7 @@ def digits_path(
 
 
 def done(target, arguments):
-    """The record in `target` if these arguments, and no others, made it; None if there is no
-    file.
+    """The record in `target` if these arguments, and no others, made it; None if there is no file.
 
     Raises `ValueError` if it is damaged or of another run. Where the data lie and what computes
     them makes no other run.
@@ -213,13 +207,11 @@ def run_jobs(jobs, executor, folder, progress=True, label=""):
     """Results of `jobs`, a dict name -> (function, arguments), over any
     `concurrent.futures.Executor`; names are checkpoints.
 
-    A bar shows the time left, from the progress files that the jobs keep in `folder`. One
-    failure
+    A bar shows the time left, from the progress files that the jobs keep in `folder`. One failure
     does not stop the others.
 
-    Raises
-    ------
-    JobsFailed : after all others are done, with the first failure as its cause
+    Raises:
+        JobsFailed: after all others are done, with the first failure as its cause
     """
     futures = {
         name: executor.submit(function, *arguments, checkpoint=str(folder / f"{name}.pt"))
@@ -272,12 +264,10 @@ def _fraction(path):
 
 @contextlib.contextmanager
 def pool(workers):
-    """A process pool whose workers end at once if their parent does, even by kill -9, or leaves
-    the
+    """A process pool whose workers end at once if their parent does, even by kill -9, or leaves the
     `with` block by an exception.
 
-    Their checkpoints are whole at any moment, and none goes on writing those of a run that has
-    been
+    Their checkpoints are whole at any moment, and none goes on writing those of a run that has been
     taken up again.
     """
     context = multiprocessing.get_context("spawn")
@@ -304,8 +294,7 @@ def _end_with(pipe):
 
 
 def fig2(settings, executor, folder, progress=True):
-    """Iso-classification from λ to λ_end for every γ₀ and seed; then models from scratch where
-    the
+    """Iso-classification from λ to λ_end for every γ₀ and seed; then models from scratch where the
     first seed's curves end.
     """
     name = "g{:g}_s{}".format
@@ -353,9 +342,7 @@ def fig2(settings, executor, folder, progress=True):
 
 
 def fig4a(settings, executor, folder, progress=True):
-    """F during equilibration from (0.5, 1) to (0.51, 1.04), beside a copy that stays at (0.5,
-    1).
-    """
+    """F during equilibration from (0.5, 1) to (0.51, 1.04), beside one that stays at (0.5, 1)."""
     epochs = 100 if settings["data"] == "mnist" else 30
     jobs = {
         f"relaxation_s{s}": (
@@ -536,14 +523,12 @@ def main(arguments=None):
 
 
 def save(target, run, settings, executor, progress=True, again=False):
-    """Run one of `RUNS` over any Executor, write `target` (JSON) and its figure; checkpoints
-    beside
+    """Run one of `RUNS` over any Executor, write `target` (JSON) and its figure; checkpoints beside
     it.
 
     The checkpoints are deleted once the results are written. If `target` is there already, it is
-    returned, see `done`; with
-    again=True it is run all the same, and what was there is kept under another name, see
-    `set_aside`.
+    returned, see `done`; with again=True it is run all the same, and what was there is kept under
+    another name, see `set_aside`.
     """
     target = File(target)
     record = None if again else done(target, settings)

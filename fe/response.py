@@ -10,8 +10,7 @@ and the free energy F(p) = J(θ*(p), p) has F_q = ∂_q J and
     Hess F = J_pp − Bᵀ A⁻¹ B,      B = [b_λ b_γ …].
 
 Everything is matrix-free: products A v from one reverse pass through the gradient (Pearlmutter
-1994), A⁻¹ by conjugate
-gradients (Hestenes and Stiefel 1952).
+1994), A⁻¹ by conjugate gradients (Hestenes and Stiefel 1952).
 """
 
 import math
@@ -113,31 +112,30 @@ def conjugate_gradient(matvec, B, *, preconditioner=None, rtol=1e-8, max_iterati
     at once.
 
     Stops on the energy norm, the one in which bᵀA⁻¹b is measured: after k steps ‖x − x_k‖²_A =
-    Σ_{j≥k} α_j r_jᵀz_j
-    exactly (Hestenes and Stiefel 1952), estimated by the last ten terms, as Strakoš and Tichý
-    (2002) propose. Waiting
-    for a small residual instead takes many times as long when A is ill-conditioned, for nothing.
+    Σ_{j≥k} α_j r_jᵀz_j exactly (Hestenes and Stiefel 1952), estimated by the last ten terms, as
+    Strakoš and Tichý (2002) propose. Waiting for a small residual instead takes many times as long
+    when A is ill-conditioned, for nothing.
 
     From x = 0 and without a preconditioner a singular A with b in its range gives the solution of
     least norm.
 
-    Parameters
-    ----------
-    matvec : (P, m) -> (P, m);  B : (P, m);  preconditioner : (P, m) -> (P, m), an approximate A⁻¹
-    rtol : relative error of every column in the energy norm; a bᵀA⁻¹b is then good to rtol²
-    max_iterations : default 10 P
+    Args:
+        matvec: (P, m) -> (P, m)
+        B: (P, m)
+        preconditioner: (P, m) -> (P, m), an approximate A⁻¹
+        rtol: relative error of every column in the energy norm; a bᵀA⁻¹b is then good to rtol²
+        max_iterations: default 10 P
 
-    Returns
-    -------
-    X (P, m), CGReport
+    Returns:
+        X (P, m), CGReport
 
-    Raises
-    ------
-    NegativeCurvature : a direction with uᵀAu < 0 was met
-    SingularHessian : a direction of zero curvature with work left to do: b is not in the range of A
-    NotConverged : max_iterations used up
-    ValueError : B is no matrix or has NaN, the preconditioner is not positive definite;  NotFinite
-        : a product A v has NaN
+    Raises:
+        NegativeCurvature: a direction with uᵀAu < 0 was met
+        SingularHessian: a direction of zero curvature with work left to do: b is not in the range
+            of A
+        NotConverged: max_iterations used up
+        ValueError: B is no matrix or has NaN, the preconditioner is not positive definite
+        NotFinite: a product A v has NaN
     """
     if B.ndim != 2:
         raise ValueError(f"B must have shape (P, m), got {tuple(B.shape)}")
@@ -237,17 +235,14 @@ def smallest_eigenpair(
     vectors.
 
     Each step minimises the Rayleigh quotient over span{X, M r, last step} (Knyazev 2001). The value
-    is an upper bound on
-    the true one at any time, so a negative value proves negative curvature.
+    is an upper bound on the true one at any time, so a negative value proves negative curvature.
 
-    Parameters
-    ----------
-    start : (P,) or (P, m) first guess; an old eigenvector on a path, random vectors otherwise
-    rtol, atol : stop when ‖A u − μ u‖ ≤ max(rtol |μ|, atol)
+    Args:
+        start: (P,) or (P, m) first guess; an old eigenvector on a path, random vectors otherwise
+        rtol, atol: stop when ‖A u − μ u‖ ≤ max(`rtol |μ|`, atol)
 
-    Returns
-    -------
-    μ (float), u (P,), residual (float)
+    Returns:
+        μ (float), u (P,), residual (float)
     """
     if (
         len(start) <= 32
@@ -313,11 +308,9 @@ def hessian_of_free_energy(local, X):
     """Hess F from approximate solutions X of A X = B, with an error of second order in that of X.
 
     XᵀB alone is off by Xᵀ's error to first order. XᵀB + BᵀX − XᵀAX is stationary at X = A⁻¹B, where
-    it equals BᵀA⁻¹B.
-    Returns (hess, maxwell), both in nats per unit of control squared. maxwell is the asymmetry of
-    the first-order form
-    J_pp − XᵀB. It measures what the solver left undone; BᵀA⁻¹B is symmetric at any θ, at
-    equilibrium or not.
+    it equals BᵀA⁻¹B. Returns (hess, maxwell), both in nats per unit of control squared. maxwell is
+    the asymmetry of the first-order form J_pp − XᵀB. It measures what the solver left undone;
+    BᵀA⁻¹B is symmetric at any θ, at equilibrium or not.
     """
     B, J_pp = local.mixed()
     XB = X.T @ B
@@ -354,38 +347,35 @@ def linear_response(
     """θ_q = A⁻¹ b_q for every control, and Hess F (paper, Lemma 5, eq. 17–18; eq. 21 is its second
     row).
 
-    Parameters
-    ----------
-    J : any objective (theta (P,), p (n,)) -> scalar
-    theta, p : an equilibrium, for example from `fe.minimise`
-    preconditioner : (P, m) -> (P, m), an approximate A⁻¹ (for example
-        `TopographicMap.preconditioner(theta, p)`)
-    rtol : relative error of each θ_q in the energy norm; Hess F is then good to about rtol²
-    gradient_tol : largest ‖∇_θ J‖ that counts as an equilibrium
-    stability : also look for negative curvature that no b_q sees (up to 100 further products with
-        A)
+    Args:
+        J: any objective (theta (P,), p (n,)) -> scalar
+        theta, p: an equilibrium, for example from `fe.minimise`
+        preconditioner: (P, m) -> (P, m), an approximate A⁻¹ (for example
+            `TopographicMap.preconditioner(theta, p)`)
+        rtol: relative error of each θ_q in the energy norm; Hess F is then good to about rtol²
+        gradient_tol: largest ‖∇_θ J‖ that counts as an equilibrium
+        stability: also look for negative curvature that no b_q sees (up to 100 further products
+            with A)
 
-    Returns
-    -------
-    Response
+    Returns:
+        Response
 
-    Raises
-    ------
-    NotAtEquilibrium : ‖∇_θ J‖ > gradient_tol
-    NegativeCurvature : θ is a saddle or a maximum
-    SingularHessian : A is singular and b_q is not in its range (θ sits on a bifurcation)
-    NotConverged : conjugate gradients ran out of iterations
-    ValueError, TypeError : NaN, wrong shapes or dtypes, λ < 0, a J that changes from call to call
+    Raises:
+        NotAtEquilibrium: ‖∇_θ J‖ > gradient_tol
+        NegativeCurvature: θ is a saddle or a maximum
+        SingularHessian: A is singular and b_q is not in its range (θ sits on a bifurcation)
+        NotConverged: conjugate gradients ran out of iterations
+        ValueError, TypeError: NaN, wrong shapes or dtypes, λ < 0, a J that changes from call to
+            call
 
-    Example
-    -------
-    J = ½θ² − λθ has θ* = λ and F = −½λ²:
+    Example:
+        J = ½θ² − λθ has θ* = λ and F = −½λ²:
 
-    >>> J = lambda theta, p: 0.5 * theta.dot(theta) - p[0] * theta.sum()
-    >>> r = linear_response(J, torch.tensor([3.0], dtype=torch.float64), torch.tensor([3.0],
-    dtype=torch.float64))
-    >>> float(r.theta_p), float(r.hess)
-    (1.0, -1.0)
+        >>> J = lambda theta, p: 0.5 * theta.dot(theta) - p[0] * theta.sum()
+        >>> theta = p = torch.tensor([3.0], dtype=torch.float64)
+        >>> r = linear_response(J, theta, p)
+        >>> float(r.theta_p), float(r.hess)
+        (1.0, -1.0)
     """
     check_vector("theta", theta)
     check_controls(p, theta)
@@ -421,9 +411,8 @@ def check_stability(local, preconditioner=None, scale=0.0, start=None, **options
     than rounding.
 
     On a symmetry orbit (rotations of z) A has null directions, and away from the exact minimum
-    their curvature is of the
-    order of ‖∇J‖/‖θ‖ with either sign: that much is tolerated, and 1e-10 of the scale of A for
-    rounding.
+    their curvature is of the order of ‖∇J‖/‖θ‖ with either sign: that much is tolerated, and 1e-10
+    of the scale of A for rounding.
     """
     if start is None:
         noise = torch.Generator("cpu").manual_seed(0)
@@ -453,8 +442,7 @@ def dense_response(J, theta, p):
     for small P.
 
     Null directions are left out (pseudo-inverse). Returns (theta_p (P, n), hess (n, n), eigenvalues
-    (P,)).
-    Raises `SingularHessian` if B is not in the range of A.
+    (P,)). Raises `SingularHessian` if B is not in the range of A.
     """
     local = Local(J, theta, p)
     A = local.hvp(torch.eye(len(theta), dtype=theta.dtype, device=theta.device))

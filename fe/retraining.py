@@ -2,9 +2,8 @@
 7).
 
 `fe.process` follows an equilibrium that Newton's method finds to the last digit. A network trained
-on minibatches has no
-such equilibrium: its C carries the noise of training, and equation (31) adds that noise up step by
-step. So here
+on minibatches has no such equilibrium: its C carries the noise of training, and equation (31) adds
+that noise up step by step. So here
 
 * derivatives come from five copies trained at (λ, γ), (λe^±δ, γ), (λ, γe^±δ) on common random
   numbers, for ln C and D
@@ -70,15 +69,15 @@ class Retraining:
     """An ensemble of one, its data, and the journal of what was done to it. Each `stage` trains,
     then measures.
 
-    Parameters
-    ----------
-    network : Ensemble of one member; it changes in place
-    x, y : training set on the device, which may be replaced between stages;  validation : (x, y) or
-        None
-    probes : dict name -> (x, y), further sets on which the network is measured
-    seed : every stage's minibatches and noise are functions of (seed, number of the stage)
-    epochs : length of an equilibration;  batch_size;  journal : `Journal`
-    save_every : seconds between checkpoints inside a stage
+    Args:
+        network: Ensemble of one member; it changes in place
+        x, y: training set on the device, which may be replaced between stages
+        validation: (x, y) or None
+        probes: dict name -> (x, y), further sets on which the network is measured
+        seed: every stage's minibatches and noise are functions of (seed, number of the stage)
+        epochs, batch_size: of an equilibration
+        journal: `Journal`
+        save_every: seconds between checkpoints inside a stage
     """
 
     def __init__(
@@ -169,13 +168,11 @@ class Retraining:
         C, accuracy of each.
 
         Minibatches and noise are those of stage `number` (default: the one that this is).
-        Interrupted, it leaves the network as it was.
-        Returns a dict of lists: rate, distortion, classification, accuracy, of copies on the first
-        20,000 images; without copies on
-        all, and the same on the validation set (`val_rate`, …) and on every other probe; epochs
-        trained, times M; seconds of
-        training; with trace=True also `trace`, for every epoch from 0 and every member its (R, D,
-        C).
+        Interrupted, it leaves the network as it was. Returns a dict of lists: rate, distortion,
+        classification, accuracy, of copies on the first 20,000 images; without copies on all, and
+        the same on the validation set (`val_rate`, …) and on every other probe; epochs trained,
+        times M; seconds of training; with trace=True also `trace`, for every epoch from 0 and every
+        member its (R, D, C).
         """
         lam, gam = ([float(v) for v in q] if isinstance(q, list) else float(q) for q in (lam, gam))
         if isinstance(gam, list) and not (isinstance(lam, list) and len(lam) == len(gam)):
@@ -304,9 +301,8 @@ class Retraining:
 
         Returns Derivatives and the matrices used ("Hessian" or "Gauss-Newton").
 
-        Raises
-        ------
-        ValueError : batches or images below 1, or fewer than batches · images images
+        Raises:
+            ValueError: batches or images below 1, or fewer than batches · images images
         """
 
         def measure(x, y):
@@ -396,27 +392,26 @@ def iso_classification(
 ):
     """From a network trained at (λ, γ) to λ_end with C held at its first value.
 
-    Parameters
-    ----------
-    run : Retraining
-    start_epochs, start_lr : of the training from scratch that comes first
-    step, max_step : in √λ;  tolerance : on |ln C/C₀|, to stop correcting;  band : to accept a step
-    corrections : at most so many after a step;  station : accepted steps between two measurements
-        of the derivatives
-    settle : (nats of F, ln C) by which one more equilibration may change the start for it to count
-        as an equilibrium
-    hold : "train" or "validation", the set on which C is held;  corrector : False for the paper's
-        recipe, to see it drift
+    Args:
+        run: Retraining
+        start_epochs, start_lr: of the training from scratch that comes first
+        step, max_step: in √λ
+        tolerance: on `|ln C/C₀|`, to stop correcting
+        band: to accept a step
+        corrections: at most so many after a step
+        station: accepted steps between two measurements of the derivatives
+        settle: (nats of F, ln C) by which one more equilibration may change the start for it to
+            count as an equilibrium
+        hold: "train" or "validation", the set on which C is held
+        corrector: False for the paper's recipe, to see it drift
 
-    Returns
-    -------
-    rows (list of dict), derivatives (list of Derivatives)
+    Returns:
+        rows (list of dict), derivatives (list of Derivatives)
 
-    Raises
-    ------
-    ConstraintLost : C left the band however small the step, or ∂C/∂γ is not negative
-    ValueError : not 0 < λ < λ_end, γ > 0 and step > 0; hold is something else, or "validation"
-        without a validation set
+    Raises:
+        ConstraintLost: C left the band however small the step, or ∂C/∂γ is not negative
+        ValueError: not 0 < λ < λ_end, γ > 0 and step > 0; hold is something else, or "validation"
+            without a validation set
     """
     if not (0 < lam < lam_end < math.inf and 0 < gam < math.inf and step > 0):
         raise ValueError(

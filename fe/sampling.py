@@ -2,10 +2,8 @@
 above.
 
 All three want −H of eq. (11) as a function of codes paired with images, z (S, N, d) -> (S, N):
-`log_joint` of `fe.gibbs`
-makes it from a decoder and a classifier. S samples (or independent chains) for each of N images,
-d
-the dimension of z.
+`log_joint` of `fe.gibbs` makes it from a decoder and a classifier. S samples (or independent
+chains) for each of N images, d the dimension of z.
 
 * `importance_sampling` from a good proposal, for example an amortised encoder: cheap; its
   effective
@@ -25,9 +23,7 @@ from .errors import check_finite
 
 
 class TooFewSamples(RuntimeError):
-    """The weights are carried by so few samples that the estimate and its error bar mean
-    nothing.
-    """
+    """So few samples carry the weights that the estimate and its error bar mean nothing."""
 
 
 def log_standard_normal(z):
@@ -50,8 +46,7 @@ class Estimate:
 
 
 def _estimate(log_weights, samples, sign, min_ess, acceptance=None):
-    """log of the mean weight; the delta method gives Var log w̄ ≈ Var w / (S w̄²) = (1/ess −
-    1/S)
+    """log of the mean weight; the delta method gives Var log w̄ ≈ Var w / (S w̄²) = (1/ess − 1/S)
     S/(S − 1).
     """
     if not torch.isfinite(log_weights.amax(0)).all() or torch.isnan(log_weights).any():
@@ -87,19 +82,16 @@ def importance_sampling(
     """log Z_n and averages under e* from samples of q_n = N(mean_n, diag std_n²), weights
     exp(−H)/q.
 
-    Parameters
-    ----------
-    log_joint : z (S, N, d) -> (S, N), −H of eq. (11), for example from `fe.gibbs.log_joint`
-    proposal_mean, proposal_std : (N, d), for example the amortised encoder's
-    n_samples : S;  generator : torch.Generator on the device of the proposal
-    min_ess : floor of the effective number of samples of every image; 0 switches the check off
+    Args:
+        log_joint: z (S, N, d) -> (S, N), −H of eq. (11), for example from `fe.gibbs.log_joint`
+        proposal_mean, proposal_std: (N, d), for example the amortised encoder's
+        n_samples: S
+        generator: torch.Generator on the device of the proposal
+        min_ess: floor of the effective number of samples of every image; 0 switches the check off
 
-    Raises
-    ------
-    TooFewSamples : some image has fewer than min_ess. A large ess is necessary, not sufficient:
-        a
-        mode that no sample met
-        leaves no trace.
+    Raises:
+        TooFewSamples: some image has fewer than min_ess. A large ess is necessary, not sufficient:
+            a mode that no sample met leaves no trace.
 
     Source: Owen, *Monte Carlo theory, methods and examples*, chapter 9 (2013).
     """
@@ -134,34 +126,26 @@ def annealed_importance_sampling(
     """log Z by annealing from m(z) to e* along π_β ∝ m(z) (d^λ c^γ)^β: below log Z on average.
 
     w = Π_t (d^λ c^γ)(z_t)^{β_{t+1} − β_t} is an unbiased estimate of Z (Neal, Statistics and
-    Computing 11, 2001), z_t moved by
-    one Hamiltonian Monte Carlo step with Metropolis correction at β_t. By Jensen's inequality E
-    log
-    w̄ ≤ log Z.
-    Nothing adapts during a run: a step size tuned on the way would break detailed balance and
-    with
-    it unbiasedness.
+    Computing 11, 2001), z_t moved by one Hamiltonian Monte Carlo step with Metropolis correction at
+    β_t. By Jensen's inequality E log w̄ ≤ log Z. Nothing adapts during a run: a step size tuned on
+    the way would break detailed balance and with it unbiasedness.
 
-    Parameters
-    ----------
-    log_prior, log_joint : z (S, N, d) -> (S, N): log m and −H (normalised m;
-        `log_standard_normal`
-        and `fe.gibbs.log_joint`)
-    z0 : (S, N, d) independent samples of m
-    betas : (T,) from 0 to 1, increasing
-    step_size : number, or function of β (narrower laws want smaller steps) to anything that
-        broadcasts with (S, N, 1);
-        each move takes it times a random factor between 0.8 and 1.2
-    n_leapfrog : leapfrog steps of one move
+    Args:
+        log_prior, log_joint: z (S, N, d) -> (S, N): log m and −H (normalised m;
+            `log_standard_normal` and `fe.gibbs.log_joint`)
+        z0: (S, N, d) independent samples of m
+        betas: (T,) from 0 to 1, increasing
+        step_size: number, or function of β (narrower laws want smaller steps) to anything that
+            broadcasts with (S, N, 1); each move takes it times a random factor between 0.8 and 1.2
+        n_leapfrog: leapfrog steps of one move
 
-    Returns
-    -------
-    Estimate; `weights` with `samples` estimate averages under e*; `acceptance` (T − 2,), aim for
-    0.6–0.95
+    Returns:
+        Estimate; `weights` with `samples` estimate averages under e*; `acceptance` (T − 2,), aim
+        for 0.6–0.95
 
-    Raises
-    ------
-    ValueError : betas not increasing from 0 to 1, NaN;  TooFewSamples : below min_ess
+    Raises:
+        ValueError: betas not increasing from 0 to 1, NaN
+        TooFewSamples: below min_ess
     """
     logw, z, rate = _anneal(log_prior, log_joint, z0, betas, generator, step_size, n_leapfrog)
     return _estimate(logw, z, 1, min_ess, rate)
@@ -173,27 +157,18 @@ def reverse_annealed(
     """The same path walked from e* back to m(z): above log Z on average. With the forward run it
     brackets log Z.
 
-    Started from samples of e* the weights estimate 1/Z without bias, so that −log w̄ lies above
-    log
-    Z on average (Grosse,
-    Ghahramani and Adams, arXiv 1511.02543, 2015). Exact samples are to be had where the data
-    were
-    simulated (z ~ m, then
-    x ~ N(x̂(z), ½I) and y ~ c: z is a sample of e* at λ = γ = 1), or from the posterior on a
-    fine
-    grid.
-    From other samples there is no bound.
+    Started from samples of e* the weights estimate 1/Z without bias, so that −log w̄ lies above log
+    Z on average (Grosse, Ghahramani and Adams, arXiv 1511.02543, 2015). Exact samples are to be had
+    where the data were simulated (z ~ m, then x ~ N(x̂(z), ½I) and y ~ c: z is a sample of e* at λ
+    = γ = 1), or from the posterior on a fine grid. From other samples there is no bound.
 
-    Parameters
-    ----------
-    z_posterior : (S, N, d) samples of e*. The S of one image have to be independent for
-        `std_error`
-        to hold.
-    betas : (T,) the same increasing sequence as in the forward run; the others as there
+    Args:
+        z_posterior: (S, N, d) samples of e*. The S of one image have to be independent for
+            `std_error` to hold.
+        betas: (T,) the same increasing sequence as in the forward run; the others as there
 
-    Returns
-    -------
-    Estimate of log Z; its `weights` and `samples` belong to m(z)
+    Returns:
+        Estimate of log Z; its `weights` and `samples` belong to m(z)
     """
     logw, z, rate = _anneal(
         log_prior, log_joint, z_posterior, betas, generator, step_size, n_leapfrog, backwards=True
@@ -202,9 +177,7 @@ def reverse_annealed(
 
 
 def _anneal(log_prior, log_joint, z, betas, generator, step_size, n_leapfrog, backwards=False):
-    """Σ_t (β_{t+1} − β_t) ℓ(z_t) (S, N), the last z, and the acceptance at the inner
-    temperatures.
-    """
+    """Σ_t (β_{t+1} − β_t) ℓ(z_t) (S, N), the last z, and the acceptance at inner temperatures."""
     betas = torch.as_tensor(betas, dtype=z.dtype, device=z.device)
     if (
         betas.ndim != 1
@@ -222,9 +195,7 @@ def _anneal(log_prior, log_joint, z, betas, generator, step_size, n_leapfrog, ba
     check_finite("the starting codes", z)
 
     def local(z, beta):
-        """log π_β (S, N) up to its constant, ℓ = λ log d + γ log c (S, N), and ∇ log π_β (S, N,
-        d).
-        """
+        """log π_β (S, N) up to its constant, ℓ = λ log d + γ log c (S, N), ∇ log π_β (S, N, d)."""
         with torch.enable_grad():
             z = z.detach().requires_grad_()
             prior = log_prior(z)

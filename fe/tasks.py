@@ -1,14 +1,13 @@
 """A task that changes: paths t ↦ p(x, t) from a source to a target (paper, §4.1–4.2, App. F).
 
 A task at time t is a weighted set of images with labels: x (N, D), y, w (N,) with sum one. N does
-not depend on t, and x, y
-and w are differentiable functions of it, so that t is one more control of the objective,
+not depend on t, and x, y and w are differentiable functions of it, so that t is one more control of
+the objective,
 
     J(θ, p),   p = (λ, γ, t),
 
 and everything in fe that takes p takes it: D, C and F_t = ∂J/∂t are derivatives of J, θ_t and C_t
-come from the same
-linear response (Lemma 9), `fe.process` follows it.
+come from the same linear response (Lemma 9), `fe.process` follows it.
 """
 
 import math
@@ -45,15 +44,13 @@ def _check_pair(source, target):
 class Mixture:
     """p(x, t) = (1 − t) pˢ + t pᵗ (paper, eq. 23): images and labels stay, their weights move.
 
-    Parameters
-    ----------
-    source, target : (x (N, D), y (N,) int64) each; numbers of images may differ
-    source_weights, target_weights : probabilities within each (default: equal)
+    Args:
+        source, target: (x (N, D), y (N,) int64) each; numbers of images may differ
+        source_weights, target_weights: probabilities within each (default: equal)
 
-    Raises
-    ------
-    ValueError, TypeError : empty, NaN or mis-shaped images, weights that do not sum to one; t
-        outside [0, 1] when called
+    Raises:
+        ValueError, TypeError: empty, NaN or mis-shaped images, weights that do not sum to one; t
+            outside [0, 1] when called
     """
 
     def __init__(self, source, target, source_weights=None, target_weights=None):
@@ -75,8 +72,8 @@ class Mixture:
         then a target image.
 
         The u_k are stratified: the share of target images is t to within 1/n. Images, slots and u_k
-        are functions of the seed
-        alone, so that two sets at t and t + δ differ in the δn slots that they must differ in.
+        are functions of the seed alone, so that two sets at t and t + δ differ in the δn slots that
+        they must differ in.
         """
         check_time(t)
         random = generator(seed, 11)
@@ -103,19 +100,18 @@ class Displacement:
     plan.
 
     Labels move too (Remark 11): y(t) = (1 − t) δ_{y_i} + t δ_{y'_j}, as probabilities (K, Y). Where
-    they differ they put a
-    floor under C, `label_entropy`; with `labels="source"` or `"target"` the image keeps one label
-    all the way.
+    they differ they put a floor under C, `label_entropy`; with `labels="source"` or `"target"` the
+    image keeps one label all the way.
 
-    Parameters
-    ----------
-    source, target : (x (N, D), y (N,) int64) each;  plan : `fe.transport.Plan` between them
-    n_classes : Y (default: the largest label + 1);  labels : "both", "source" or "target"
+    Args:
+        source, target: (x (N, D), y (N,) int64) each
+        plan: `fe.transport.Plan` between them
+        n_classes: Y (default: the largest label + 1)
+        labels: "both", "source" or "target"
 
-    Raises
-    ------
-    ValueError, TypeError : data as in `Mixture`; a plan of other images; t outside [0, 1] when
-        called
+    Raises:
+        ValueError, TypeError: data as in `Mixture`; a plan of other images; t outside [0, 1] when
+            called
     """
 
     def __init__(self, source, target, plan, n_classes=None, labels="both"):
@@ -170,13 +166,11 @@ class Displacement:
 class TaskObjective:
     """J(θ, p), p = (λ, γ, t), of a model on a task that changes.
 
-    Parameters
-    ----------
-    model : an objective with `on(x, y, weights)`, as `TopographicMap` and `AmortisedObjective` have
-        it, or any function
-        (x, y, weights) -> objective
-    task : `Mixture`, `Displacement`, or an object whose `at(t)` gives x, y, weights, differentiable
-        in t
+    Args:
+        model: an objective with `on(x, y, weights)`, as `TopographicMap` and `AmortisedObjective`
+            have it, or any function (x, y, weights) -> objective
+        task: `Mixture`, `Displacement`, or an object whose `at(t)` gives x, y, weights,
+            differentiable in t
 
     For a mixture J = (1 − t) J_source + t J_target exactly, so that F_t = J_target − J_source:
     there two lines do as well.
@@ -204,16 +198,15 @@ def align_labels(source, target):
     to turn into it.
 
     The cost of a pair of classes is W₂² between them (`optimal_plan`); the pairing is the cheapest
-    of all (an assignment). Then
-    source and target share their labels, and the label of a pair can stay while its image moves.
+    of all (an assignment). Then source and target share their labels, and the label of a pair can
+    stay while its image moves.
 
-    Returns
-    -------
-    y (M,), the target's labels renamed; names, a dict old -> new; cost (classes, classes) of W₂²
+    Returns:
+        y (M,), the target's labels renamed; names, a dict old -> new; cost (classes, classes) of
+        W₂²
 
-    Raises
-    ------
-    ValueError : the numbers of classes differ
+    Raises:
+        ValueError: the numbers of classes differ
     """
     from scipy.optimize import linear_sum_assignment
 
@@ -244,9 +237,8 @@ def plan_by_class(source, target, **options):
     """The best plan among those that join equal labels only: an optimal plan within each class,
     classes weighed as in the source.
 
-    Raises
-    ------
-    ValueError : a class is in one set and not in the other
+    Raises:
+        ValueError: a class is in one set and not in the other
     """
     from .transport import Plan, optimal_plan
 

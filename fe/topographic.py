@@ -1,15 +1,13 @@
 """A topographic map with a classifier: the whole theory exact, on real images.
 
 The latent code z takes the K nodes of a square grid in the plane, with weights m_k ∝ N(z_k; 0, I).
-Decoder and
-classifier are linear in M fixed features φ(z) (Gaussian bumps and a constant),
+Decoder and classifier are linear in M fixed features φ(z) (Gaussian bumps and a constant),
 
     x̂(z) = Wᵀφ(z),        c(y|z) = softmax(Vᵀφ(z))_y,
 
 so that the integral over z in eq. (9) is a finite sum and J(θ, p) = −E log Z + ½ρ‖θ‖² is exact to
-rounding. Without the
-classifier this is the generative topographic mapping of Bishop, Svensén and Williams (Neural
-Computation 10, 1998).
+rounding. Without the classifier this is the generative topographic mapping of Bishop, Svensén and
+Williams (Neural Computation 10, 1998).
 """
 
 import copy
@@ -25,21 +23,20 @@ class TopographicMap(Ridged):
     """The objective J(θ, p) of eq. (14) for a map with K = grid² nodes and M = features² + 1
     features.
 
-    Parameters
-    ----------
-    x : (N, D) images, pixels in [0, 1];  y : (N,) int64 labels
-    n_classes : number of classes Y (default: max(y) + 1)
-    grid, half_width : nodes a side, and where they end: z ∈ [−half_width, half_width]²
-    features : bumps a side; their width is their spacing
-    ridge : ρ of ½ρ‖θ‖²
-    weights : (N,) probabilities p(x) of the images (default: 1/N each)
+    Args:
+        x: (N, D) images, pixels in [0, 1]
+        y: (N,) int64 labels
+        n_classes: number of classes Y (default: max(y) + 1)
+        grid, half_width: nodes a side, and where they end: z ∈ [−half_width, half_width]²
+        features: bumps a side; their width is their spacing
+        ridge: ρ of ½ρ‖θ‖²
+        weights: (N,) probabilities p(x) of the images (default: 1/N each)
 
     θ stacks W (M, D) and V (M, Y): `n_parameters` = M (D + Y) numbers.
 
-    Raises
-    ------
-    ValueError, TypeError : NaN, empty or mis-shaped data, labels out of range, weights that are no
-        distribution
+    Raises:
+        ValueError, TypeError: NaN, empty or mis-shaped data, labels out of range, weights that are
+            no distribution
     """
 
     def __init__(
@@ -150,13 +147,11 @@ class TopographicMap(Ridged):
         """A cheap inverse of E⟨∇²H⟩ + ρI: what A would be if the codes z were known.
 
         A = E[⟨∇²H⟩ − Cov(∇H)] + ρI (Lemma 5). The first term is the Hessian of the M-step of EM. It
-        splits into a
-        block (2λ ΦᵀGΦ + ρI) ⊗ I_D for W and one of M Y rows for V, where G = diag(Σ_n w_n
-        e(z_k|x_n)).
+        splits into a block (2λ ΦᵀGΦ + ρI) ⊗ I_D for W and one of M Y rows for V, where G = diag(Σ_n
+        w_n e(z_k|x_n)).
 
-        Returns
-        -------
-        apply : (P,) or (P, m) -> the same shape
+        Returns:
+            function apply, (P,) or (P, m) -> the same shape
         """
         check_controls(p, theta)
         _, V = self.unpack(theta)

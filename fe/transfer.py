@@ -1,11 +1,9 @@
 """Transfer of trained networks: (λ, γ) follow a task that changes (paper, eq. 24–30 and 38; App.
 G).
 
-What `fe.retraining` does on one task, with the training set drawn anew at every t. At stations
-the
-slopes of (R, D, ln C)
-against (ln λ, ln γ, t) are measured by copies trained on common random numbers; a step in t then
-solves
+What `fe.retraining` does on one task, with the training set drawn anew at every t. At stations the
+slopes of (R, D, ln C) against (ln λ, ln γ, t) are measured by copies trained on common random
+numbers; a step in t then solves
 
     geodesic (30)       C_λ λ̇ + C_γ γ̇ + C_t = 0,   D_λ λ̇ + D_γ γ̇ + D_t = k F_t/(1 + kλ)
     heuristic (38)      C_λ λ̇ + C_γ γ̇ + C_t = 0,   λ̇ given
@@ -40,12 +38,9 @@ class Fixed:
     """λ and γ stay as they are: the control experiment, and fine-tuning if the task jumps to the
     target at once.
 
-    What every law has: `prices`, the (λ, γ) predicted for t + dt from the `Slopes`, F_t and what
-    is
-    missing of ln C; `correct`, the
-    (λ, γ) after a stage that has left `state` = {R, D, C} off the target; `singular`, why the
-    law
-    has no answer at this λ, or None.
+    What every law has: `prices`, the (λ, γ) predicted for t + dt from the `Slopes`, F_t and what is
+    missing of ln C; `correct`, the (λ, γ) after a stage that has left `state` = {R, D, C} off the
+    target; `singular`, why the law has no answer at this λ, or None.
     """
 
     def prices(self, slopes, lam, gam, dt, F_t, miss, anchor):
@@ -177,27 +172,25 @@ def transfer(
     """From a network trained on the task at times[0], through the task at the other `times`, by
     `law`.
 
-    Parameters
-    ----------
-    run : Retraining of the trained network;  task : with `sample(t, n, seed)` -> (x, y)
-    law : `Heuristic`, `GeodesicLaw` or `Fixed`
-    size : images in the training set of every stage
-    target : C to hold (default: C after a first equilibration)
-    tolerance : of |ln C/C₀| at which corrections stop;  band : beyond it the run stops
-    corrections : at most so many a step;  station : steps between two measurements of the slopes
+    Args:
+        run: Retraining of the trained network
+        task: with `sample(t, n, seed)` -> (x, y)
+        law: `Heuristic`, `GeodesicLaw` or `Fixed`
+        size: images in the training set of every stage
+        target: C to hold (default: C after a first equilibration)
+        tolerance: of `|ln C/C₀|` at which corrections stop
+        band: beyond it the run stops
+        corrections: at most so many a step
+        station: steps between two measurements of the slopes
 
-    Returns
-    -------
-    rows (list of dict), slopes (list of Slopes)
+    Returns:
+        rows (list of dict), slopes (list of Slopes)
 
-    Raises
-    ------
-    ConstraintLost : C outside the band after all corrections, ∂C/∂γ not negative, 1 + kλ = 0, or
-        λ
-        ≤ 0; its `rows` and `measured`
-        are the rows and slopes before
-    ValueError : times outside 0 … 1, or that do not increase (with `Fixed` they may stay or go
-        back)
+    Raises:
+        ConstraintLost: C outside the band after all corrections, ∂C/∂γ not negative, 1 + kλ = 0, or
+            λ ≤ 0; its `rows` and `measured` are the rows and slopes before
+        ValueError: times outside 0 … 1, or that do not increase (with `Fixed` they may stay or go
+            back)
     """
     rows, measured, spent, anchor = [], [], 0, 0.0
     corrected, times = not type(law) is Fixed, [float(t) for t in times]

@@ -1,17 +1,14 @@
 """Optimal transport between two sets of images: which source image becomes which target image
 (paper, eq. 36, App. F).
 
-Given sources x_i with weights a and targets x'_j with weights b, a *plan* Γ moves the mass a_i
-to
+Given sources x_i with weights a and targets x'_j with weights b, a *plan* Γ moves the mass a_i to
 the targets,
 
     Γ* = argmin Σ_ij Γ_ij κ_ij,   Σ_j Γ_ij = a_i,   Σ_i Γ_ij = b_j,   κ_ij = ‖x_i − x'_j‖².
 
-An optimal Γ has at most n + m − 1 pairs with mass (it is a permutation for equal numbers with
-equal
-weights), so the pairs
-are what is kept. The solvers are those of POT (Flamary et al., JMLR 22, 2021); every plan comes
-with a certificate.
+An optimal Γ has at most n + m − 1 pairs with mass (it is a permutation for equal numbers with equal
+weights), so the pairs are what is kept. The solvers are those of POT (Flamary et al., JMLR 22,
+2021); every plan comes with a certificate.
 """
 
 import math
@@ -25,9 +22,7 @@ from .errors import NotConverged, check_data, check_finite, check_weights
 
 
 class Plan(NamedTuple):
-    """The pairs of a plan: source i[k] gives mass[k] to target j[k]; K pairs, masses with sum
-    one.
-    """
+    """The pairs of a plan: source i[k] gives mass[k] to target j[k]; K pairs, their sum is one."""
 
     i: torch.Tensor  # (K,) int64
     j: torch.Tensor  # (K,) int64
@@ -79,8 +74,7 @@ def _problem(source, target, a, b, features, cost):
 
 
 def _certified(i, j, mass, a, b, kappa, u, like):
-    """A `Plan` with its duality gap: for any u, v_j = min_i (κ_ij − u_i) is dual feasible, and
-    a·u
+    """A `Plan` with its duality gap: for any u, v_j = min_i (κ_ij − u_i) is dual feasible, and a·u
     + b·v ≤ the least cost.
     """
     cost = float((mass * kappa[i, j]).sum())
@@ -100,31 +94,24 @@ def optimal_plan(
     cost=None,
     max_iterations=10_000_000,
 ):
-    """The optimal plan between two weighted sets of images, by the network simplex (paper, eq.
-    36).
+    """The optimal plan between two weighted sets of images, by the network simplex (paper, eq. 36).
 
-    Parameters
-    ----------
-    source (n, D), target (m, D) : images; n and m may differ
-    source_weights (n,), target_weights (m,) : probabilities (default: equal)
-    features : x (N, D) -> (N, d): distances are taken there, for example `lambda x:
-        encoder(x)[0]`
-        (Remark 12)
-    cost : (n, m) in place of squared distances
-    max_iterations : of the simplex. (POT's own default, 100,000, is too few for thousands of
-        images.)
+    Args:
+        source, target: images (n, D) and (m, D); n and m may differ
+        source_weights, target_weights: probabilities (n,) and (m,) (default: equal)
+        features: x (N, D) -> (N, d): distances are taken there, for example `lambda x:
+            encoder(x)[0]` (Remark 12)
+        cost: (n, m) in place of squared distances
+        max_iterations: of the simplex. (POT's own default, 100,000, is too few for thousands of
+            images.)
 
-    Returns
-    -------
-    Plan. κ and Γ are 16 nm bytes, and at its peak the solver holds some 43 nm (measured; 1 GB at
-    n
-    = m = 5,000); the plan holds
-    n + m − 1 pairs at most.
+    Returns:
+        Plan. κ and Γ are 16 nm bytes, and at its peak the solver holds some 43 nm (measured; 1 GB
+        at n = m = 5,000); the plan holds n + m − 1 pairs at most.
 
-    Raises
-    ------
-    NotConverged : max_iterations used up
-    ValueError, TypeError : NaN, empty or mis-shaped images, weights that do not sum to one
+    Raises:
+        NotConverged: max_iterations used up
+        ValueError, TypeError: NaN, empty or mis-shaped images, weights that do not sum to one
     """
     import ot  # here and not above: everything else in fe does without it
 
@@ -155,23 +142,19 @@ def sinkhorn_plan(
     max_iterations=10_000,
     keep=1e-4,
 ):
-    """The entropic plan argmin Σ Γ κ + ε Σ Γ log Γ (Cuturi 2013) by Sinkhorn's iteration in the
-    log
+    """The entropic plan argmin Σ Γ κ + ε Σ Γ log Γ (Cuturi 2013) by Sinkhorn's iteration in the log
     domain.
 
     It spreads each source over many targets, the more the larger ε: `partners` counts them. What
     the paper computes with.
 
-    Parameters
-    ----------
-    blur : ε, in units of the mean of κ
-    keep : pairs with less than this share of their source's mass are dropped, and the rest
-        scaled
-        up
+    Args:
+        blur: ε, in units of the mean of κ
+        keep: pairs with less than this share of their source's mass are dropped, and the rest
+            scaled up
 
-    Raises
-    ------
-    NotConverged : the marginals are off by more than 1e-6 after max_iterations
+    Raises:
+        NotConverged: the marginals are off by more than 1e-6 after max_iterations
     """
     import ot
 
@@ -204,8 +187,7 @@ def sinkhorn_plan(
 
 
 def partners(plan):
-    """Effective number of targets of a source: exp of the entropy of its masses, averaged with
-    the
+    """Effective number of targets of a source: exp of the entropy of its masses, averaged with the
     sources' weights.
 
     1 for a permutation; the number of targets for the independent plan.

@@ -30,7 +30,10 @@ sys.path.insert(0, str(ROOT / "tools"))
 
 import uses  # noqa: E402
 
-MODULES = sorted(path.stem for path in (ROOT / "fe").glob("*.py") if path.stem != "__init__")
+MODULES = sorted(
+    [path.stem for path in (ROOT / "fe").glob("*.py") if path.stem != "__init__"]
+    + [path.parent.name for path in (ROOT / "fe").glob("*/__init__.py")]
+)
 
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -133,9 +136,9 @@ def test_every_page_is_in_the_contents():
     assert not [m for m in missing if "checkpoint" not in m]
 
 
-@pytest.mark.parametrize("name", MODULES)
-def test_public_functions_are_documented(name):
-    tree = ast.parse((ROOT / "fe" / f"{name}.py").read_text())
+@pytest.mark.parametrize("file", sorted((ROOT / "fe").rglob("*.py")), ids=lambda file: file.stem)
+def test_public_functions_are_documented(file):
+    tree, name = ast.parse(file.read_text()), file.stem
     assert ast.get_docstring(tree), f"fe.{name} has no docstring"
     for node in tree.body:
         if (
@@ -299,24 +302,24 @@ def test_a_stage_that_fails_is_named_at_once_and_what_it_said_is_shown(monkeypat
 
 def test_what_code_stands_on_is_found():
     code = (
-        "import fe\nfrom fe import plot\nfrom fe.checks import "
+        "import fe\nfrom fe import plot\nfrom fe.book.checks import "
         "chapter1\nfe.optimal_plan\nnotebook.results('fig2.json')"
     )
     names = {path.relative_to(ROOT).as_posix() for path in uses.files(code)}
     assert {
         "fe/transport.py",
         "fe/plot.py",
-        "fe/checks/chapter1.py",
-        "fe/checks/answers.py",
-        "fe/finite.py",
+        "fe/book/checks/chapter1.py",
+        "fe/book/checks/answers.py",
+        "fe/rate_distortion.py",
         "results/fig2.json",
     } <= names
-    assert not names & {"fe/retraining.py", "fe/checks/chapter2.py", "results/fig5.json"}
+    assert not names & {"fe/retraining.py", "fe/book/checks/chapter2.py", "results/fig5.json"}
     touched = {
         path.name for path in uses.tests([ROOT / "fe" / "journal.py", ROOT / "tools" / "course.py"])
     }
     assert {"test_journal.py", "test_course.py", "test_reproduce.py"} <= touched and not touched & {
-        "test_finite.py",
+        "test_rate_distortion.py",
         "test_pdf.py",
     }
 
@@ -334,7 +337,7 @@ def test_what_is_stored_is_the_books_own_result(tmp_path, monkeypatch):
     execute = importlib.import_module("execute")
     (tmp_path / "fig2.json").write_text('{"what": "mine"}')
     monkeypatch.setenv("FE_RESULTS", str(tmp_path))
-    source = 'from fe import notebook\nprint(notebook.results("fig2.json")["what"], len(list(notebook.own().iterdir())))'  # noqa: E501
+    source = 'from fe.book import notebook\nprint(notebook.results("fig2.json")["what"], len(list(notebook.own().iterdir())))'  # noqa: E501
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source)])
     nbformat.write(notebook, tmp_path / "a.ipynb")
     execute.execute(tmp_path / "a.ipynb")

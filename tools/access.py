@@ -84,7 +84,13 @@ def leave_equations_out_of_the_tab_order(app, config):
     config.mathjax3_config = settings | {"options": options}
 
 
+def skip_nameless_fields(app, what, name, thing, skip, options):
+    """Fields of named tuples whose text is Python's own say nothing."""
+    return str(thing.__doc__).startswith("Alias for field number") or None
+
+
 def setup(app):
+    app.connect("autodoc-skip-member", skip_nameless_fields)
     app.connect("config-inited", leave_equations_out_of_the_tab_order)
     app.connect("doctree-read", remove_bars)
     app.connect("build-finished", improve_all)

@@ -32,7 +32,7 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 from PIL import Image
 
-from fe import plot
+from fe.book.sliders import levels
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 
@@ -45,7 +45,7 @@ def smaller(png):
     if picture.mode == "RGBA" and picture.getextrema()[3][0] < 255:
         return png  # really transparent
     plain, buffer = picture.convert("RGB"), io.BytesIO()
-    few = next((f for step in (8, 16, 32) if (f := plot.levels(plain, step)).getcolors(256)), None)
+    few = next((f for step in (8, 16, 32) if (f := levels(plain, step)).getcolors(256)), None)
     dpi = (
         {"dpi": picture.info["dpi"]} if "dpi" in picture.info else {}
     )  # the figure's size on the page follows from it

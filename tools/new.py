@@ -106,7 +106,7 @@ def draw(slope):
     ax.set(xlabel="x", ylabel="y", ylim=(0, 3))
     return figure
 
-plot.live(draw, [1, 2, 3], "slope", "REWRITE: a line that rises to {value}", name="live-chapterN")"""  # noqa: E501
+live(draw, [1, 2, 3], "slope", "REWRITE: a line that rises to {value}", name="live-chapterN")"""  # noqa: E501
 
 
 def filled(text, **words):
@@ -162,7 +162,7 @@ def add_exercise(number, name, title):
     new[0].metadata["exercises"] |= old
     notebook.cells[at : at + 1] = new
     path.write_text(json.dumps(notebook, indent=1, ensure_ascii=False) + "\n")
-    check = ROOT / "fe" / "checks" / f"chapter{number}.py"
+    check = ROOT / "fe" / "book" / "checks" / f"chapter{number}.py"
     check.write_text(check.read_text().rstrip() + "\n" + filled(CHECK, **words))
     tests = ROOT / "tests" / "answers" / f"chapter{number}.py"
     entries = {
@@ -188,8 +188,8 @@ def add_chapter(name, title):
     path = ROOT / "book" / f"{number:02d}-{name}.ipynb"
     words = dict(TITLE=title, chapterN=f"chapter{number}")
     imports = (
-        "import matplotlib.pyplot as plt\nimport torch\n\nfrom fe import plot\nfrom fe.checks "
-        f"import chapter{number}"
+        "import matplotlib.pyplot as plt\nimport torch\n\nfrom fe.book.checks import "
+        f"chapter{number}\nfrom fe.book.sliders import live"
     )
     cells, texts = [], filled(PARTS, **words).split("\n====\n")
     for k, text in enumerate(texts):
@@ -223,7 +223,7 @@ def add_chapter(name, title):
         )
         + "\n"
     )
-    (ROOT / "fe" / "checks" / f"chapter{number}.py").write_text(
+    (ROOT / "fe" / "book" / "checks" / f"chapter{number}.py").write_text(
         f'"""Checks of chapter {number}\'s exercises. Each takes the reader\'s function, raises '
         '`AssertionError` with a hint, or says what is right."""\n\nimport torch\n\nfrom '
         ".answers "

@@ -58,7 +58,7 @@ if missing:
         )
     importlib.invalidate_caches()
 
-from fe import notebook
+from fe.book import notebook
 
 device, scale = notebook.start(
 {given})"""

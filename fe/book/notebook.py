@@ -9,9 +9,9 @@ from pathlib import Path
 
 import torch
 
-from . import plot
+from .. import plot
 
-HERE = Path(__file__).resolve().parent
+HERE = Path(__file__).resolve().parents[1]
 STORED = (
     HERE / "results" if (HERE / "results").is_dir() else HERE.parent / "results"
 )  # installed; in the repository
@@ -22,11 +22,9 @@ def start(seed=0, scale="small", device="auto", keep="", time=None):
     """Seed torch, switch to float64 and the book's figure style; print and return (device, scale).
 
     The theory's live cells run on the CPU in float64; `device` is for the training cells: "auto" is
-    a GPU where there is one.
-    `scale` is "small" (seconds a cell on any machine) or "paper"; the environment's `FE_SCALE` goes
-    before it. `keep` is a folder
-    for the results of your own long runs, see `own`; on Colab a folder below /content/drive mounts
-    the drive. Called again with
+    a GPU where there is one. `scale` is "small" (seconds a cell on any machine) or "paper"; the
+    environment's `FE_SCALE` goes before it. `keep` is a folder for the results of your own long
+    runs, see `own`; on Colab a folder below /content/drive mounts the drive. Called again with
     another one, or without, it forgets the first. `time` is printed.
     """
     global _kept

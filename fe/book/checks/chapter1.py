@@ -1,5 +1,4 @@
-"""Checks of chapter 1's exercises. Each takes the reader's function, raises `AssertionError`
-with a
+"""Checks of chapter 1's exercises. Each takes the reader's function, raises `AssertionError` with a
 hint, or says what is right.
 """
 
@@ -7,7 +6,7 @@ import math
 
 import torch
 
-from .. import finite
+from ... import rate_distortion
 from .answers import array, near, number, several
 
 F64 = torch.float64
@@ -26,8 +25,7 @@ def _same(got, want, rel=1e-9):
 
 
 def check_convert(convert):
-    """The numbers of the statement, then one code of random images whose three numbers are
-    computed
+    """The numbers of the statement, then one code of random images whose three numbers are computed
     in both conventions.
     """
     generator = torch.Generator().manual_seed(4)
@@ -47,9 +45,9 @@ def check_convert(convert):
         cases.append(
             (
                 lam,
-                float(finite.rate(p, e, m)),
-                float(finite.expected(p, e, theirs)),
-                float(finite.expected(p, e, ours)),
+                float(rate_distortion.rate(p, e, m)),
+                float(rate_distortion.expected(p, e, theirs)),
+                float(rate_distortion.expected(p, e, ours)),
             )
         )
     for lam_theirs, R, D_theirs, D in cases:
@@ -88,9 +86,7 @@ def check_convert(convert):
 
 
 def check_close_gaps(close_gaps):
-    """Exercise: the marginal e(z) and the decoder e(x|z), which make both bounds of eq. (2)
-    tight.
-    """
+    """Exercise: the marginal e(z) and the decoder e(x|z) that make both bounds of eq. (2) tight."""
     generator = torch.Generator().manual_seed(1)
     cases = [
         (_law(generator, X), _law(generator, X, Z)) for X, Z in ((4, 4), (3, 2), (2, 5), (7, 3))
@@ -166,7 +162,7 @@ def _bracket_cases():
             p,
             energy,
             m,
-            float(finite.blahut_arimoto(p, energy, tol=1e-11 * max(1.0, abs(size))).value),
+            float(rate_distortion.blahut_arimoto(p, energy, tol=1e-11 * max(1.0, abs(size))).value),
         )
     p, m = _law(generator, 3), _law(generator, 4)
     rest = 3 * _uniform(generator, 3, 4)  # a constant per row adds its mean to the minimum
@@ -175,7 +171,7 @@ def _bracket_cases():
         p,
         row[:, None] + rest,
         m,
-        float(p @ row) + float(finite.blahut_arimoto(p, rest, tol=1e-11).value),
+        float(p @ row) + float(rate_distortion.blahut_arimoto(p, rest, tol=1e-11).value),
     )
     q, lam = (
         0.3,
@@ -187,8 +183,7 @@ def _bracket_cases():
 
 
 def check_bracket(bracket):
-    """Exercise: any two numbers that hold the minimum and are no farther apart than G(m) and
-    G(m) −
+    """Exercise: any two numbers that hold the minimum and are no farther apart than G(m) and G(m) −
     max log c.
     """
     for p, energy, m, truth in _bracket_cases():

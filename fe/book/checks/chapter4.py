@@ -1,5 +1,4 @@
-"""Checks of chapter 4's exercises. Each takes the reader's function, raises `AssertionError`
-with a
+"""Checks of chapter 4's exercises. Each takes the reader's function, raises `AssertionError` with a
 hint, or says what holds.
 """
 
@@ -9,7 +8,7 @@ import random
 import torch
 from torch.overrides import TorchFunctionMode
 
-from ..topographic import TopographicMap
+from ...topographic import TopographicMap
 from .answers import array, near, number, several
 
 F64 = torch.float64
@@ -25,9 +24,7 @@ def _hint(got, plausible, otherwise):
 
 
 def check_bump(answer):
-    """(place of the maximum, mean over maximum) of s^a (1 − s)^b, against sums over 400,000
-    points.
-    """
+    """(place of the maximum, mean over maximum) of s^a (1 − s)^b, by sums over 400,000 points."""
     draw = random.Random(3)
     cases = [
         (2, 5),
@@ -306,8 +303,7 @@ def check_stationary_covariance(answer):
 
 
 def check_newton_decrement(answer):
-    """δ = ½ gᵀA⁻¹g: J − min J on quadratics, the same in other coordinates, and by its
-    definition
+    """δ = ½ gᵀA⁻¹g: J − min J on quadratics, the same in other coordinates, and by its definition
     elsewhere.
     """
     generator = torch.Generator().manual_seed(5)
@@ -413,10 +409,8 @@ class _LogZIsNotDifferentiated(TorchFunctionMode):
     another gradient than E⟨H⟩.
 
     log Z_n is the sum in the logarithm, or the logarithm of N numbers or fewer, or hides in the
-    logarithm of a law a row for each of
-    the N images. (Logarithms of other tables are the model's: of c(y|z), say. J's own methods
-    take
-    none of these: its K is not N.)
+    logarithm of a law a row for each of the N images. (Logarithms of other tables are the model's:
+    of c(y|z), say. J's own methods take none of these: its K is not N.)
     """
 
     SUMS = {

@@ -2,9 +2,8 @@
 every precision that holds the right numbers.
 
 An answer may be a Python number, a list, a tuple, an array of any strides and type or a tensor, in
-single, double or extended precision: `number`, `several` and `array`
-read it and say in words what they cannot read, `near` compares within the precision that the
-answer's numbers have.
+single, double or extended precision: `number`, `several` and `array` read it and say in words what
+they cannot read, `near` compares within the precision that the answer's numbers have.
 """
 
 import numpy as np
@@ -90,8 +89,8 @@ def near(got, want, tol=1e-9, scale=None):
     """Whether two numbers, or two arrays of one shape, agree to an absolute `tol`; never for NaN.
 
     An answer whose numbers all fit into float32 was computed in it, or is short: then `SINGLE`
-    times `scale` is granted
-    (default: the largest |want|; name it where the answer is a small difference of large numbers).
+    times `scale` is granted (default: the largest |want|; name it where the answer is a small
+    difference of large numbers).
     """
     got, want = (torch.as_tensor(v, dtype=torch.float64) for v in (got, want))
     if got.shape != want.shape:

@@ -10,9 +10,7 @@ F64 = torch.float64
 
 
 def _prices(seed, n=20):
-    """Fixed pairs (λ, γ), the corner and both axes among them, and n random ones from 0.01 to
-    30.
-    """
+    """Fixed pairs (λ, γ), with the corner and both axes, and n random ones from 0.01 to 30."""
     fixed = [
         (0.1, 0.2),
         (1.0, 1.0),
@@ -281,8 +279,7 @@ def check_functionals(functionals_from_F):
 
 
 def _least_rate(D, R, at):
-    """The lower hull that all prices λ ≥ 0 together give, at distortions not below the smallest
-    D:
+    """The lower hull that all prices λ ≥ 0 together give, at distortions not below the smallest D:
     by every chord.
     """
     rows = [torch.cat([torch.where(D <= a, R, math.inf), _chords(D, R, a)]).min() for a in at]
@@ -299,8 +296,7 @@ def _chords(D, R, a):
 
 
 def check_lower_hull(lower_hull):
-    """On convex curves, dents and random members in any order: between the hull of the given
-    prices
+    """On convex curves, dents and random members in any order: between the hull of the given prices
     and that of all prices.
     """
     generator = torch.Generator().manual_seed(9)
@@ -367,8 +363,7 @@ def check_lower_hull(lower_hull):
 
 
 def check_first_law(first_law_residual):
-    """Against the sum itself on random records; on exact records it is of second order in the
-    step,
+    """Against the sum itself on random records; on exact records it is of second order in the step,
     and a broken one is found.
     """
 

@@ -7,7 +7,7 @@ import math
 
 import torch
 
-from ..process import QuasiStatic, follow
+from ...process import QuasiStatic, follow
 from .answers import array, near, number, several
 
 F64 = torch.float64
@@ -126,8 +126,7 @@ def check_fold(fold):
 
 
 def check_gibbs_hessian(gibbs_hessian):
-    """`gibbs_hessian(e, dH, ddH)` of Lemma 5 on random H(θ), against second derivatives of −E
-    log Σ
+    """`gibbs_hessian(e, dH, ddH)` of Lemma 5 on random H(θ), against second derivatives of −E log Σ
     exp(−H).
     """
     for seed, (N, K, P), strength in (
@@ -353,8 +352,7 @@ def check_response(response):
 
 @functools.cache
 def _transitions():
-    """(name, path): folds and pitchforks at several λ, in one dimension and in more, where the
-    soft
+    """(name, path): folds and pitchforks at several λ, in one dimension and in more, where the soft
     direction is one of many.
     """
     found = []

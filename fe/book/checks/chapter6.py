@@ -6,7 +6,7 @@ import math
 
 import torch
 
-from ..linear_gaussian import LinearGaussian
+from ...linear_gaussian import LinearGaussian
 from .answers import array, near, number, several
 
 
@@ -81,8 +81,7 @@ def _held(name, solve, seed, held, other, holds_other, backwards, lost):
 
 
 def check_hold_distortion(hold_distortion):
-    """`hold_distortion(hess, alpha)` on negative definite Hess F of many kinds: D still, γ
-    rising,
+    """`hold_distortion(hess, alpha)` on negative definite Hess F of many kinds: D still, γ rising,
     C falling at α det Hess F.
     """
     _held(
@@ -116,8 +115,7 @@ def check_velocity(velocity):
 
 
 def _paths():
-    """(lam, gam, D, C): the example, random records of several lengths and uneven steps that
-    turn
+    """(lam, gam, D, C): the example, random records of several lengths and uneven steps that turn
     round, and equilibria of a model.
     """
     t64 = lambda *v: torch.tensor(v, dtype=torch.float64)
@@ -197,8 +195,7 @@ def check_work(work):
 
 
 def _drifts():
-    """(C_p, C_pp, h): the example, random ones with slopes of both signs, and the derivatives of
-    a
+    """(C_p, C_pp, h): the example, random ones with slopes of both signs, and the derivatives of a
     function that is no polynomial.
     """
     yield (
@@ -327,8 +324,7 @@ def check_correct(correct):
 
 
 class _Training:
-    """A training script with a closed form: D and ln C are quadratic in (ln λ, ln γ), the noise
-    is
+    """A training script with a closed form: D and ln C are quadratic in (ln λ, ln γ), the noise is
     a function of the seed.
     """
 

@@ -1,5 +1,4 @@
-"""Checks of the exercises of chapter 9: against equation (30), solved, and against geodesics
-that
+"""Checks of the exercises of chapter 9: against equation (30), solved, and against geodesics that
 are really followed.
 """
 
@@ -7,8 +6,8 @@ import functools
 
 import torch
 
-from .. import LinearGaussian, follow
-from ..process import Geodesic
+from ... import LinearGaussian, follow
+from ...process import Geodesic
 from .answers import near, number, several
 
 F64 = torch.float64
@@ -24,8 +23,7 @@ def _draws(seed):
 
 @functools.cache
 def _geodesics(*starts):
-    """First points of real geodesics: for each (λ, γ, k) there and back between two Gaussian
-    tasks,
+    """First points of real geodesics: for each (λ, γ, k) there and back between two Gaussian tasks,
     (F_t, λ, k, Point).
     """
     c = 0.5 * 0.5**0.5
@@ -116,8 +114,7 @@ def check_shares(shares):
 
 
 def check_geodesic_velocity(geodesic_velocity):
-    """`geodesic_velocity(hess, F_t, lam, k)` on random concave F, slopes of both signs: Ċ = 0, Ḋ
-    =
+    """`geodesic_velocity(hess, F_t, lam, k)` on random concave F, slopes of both signs: Ċ = 0, Ḋ =
     kṘ by the first law, and the guard.
     """
     uniform = _draws(0)
@@ -195,8 +192,7 @@ def check_geodesic_velocity(geodesic_velocity):
 
 
 def check_fate(fate):
-    """`fate(F_t, lam, k)` against geodesics of two Gaussian tasks that start on either side of
-    λ*,
+    """`fate(F_t, lam, k)` against geodesics of two Gaussian tasks that start on either side of λ*,
     with F_t > 0 and, walked backwards, F_t < 0.
     """
     for k in (0.0, 0.5, 3.0):
@@ -237,8 +233,7 @@ def _fate(fate, F_t, lam, k):
 
 
 def check_area(area):
-    """`area(spent, accuracy)` on the example, on random curves with unequal stretches, and on
-    one
+    """`area(spent, accuracy)` on the example, on random curves with unequal stretches, and on one
     measurement alone.
     """
     uniform = _draws(3)

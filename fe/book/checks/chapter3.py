@@ -8,8 +8,7 @@ from .answers import array, near, number, several
 
 
 def _problem(seed, n=3, k=5, scale=1.0, offset=0.0):
-    """log m (K,), log d and log c (N, K) of random problems; `offset` moves each image's log d
-    by
+    """log m (K,), log d and log c (N, K) of random problems; `offset` moves each image's log d by
     another multiple of it.
     """
     g = torch.Generator().manual_seed(seed)
