@@ -111,6 +111,10 @@ class Markdown:
 
     Inline = words
 
+    def inline(self, node):
+        """Citations lead to the end of the notebook: no link."""
+        return node.astext() if "bibtex-citation" in node["classes"] else self.words(node)
+
     def Invisible(self, node):
         return ""
 
@@ -315,7 +319,8 @@ def edition(env, doctree, page, address):
         if i in captions:
             add("markdown", captions[i], f"{cell['id']}-caption")
     cite = env.get_domain("cite")
-    keys = {key for ref in cite.citation_refs if ref.docname == page for key in ref.keys}
+    refs = (ref for ref in cite.citation_refs if ref.docname == page)
+    keys = {target.key for ref in refs for target in ref.targets}
     entries = [
         c.formatted_entry.text.render_as("markdown") for c in cite.citations if c.key in keys
     ]
