@@ -296,7 +296,7 @@ COMMANDS = {
     ("book", "--fresh"): lambda: book(fresh=True),
     ("test",): test,
     ("sync",): sync,
-    ("colab",): lambda: tool("colab"),
+    ("colab",): lambda: build() or tool("colab"),
     ("course",): lambda: tool("course"),
     ("pdf",): pdf,
 }

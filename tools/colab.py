@@ -1,9 +1,8 @@
 """The Colab edition: every chapter as `colab/NN-name.ipynb` in plain Markdown, without outputs,
 ready to run alone.
 
-As an extension of Sphinx this leaves `_build/colab/` with the pages: written from the same resolved
-pages, so that numbers, references and citations are the book's own. `python tools/colab.py` takes
-them over into `colab/`.
+As an extension of Sphinx this leaves `_build/colab/` with the pages, written from the same resolved
+pages: numbers, references and citations are the book's own. `python tools/colab.py` takes it over.
 
 A theorem or an admonition becomes a quotation with a bold title, a drop-down or a solution folds,
 an equation carries its number as `\\tag`, a reference is the text that it has in the book, with a
@@ -28,9 +27,25 @@ from sphinx.util import logging
 from sphinx_exercise.nodes import exercise_enumerable_node, exercise_node, solution_node
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
-FOLDED = {"hide-input", "hide-cell", "remove-input"}
-KEPT = ("setup", "for-exercises", "raises-exception")
-RULES = {"text-left": ":---", "text-center": ":---:", "text-right": "---:"}
+RULES = {"text-left": ":---", "text-center": ":---:", "text-right": "---:"}  # of a table's columns
+WORDS = {  # what becomes of the words in a node, by its class or one that it derives from
+    "emphasis": "*{}*",
+    "strong": "**{}**",
+    "rubric": "**{}**",
+    "term": "**{}**",
+    "subscript": "<sub>{}</sub>",
+    "superscript": "<sup>{}</sup>",
+    "footnote_reference": "<sup>{}</sup>",
+    "PassthroughTextElement": "{}",  # of sphinx-design: titles of cards, labels of tabs
+    "sd_tab_label": "**{}**",
+    "sd_tab_input": "",
+    "transition": "---",
+    "Invisible": "",
+    "Inline": "{}",
+    "title": "{}",
+}
+HOLDERS = {"section", "container", "compound", "figure", "legend", "proof_node"}
+HOLDERS |= {"definition", "definition_list_item"}
 
 
 class Addresses:
@@ -51,20 +66,23 @@ class Addresses:
             return f"https://colab.research.google.com/{repository}/blob/{self.branch}/{file}"
         if (self.root / page).is_file():  # a picture
             return f"{self.repository}/raw/{self.branch}/{page}"
-        if self.site:
-            return f"{self.site}/{page}.html"
-        return f"{self.repository}/blob/{self.branch}/{page}.md"
+        source = f"{self.repository}/blob/{self.branch}/{page}.md"
+        return f"{self.site}/{page}.html" if self.site else source
 
 
-def indented(text, mark):
-    """`text` behind a mark: the next lines stand under its first."""
+def dotted(number):
+    return ".".join(map(str, number))
+
+
+def indented(mark, text):
+    """The text behind a mark: its other lines stand under the first."""
     return mark + re.sub(r"\n(?=.)", "\n" + " " * len(mark), text)
 
 
 def quoted(text):
     """As a quotation, in which display mathematics must stand on one line."""
     text = re.sub(r"\$\$.+?\$\$", lambda m: " ".join(m[0].split()), text, flags=re.DOTALL)
-    return re.sub(r"^> $", ">", re.sub(r"^", "> ", text, flags=re.MULTILINE), flags=re.MULTILINE)
+    return "\n".join(f"> {line}".rstrip() for line in text.split("\n"))
 
 
 def folded(title, body):
@@ -72,24 +90,27 @@ def folded(title, body):
 
 
 def fence(text, least):
-    """Backticks that do not occur in the text."""
+    """Backticks, more than the text has."""
     return "`" * max(least, 1 + max(map(len, re.findall("`+", text)), default=0))
 
 
 class Markdown:
-    """Markdown of the nodes of a resolved page: a method for each kind of node, found by the name
-    of its class or of one that it derives from.
+    """Markdown of the nodes of a resolved page; other nodes than WORDS and HOLDERS have a method
+    by the name of their class.
     """
 
     def __init__(self, env, page, address):
         self.env, self.page, self.address = env, page, address
 
     def __call__(self, node):
-        for kind in type(node).__mro__:
-            if write := getattr(self, kind.__name__, None):
-                return write(node)
-        where = f"{node.tagname} ({' '.join(node.get('classes', ()))})"
-        logging.getLogger(__name__).warning("no Markdown for %s", where, location=node)
+        for name in (kind.__name__ for kind in type(node).__mro__):
+            if hasattr(self, name):
+                return getattr(self, name)(node)
+            if name in WORDS:
+                return WORDS[name].format(self.words(node))
+            if name in HOLDERS:
+                return self.blocks(node)
+        logging.getLogger(__name__).warning("no Markdown for <%s>", node.tagname, location=node)
         return ""
 
     def words(self, node):
@@ -104,48 +125,29 @@ class Markdown:
         for counter, numbers in self.env.toc_fignumbers.get(self.page, {}).items():
             for name in filter(numbers.get, node["ids"]):
                 form = f"{kind} %s" if kind else self.env.config.numfig_format.get(counter, "%s")
-                return form % ".".join(map(str, numbers[name]))
+                return form % dotted(numbers[name])
         return kind
 
     # words
-
-    Inline = words
-
-    def inline(self, node):
-        """Citations lead to the end of the notebook: no link."""
-        return node.astext() if "bibtex-citation" in node["classes"] else self.words(node)
-
-    def Invisible(self, node):
-        return ""
 
     def Text(self, node):
         special = r"[\\`*$]|<(?=[a-zA-Z/!?])|\](?=[(\[])|(?<!\w)_|_(?!\w)"
         return re.sub(special, r"\\\g<0>", node.astext())
 
-    def emphasis(self, node):
-        return f"*{self.words(node)}*"
-
-    def strong(self, node):
-        return f"**{self.words(node)}**"
+    def inline(self, node):
+        """The sources of citations stand at the end of the notebook: no link."""
+        return node.astext() if "bibtex-citation" in node["classes"] else self.words(node)
 
     def literal(self, node):
-        text, ticks = node.astext(), fence(node.astext(), 1)
-        return f"{ticks} {text} {ticks}" if "`" in text else f"{ticks}{text}{ticks}"
+        ticks, space = fence(node.astext(), 1), " " if "`" in node.astext() else ""
+        return ticks + space + node.astext() + space + ticks
 
     def math(self, node):
         return f"${node.astext()}$"
 
-    def raised(self, node):
-        return f"<{node.tagname[:3]}>{html.escape(node.astext())}</{node.tagname[:3]}>"
-
-    subscript = superscript = raised
-
-    def footnote_reference(self, node):
-        return f"<sup>{node.astext()}</sup>"
-
     def raw(self, node):
         if "task-list-item-checkbox" in node.astext():
-            return "[x] " if "checked=" in node.astext() else "[ ] "
+            return "[x]" if "checked=" in node.astext() else "[ ]"
         return node.astext() if node["format"] == "html" else ""
 
     def reference(self, node):
@@ -162,21 +164,10 @@ class Markdown:
 
     # blocks
 
-    section = container = compound = figure = legend = proof_node = blocks
-    definition = definition_list_item = blocks
-
     def paragraph(self, node):
         """No line begins with what would start a list, a heading or a quotation."""
         start = r"^(\d*)(?=[.)]\s)|^(?=[-+>]\s|#+\s)"
         return re.sub(start, r"\1\\", self.words(node), flags=re.MULTILINE)
-
-    def rubric(self, node):
-        return f"**{self.words(node)}**"
-
-    term = rubric
-
-    def transition(self, node):
-        return "---"
 
     def math_block(self, node):
         body = re.sub(r"(?<!\\)%.*", "", node.astext()).strip("\n").rstrip()
@@ -186,17 +177,17 @@ class Markdown:
         return f"$$\n{body}{tag}\n$$" if "\n" in body else f"$${body}{tag}$$"
 
     def literal_block(self, node):
-        ticks, language = fence(node.astext(), 3), node.get("language", "none")
-        return f"{ticks}{language.replace('none', '')}\n{node.astext()}\n{ticks}"
+        ticks, text = fence(node.astext(), 3), node.astext().rstrip("\n")
+        return f"{ticks}{node.get('language', '').replace('default', '')}\n{text}\n{ticks}"
 
     def bullet_list(self, node):
-        return "\n".join(indented(self.blocks(item), "- ") for item in node)
+        return "\n".join(indented("- ", self.blocks(item)) for item in node)
 
-    definition_list = bullet_list  # Markdown has none
+    definition_list = bullet_list  # Colab and JupyterLab have none
 
     def enumerated_list(self, node):
         items = enumerate(node, node.get("start", 1))
-        return "\n".join(indented(self.blocks(item), f"{n}. ") for n, item in items)
+        return "\n".join(indented(f"{n}. ", self.blocks(item)) for n, item in items)
 
     def block_quote(self, node):
         return quoted(self.blocks(node))
@@ -216,16 +207,10 @@ class Markdown:
         number, words = self.number(node.parent), " ".join(self.words(node).split())
         return f"**{number}** *{words}*" if number else f"*{words}*"
 
-    def summary(self, node):
-        """The title of what folds, in HTML."""
-        return "".join(
-            f"<code>{html.escape(n.astext())}</code>"
-            if isinstance(n, nodes.literal)
-            else self(n)
-            if isinstance(n, nodes.math)
-            else html.escape(n.astext())
-            for n in node.children
-        )
+    def summary(self, title):
+        """The title of what folds, which stands in HTML."""
+        mark = {"literal": "<code>{}</code>", "math": "${}$"}
+        return "".join(mark.get(n.tagname, "{}").format(html.escape(n.astext())) for n in title)
 
     def dropdown_main(self, node):
         (title,) = (t for t in node[0] if "sd-summary-text" in t["classes"])
@@ -233,34 +218,33 @@ class Markdown:
 
     def Admonition(self, node):
         """Theorems and exercises too."""
-        named = isinstance(node[0], nodes.title)
-        title = node[0] if named else nodes.Text(admonitionlabels.get(node.tagname, ""))
-        body = self.blocks(node[1:] if named else node)
+        label = nodes.title("", str(admonitionlabels.get(node.tagname, "")))
+        title, body = (node[0], node[1:]) if isinstance(node[0], nodes.title) else (label, node)
         if "dropdown" in node["classes"]:
-            return folded(self.summary(title), body)
-        number, words = self.number(node), (self.words(title) if named else title.astext())
+            return folded(self.summary(title), self.blocks(body))
+        number, words = self.number(node), self.words(title)
         head = f"**{number}**{words}" if number else f"**{words}**" if words else ""
-        text = f"{head}\n\n{body}".strip("\n")
-        exercise = isinstance(node, (exercise_node, exercise_enumerable_node))
-        return text if exercise or "proof" in node["classes"] and not head else quoted(text)
+        text = f"{head}\n\n{self.blocks(body)}".strip("\n")
+        plain = isinstance(node, (exercise_node, exercise_enumerable_node))
+        return text if plain or not head else quoted(text)
 
     def sidebar(self, node):
         return quoted(f"**{self.words(node[0]) or 'Aside'}**\n\n{self.blocks(node[1:])}")
 
-    # the page
-
-    def page_blocks(self, node, level=0, solution=None):
+    def of_page(self, node, level=0, solution=None):
         """(number of the notebook's cell, exercise, exercise whose solution it is, Markdown) of
-        each block of words on the page.
+        each block on the page but code.
         """
         for child in node:
             if isinstance(child, nodes.section):
-                yield from self.page_blocks(child, level + 1, solution)
+                yield from self.of_page(child, level + 1, solution)
             elif isinstance(child, solution_node):
-                yield from self.page_blocks(child[1], level, child["target_label"])
+                yield from self.of_page(child[1], level, child["target_label"])
             elif child.get("nb_element") != "cell_code":
-                heading = isinstance(child, nodes.title)
-                text = f"{'#' * level} {self.words(child)}" if heading else self(child)
+                text, number = self(child), self.env.toc_secnumbers[self.page].get("")
+                if isinstance(child, nodes.title):
+                    number = f"{dotted(number)}. " if level == 1 and number else ""
+                    text = f"{'#' * level} {number}{text}"
                 line = next(n.line for n in (*child.findall(), child.parent) if n.line)
                 label = child["label"] if isinstance(child, exercise_enumerable_node) else None
                 if text.strip():  # myst-nb counts 10,000 lines a cell
@@ -271,62 +255,59 @@ def code_cells(node):
     return {n["cell_index"]: n for n in node.findall(nodes.container) if "cell_index" in n}
 
 
+def references(env, page):
+    """The entries that a page cites."""
+    cite = env.get_domain("cite")
+    keys = {t.key for ref in cite.citation_refs if ref.docname == page for t in ref.targets}
+    texts = (c.formatted_entry.text for c in cite.citations if c.key in keys)
+    return sorted(" ".join(t.render_as("markdown").replace(r"\.", ".").split()) for t in texts)
+
+
 def edition(env, doctree, page, address):
     """The notebook of a page in plain Markdown, as a dict."""
-    write, solved, captions = Markdown(env, page, address), {}, {}
+    write, solved, captions, cells = Markdown(env, page, address), {}, {}, []
     numbers = {n["label"]: write.number(n) for n in doctree.findall(exercise_enumerable_node)}
     for node in doctree.findall(solution_node):
         solved |= dict.fromkeys(code_cells(node), node["target_label"])
     for i, node in code_cells(doctree).items():
         captions |= {i: write(caption) for caption in node.findall(nodes.caption)}
-    blocks = [*write.page_blocks(doctree)]
-    cells, told = [], set()
+    words = itertools.groupby(write.of_page(doctree), key=lambda block: block[:3])
+    words = [(where, "\n\n".join(block[3] for block in blocks)) for where, blocks in words]
 
     def add(kind, source, name, **metadata):
-        source = source.strip("\n").splitlines(keepends=True)
-        code = {"execution_count": None, "outputs": []} if kind == "code" else {}
-        cells.append({"cell_type": kind, "id": name, "metadata": metadata, "source": source} | code)
+        cell = {"cell_type": kind, "id": name, "metadata": metadata}
+        cell |= {"source": source.strip("\n").splitlines(keepends=True)}
+        cells.append(cell | ({"execution_count": None, "outputs": []} if kind == "code" else {}))
 
     for i, cell in enumerate(json.loads(pathlib.Path(env.doc2path(page)).read_text())["cells"]):
-        source, tags = "".join(cell["source"]), cell["metadata"].get("tags", ())
-        if cell["cell_type"] == "markdown":
-            own = itertools.groupby((b for b in blocks if b[0] == i), key=lambda b: b[1:3])
-            for k, ((exercise, solution), group) in enumerate(own):
-                text = "\n\n".join(block[3] for block in group)
-                if i == k == 0:
-                    number = ".".join(map(str, env.toc_secnumbers[page][""]))
-                    text = text.replace("# ", f"# {number}. ", 1)
-                if solution:
-                    more = ", continued" if solution in told else ""
-                    text = folded(f"Solution to {numbers[solution]}{more}", text)
-                    told.add(solution)
-                marks = {"exercise": exercise} if exercise else {}
-                marks |= {"solution": solution} if solution else {}
-                add("markdown", text, cell["id"] + (f"-{k}" if k else ""), **marks)
-            continue
-        title, metadata = "", {"tags": [tag for tag in tags if tag in KEPT]}
-        if "setup" in tags:
-            source = f"# @title Set-up\n{source}"
-        elif i in solved:
-            title, metadata["solution"] = f"Solution to {numbers[solved[i]]}", solved[i]
-            told.add(solved[i])
-        elif FOLDED & set(tags):
-            title = f"Code of {captions[i].split('**')[1]}" if i in captions else "Code"
-        if title:
-            source = f"# @title {title}\n{source}"
-            metadata |= {"cellView": "form", "jupyter": {"source_hidden": True}}
-        add("code", source, cell["id"], **{k: v for k, v in metadata.items() if v})
+        name, tags = cell["id"], cell["metadata"].get("tags", ())
+        own = [(*where[1:], text) for where, text in words if where[0] == i]
+        for k, (exercise, solution, text) in enumerate(own):
+            marks = {"exercise": exercise} if exercise else {}
+            if solution:
+                marks = {"solution": solution}
+                more = (
+                    ", continued"
+                    if any(c["metadata"].get("solution") == solution for c in cells)
+                    else ""
+                )
+                text = folded(f"Solution to {numbers[solution]}{more}", text)
+            add("markdown", text, f"{name}-{k}" if k else name, **marks)
+        if cell["cell_type"] == "code":
+            source, figure = "".join(cell["source"]), captions.get(i, "").split("**")[1:2]
+            metadata = {"tags": [t for t in tags if t in ("setup", "raises-exception")]}
+            metadata |= {"solution": solved.get(i)}
+            title = f"Solution to {numbers[solved[i]]}" if i in solved else ""
+            if not title and {"hide-input", "hide-cell", "remove-input"} & {*tags}:
+                title = "Set-up" if "setup" in tags else " of ".join(["Code", *figure])
+            if title and title != "Set-up":
+                metadata |= {"cellView": "form", "jupyter": {"source_hidden": True}}
+            source = f"# @title {title}\n{source}" if title else source
+            add("code", source, name, **{k: v for k, v in metadata.items() if v})
         if i in captions:
-            add("markdown", captions[i], f"{cell['id']}-caption")
-    cite = env.get_domain("cite")
-    refs = (ref for ref in cite.citation_refs if ref.docname == page)
-    keys = {target.key for ref in refs for target in ref.targets}
-    entries = [
-        c.formatted_entry.text.render_as("markdown") for c in cite.citations if c.key in keys
-    ]
-    if entries:
-        lines = sorted(" ".join(entry.replace(r"\.", ".").split()) for entry in entries)
-        add("markdown", "## References\n\n- " + "\n- ".join(lines), "references")
+            add("markdown", captions[i], f"{name}-caption")
+    if entries := references(env, page):
+        add("markdown", "## References\n\n- " + "\n- ".join(entries), "references")
     metadata = {
         "colab": {"provenance": [], "toc_visible": True},
         "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
@@ -335,16 +316,15 @@ def edition(env, doctree, page, address):
     return {"cells": cells, "metadata": metadata, "nbformat": 4, "nbformat_minor": 5}
 
 
-def text_of(notebook):
-    return json.dumps(notebook, indent=1, ensure_ascii=False) + "\n"
+def save(path, notebook):
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(json.dumps(notebook, indent=1, ensure_ascii=False) + "\n")
 
 
 def keep(app, doctree, page):
     if app.builder.name == "html" and app.env.doc2path(page).endswith(".ipynb"):
-        root = pathlib.Path(app.srcdir)
         path = pathlib.Path(app.outdir).parent / "colab" / f"{page.split('/')[-1]}.ipynb"
-        path.parent.mkdir(exist_ok=True)
-        path.write_text(text_of(edition(app.env, doctree, page, Addresses(root))))
+        save(path, edition(app.env, doctree, page, Addresses(pathlib.Path(app.srcdir))))
 
 
 def renumbered(app, env):
@@ -365,27 +345,25 @@ def setup(app):
 # the command
 
 
-def wanted(root=ROOT):
-    """{name: text} of the edition that the last build left, if it was one of the sources as they
-    are.
-    """
-    build, book = root / "_build", root / "book"
-    for path in [*book.rglob("*.md"), *book.glob("*.ipynb")]:
-        built = build / "html" / "_sources" / path.relative_to(root)
-        if not built.exists() or built.read_bytes() != path.read_bytes():
-            raise SystemExit(f"{path.relative_to(root)} is newer than the pages: run.py book")
-    return {f"{p.stem}.ipynb": (build / "colab" / p.name).read_text() for p in book.glob("*.ipynb")}
+def built(root=ROOT):
+    """{name: text} of what the last build left; an error if the sources are not what it read."""
+    pages = root / "_build" / "html" / "_sources"
+    for path in [*(root / "book").rglob("*.md"), *(root / "book").glob("*.ipynb")]:
+        read = pages / path.relative_to(root)
+        if not read.exists() or read.read_bytes() != path.read_bytes():
+            raise SystemExit(f"{path.relative_to(root)} is not as it was built: run.py book")
+    names = [path.name for path in (root / "book").glob("*.ipynb")]
+    return {name: (root / "_build" / "colab" / name).read_text() for name in names}
 
 
 def out_of_step(root=ROOT):
     """Names of the files of colab/ that `main` would change."""
-    stored = {path.name: path.read_text() for path in (root / "colab").glob("*.ipynb")}
-    both = wanted(root), stored
-    return sorted(n for n in both[0].keys() | stored if both[0].get(n) != stored.get(n))
+    new, stored = built(root), {p.name: p.read_text() for p in (root / "colab").glob("*.ipynb")}
+    return sorted(name for name in new.keys() | stored if new.get(name) != stored.get(name))
 
 
 def main(root=ROOT):
-    new, changed = wanted(root), out_of_step(root)
+    changed, new = out_of_step(root), built(root)
     (root / "colab").mkdir(exist_ok=True)
     for name in changed:
         path = root / "colab" / name
@@ -396,19 +374,16 @@ def main(root=ROOT):
 def move(old, root=ROOT):
     """Give the stored edition the addresses of _config.yml, in place of those of `old`."""
     new, book = Addresses(root), root / "book"
-    pages = [
-        p.relative_to(root).with_suffix("") for k in ("md", "ipynb") for p in book.rglob(f"*.{k}")
-    ]
+    pages = [f"book/{path.stem}" for path in [*book.glob("*.md"), *book.glob("*.ipynb")]]
     for path in (root / "colab").glob("*.ipynb"):
-        text = path.read_text()
-        for page in map(pathlib.Path.as_posix, pages):
+        text, chapter = path.read_text(), json.loads((book / path.name).read_text())
+        for page in pages:
             text = text.replace(f"]({old(page)})", f"]({new(page)})")
-        notebook, chapter = json.loads(text), json.loads((book / path.name).read_text())
-        sources = {cell["id"]: cell["source"] for cell in chapter["cells"]}
+        notebook, sources = json.loads(text), {c["id"]: c["source"] for c in chapter["cells"]}
         for cell in notebook["cells"]:
             if "setup" in cell["metadata"].get("tags", ()):
                 cell["source"] = ["# @title Set-up\n", *sources[cell["id"]]]
-        path.write_text(text_of(notebook))
+        save(path, notebook)
 
 
 if __name__ == "__main__":

@@ -126,12 +126,13 @@ def main():
         parser.error("name the address of your repository, https://host/owner/name")
     url = checked(arguments.url, "URL")
     site = checked(arguments.site, "--site") if arguments.site else site_of(url)
+    import colab
+
+    before = colab.Addresses()
     configure(url, site)
     cite(url, site, arguments.authors)
     setup_cell.main()
-    import colab
-
-    colab.main()
+    colab.move(before)
     print(
         f"\nThe book is at home in {url}"
         + (
