@@ -238,7 +238,7 @@ def check(*chapters):
     short = lambda files: [str(path.relative_to(ROOT)) for path in files]
     tests, notebooks = short(uses.tests(paths | always)), short(books[n] for n in numbers)
     of_these = " or ".join(["labels", *(f"ex-{number}-" for number in numbers)])
-    only = f"not runs_alone and not build_leaves and (not test_exercises or {of_these})"
+    only = f"not runs_alone and (not test_exercises or {of_these})"
     print(f"tests: {', '.join(tests)}\nchapters: {', '.join(notebooks) or 'none'}", flush=True)
 
     def pages_and_tests(log):
