@@ -63,6 +63,7 @@ def files(source):
             for path in new
             for file in imported(path.read_text(), ".".join(path.relative_to(ROOT).parts[:-1]))
         } - found
+    found |= {page for path in found for page in path.parent.glob("*.html")}
     stored = {ROOT / "results" / name for name in re.findall(r"[\"'](\w+\.json)[\"']", source)}
     return sorted(found | {path for path in stored if path.exists()})
 
