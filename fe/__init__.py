@@ -1,6 +1,6 @@
 """fe: the free-energy view of representation learning, exact where it can be; one concept a file"""
 
-from .amortised import AmortisedObjective, free_energy_gap, train
+from .amortised import AmortisedObjective, free_energy_gap
 from .data import digits
 from .equilibrium import Equilibrium, minimise, schedule
 from .errors import NegativeCurvature, NotAtEquilibrium, NotConverged, SingularHessian
@@ -35,6 +35,7 @@ from .sampling import (
 )
 from .tasks import Displacement, Mixture, TaskObjective
 from .topographic import TopographicMap
+from .training import train
 from .transport import optimal_plan, sinkhorn_plan
 
 __all__ = [

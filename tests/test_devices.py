@@ -12,9 +12,9 @@ import torch
 
 import fe
 from fe import data, experiments, plot, process, reproduce, sampling, tasks, transport
-from fe.ensemble import Ensemble, evaluate, refresh_statistics, train_ensemble
 from fe.gauss_newton import network_response
 from fe.retraining import Retraining, iso_classification
+from fe.training import Ensemble, evaluate, refresh_statistics, train_ensemble
 from fe.transfer import GeodesicLaw, transfer
 
 X, Y = fe.digits(60)
