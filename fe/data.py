@@ -58,22 +58,8 @@ def mnist(root="data", *, train=True, download=False, dtype=torch.float32, devic
 
     Source: Y. LeCun, L. Bottou, Y. Bengio and P. Haffner, Proc. IEEE 86, 2278 (1998).
     """
-    from torchvision.datasets import MNIST
-
-    try:
-        data = MNIST(str(root), train=train, download=download)
-    except (RuntimeError, AssertionError, ValueError, EOFError) as e:
-        if "not found" in str(e):
-            raise FileNotFoundError(
-                f"no MNIST under {root}: pass download=True, or the folder that contains MNIST/raw"
-            ) from e
-        if download:  # no connection: torchvision's message says so
-            raise
-        raise ValueError(
-            f"the MNIST files under {root} are truncated or damaged ({e}); delete them and "
-            "download again"
-        ) from e
-    x, y, n = data.data.numpy(), data.targets.numpy(), 60_000 if train else 10_000
+    x, y = _torchvision("MNIST", root, train, download, "the folder that contains MNIST/raw")
+    n = 60_000 if train else 10_000
     if x.shape != (n, 28, 28) or len(y) != n:
         raise ValueError(
             f"the MNIST files under {root} hold {x.shape} images and {len(y)} labels, not "
@@ -100,22 +86,32 @@ def cifar10(root="data", *, train=True, download=False, dtype=torch.float32, dev
     Source: A. Krizhevsky, Learning Multiple Layers of Features from Tiny Images (2009).
     torchvision's files are pickles; it checks their MD5 sums before it reads them.
     """
-    from torchvision.datasets import CIFAR10
-
     folder = Path(root) / ("train" if train else "test")
     if folder.is_dir():
         return image_folder(folder, gray=False, dtype=dtype, device=device)
+    where = "the folder with cifar-10-batches-py, or one with train/ and test/"
+    x, y = _torchvision("CIFAR10", root, train, download, where)
+    return _tensors(x.transpose(0, 3, 1, 2), y, str(root), dtype, device)
+
+
+def _torchvision(name, root, train, download, where):
+    """Images and labels as arrays, from torchvision's files, or the reason why not."""
+    import torchvision
+
     try:
-        data = CIFAR10(str(root), train=train, download=download)
-    except RuntimeError as e:
+        data = getattr(torchvision.datasets, name)(str(root), train=train, download=download)
+    except (RuntimeError, AssertionError, ValueError, EOFError) as e:
         if "not found" in str(e):
             raise FileNotFoundError(
-                f"no CIFAR-10 under {root}: pass download=True, or the folder with "
-                "cifar-10-batches-py, or one with train/ and test/"
+                f"no {name} under {root}: pass download=True, or {where}"
             ) from e
-        raise
-    x, y = data.data.transpose(0, 3, 1, 2), np.array(data.targets)
-    return _tensors(x, y, str(root), dtype, device)
+        if download:  # no connection: torchvision's message says so
+            raise
+        raise ValueError(
+            f"the {name} files under {root} are truncated or damaged ({e}); delete them and "
+            "download again"
+        ) from e
+    return np.asarray(data.data), np.asarray(data.targets)
 
 
 def npz(path, *, split="train", dtype=torch.float32, device=None):

@@ -16,7 +16,6 @@ N images, K codes, Y classes, d the dimension of z (where it is not the decoder)
 """
 
 import math
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -94,8 +93,7 @@ class GibbsObjective(Ridged):
         return self.penalty(theta) - self.weights.dot(log_z)
 
 
-@dataclass(frozen=True)
-class Grid:
+class Grid(NamedTuple):
     """A quadrature rule for averages over m(z): Σ_k exp(log_weights_k) f(z_k) ≈ ∫ m(z) f(z) dz."""
 
     nodes: torch.Tensor  # (K, d)
@@ -151,14 +149,6 @@ def uniform_grid(n, dim, half_width=6.0, *, dtype=torch.float64, device=None):
     return _tensor_rule(node, log_weight, dim, dtype, device)
 
 
-class Resolution(NamedTuple):
-    """What a grid can and cannot see of each posterior."""
-
-    effective_nodes: torch.Tensor  # (N,) exp of the entropy over the nodes
-    largest_mass: torch.Tensor  # (N,) mass of the heaviest node
-    edge_mass: torch.Tensor  # (N,) mass on the outermost nodes of any coordinate
-
-
 def check_resolution(posterior, grid):
     """Raise if the grid is too coarse or too small for more than one in a hundred of the posteriors
     (N, K), from `gibbs_posterior`: if they have fewer than 3^d effective nodes, or more than 1 % of
@@ -170,7 +160,7 @@ def check_resolution(posterior, grid):
     than each peak does: the number is then an optimistic one.
 
     Returns:
-        Resolution
+        (N,) the effective number of nodes, exp of the entropy over them
 
     Raises:
         GridTooCoarse: with the number of posteriors that are too narrow, or that reach the edge
@@ -181,25 +171,23 @@ def check_resolution(posterior, grid):
             f"{tuple(posterior.shape)}"
         )
     check_finite("posterior", posterior)
+    effective, largest = torch.special.entr(posterior).sum(1).exp(), float(posterior.max())
     edge = ((grid.nodes == grid.nodes.amin(0)) | (grid.nodes == grid.nodes.amax(0))).any(1)
-    effective = torch.special.entr(posterior).sum(1).exp()
-    report = Resolution(effective, posterior.amax(1), posterior[:, edge].sum(1))
+    outermost = posterior[:, edge].sum(1)
     N, needed = len(posterior), 3 ** grid.nodes.shape[1]
-    narrow, outside = int((effective < needed).sum()), int((report.edge_mass > 0.01).sum())
+    narrow, outside = int((effective < needed).sum()), int((outermost > 0.01).sum())
     if narrow > 0.01 * N:
         raise GridTooCoarse(
             f"{narrow} of {N} posteriors occupy fewer than {needed} effective nodes (the least "
-            f"{float(effective.min()):.3g}, heaviest node {float(report.largest_mass.max()):.3g}): "
-            "log Z is not to be trusted. Use more nodes, a smaller λ or γ, or importance_sampling "
-            "around the peaks"
+            f"{float(effective.min()):.3g}, heaviest node {largest:.3g}): log Z is not to be "
+            "trusted. Use more nodes, a smaller λ or γ, or importance_sampling around the peaks"
         )
     if outside > 0.01 * N:
         raise GridTooCoarse(
             f"{outside} of {N} posteriors have more than 1 % of their mass on the outermost nodes "
-            f"(the most {float(report.edge_mass.max()):.3g}): they reach beyond the grid. Make it "
-            "wider"
+            f"(the most {float(outermost.max()):.3g}): they reach beyond the grid. Make it wider"
         )
-    return report
+    return effective
 
 
 def check_modules(x, **modules):

@@ -72,8 +72,8 @@ def _certified(i, j, mass, a, b, kappa, u, like):
     cost = float((mass * kappa[i, j]).sum())
     v = (kappa - u[:, None]).min(0)
     gap = max(cost - float(a @ u + b @ v), 0.0)
-    index = [torch.as_tensor(k, dtype=torch.int64, device=like.device) for k in (i, j)]
-    return Plan(*index, torch.as_tensor(mass, device=like.device).to(like.dtype), cost, gap)
+    i, j = (torch.from_numpy(np.asarray(k, dtype=np.int64)).to(like.device) for k in (i, j))
+    return Plan(i, j, torch.from_numpy(mass).to(like.dtype).to(like.device), cost, gap)
 
 
 def optimal_plan(

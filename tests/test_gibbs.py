@@ -237,19 +237,19 @@ def test_resolution_finds_a_coarse_and_a_small_grid():
     with pytest.raises(gibbs.GridTooCoarse, match="effective nodes"):
         J.resolution(J.theta0, sharp)  # … and says so
     J, mild = objective(gibbs.uniform_grid(41, 2, 6.0)), torch.tensor([0.5, 1.0], dtype=F64)
-    report = J.resolution(J.theta0, mild)
+    effective = J.resolution(J.theta0, mild)
     error = (
         gibbs.log_partition(J.grid.log_weights, *J.log_likelihoods(J.theta0), mild)
         - log_z_linear(decoder, x, mild)
     ).abs()
     # nine effective nodes promise 6e-5 of Z; the width of the grid, mass below 1e-9 on its edge,
     # spoils nothing
-    assert error.max() < 1e-4 and report.effective_nodes.min() >= 9
+    assert error.max() < 1e-4 and effective.min() >= 9
     # the posterior of z has the width s of A⁻¹: entropy log(2πe) + ½ log det A⁻¹, over cells of
     # area h²
     A = torch.eye(2, dtype=F64) + 2 * mild[0] * decoder.weight.detach().T @ decoder.weight.detach()
     want = 2 * math.pi * math.e / A.det().sqrt() / 0.3**2
-    torch.testing.assert_close(report.effective_nodes, want.expand(20), rtol=1e-3, atol=0)
+    torch.testing.assert_close(effective, want.expand(20), rtol=1e-3, atol=0)
     with pytest.raises(gibbs.GridTooCoarse, match="outermost"):
         objective(gibbs.uniform_grid(41, 2, 0.8)).resolution(J.theta0, mild)
 
