@@ -78,21 +78,30 @@ def install():
     stamp.write_text(want)
 
 
+def digest(*patterns):
+    """Of the files of this project that match."""
+    found = hashlib.sha256()
+    for path in sorted(path for pattern in patterns for path in ROOT.glob(pattern)):
+        if path.is_file() and "checkpoint" not in str(path):
+            found.update(path.read_bytes())
+    return found.hexdigest()
+
+
 def build(fresh=False, everything=False, log=None, **environment):
     """The web edition. Pages whose sources did not change stay, unless the tools that make pages
-    did or `everything` is asked for.
+    did or `everything` is asked for; if nothing changed, nothing is done.
     """
-    stamp, made_by = ROOT / "_build" / "made_by", hashlib.sha256(LOCK.read_bytes())
-    for path in [
-        *sorted((ROOT / "tools").glob("*.py")),
-        *sorted((ROOT / "book" / "_static").glob("*.*")),
-        *ROOT.glob("CITATION.cff"),
-    ]:
-        made_by.update(path.read_bytes())
-    known = stamp.exists() and stamp.read_text() == made_by.hexdigest()
+    stamp = ROOT / "_build" / "made_by"
+    tools = digest("requirements.lock", "tools/*.py", "book/_static/*.*", "CITATION.cff")
+    made_by = [tools, digest("_*.yml", "book/**/*.*", "fe/**/*.py")]
+    pages = ROOT / "_build" / "html" / "index.html"
+    known = stamp.read_text().split() if stamp.exists() and pages.exists() else [""]
     command = ["jupyter-book", "build", ".", "-W", "--keep-going"]
-    if everything or fresh or not known:
+    if everything or fresh or known[0] != tools:
         command.append("--all")
+    elif known == made_by:
+        print("the pages are as they were", file=log, flush=True)
+        return 0
     if fresh:
         config = ROOT / "_build" / "fresh_config.yml"
         config.parent.mkdir(exist_ok=True)
@@ -105,7 +114,7 @@ def build(fresh=False, everything=False, log=None, **environment):
     # a configuration below _build does not find the extensions in tools/ by itself
     code = run(*command, log=log, PYTHONPATH=str(ROOT / "tools"), **environment)
     if not code:
-        stamp.write_text(made_by.hexdigest())
+        stamp.write_text("\n".join(made_by))
     return code
 
 
@@ -146,14 +155,16 @@ def pytest(*what, log=None, dist="loadgroup", workers=4):
         return run("python", "-m", "pytest", *what, *options.split(), log=log, **settings)
 
 
-def at_once(stages):
+def at_once(stages, after={}):
     """Run {name: function of a log} side by side, show each one's log when it ends; the names of
-    those that failed.
+    those that failed. A stage in `after` begins when the earlier one named there has ended.
     """
     failed, folder, lock = [], ROOT / "_build" / "logs", threading.Lock()
     folder.mkdir(parents=True, exist_ok=True)
 
     def one(name):
+        if name in after:
+            threads[after[name]].join()
         began, path = time.time(), folder / f"{name.replace(' ', '-')}.txt"
         with open(path, "w") as log:
             try:
@@ -174,10 +185,10 @@ def at_once(stages):
 
     waiting = set(stages)
     print(f"\nrunning side by side: {', '.join(stages)}", flush=True)
-    threads = [threading.Thread(target=one, args=(name,)) for name in stages]
-    for thread in threads:
+    threads = {name: threading.Thread(target=one, args=(name,)) for name in stages}
+    for thread in threads.values():
         thread.start()
-    for thread in threads:
+    for thread in threads.values():
         thread.join()
     return failed
 
@@ -189,31 +200,21 @@ NEED_THE_PAGES = [
 
 
 def test():
+    """Notebooks and units, beside the pages and what needs them. Two stages at a time: a third
+    would want more memory.
+    """
     began = time.time()
     ignored = [f"--ignore={path}" for path in ("tests/browser", *NEED_THE_PAGES)]
-    failed = at_once(
-        {
-            "pages and PDF": pdf
-            if shutil.which("chromium")
-            else lambda log: build(everything=True, log=log),
-            "notebooks and units": lambda log: pytest(
-                "tests",
-                *ignored,
-                "--doctest-modules",
-                "fe",
-                "book",
-                *NBVAL,
-                log=log,
-                dist="loadscope",
-            ),
-        }
-    )
-    failed += at_once(
-        {
-            "editions": lambda log: pytest(*NEED_THE_PAGES, log=log),
-            "browser": lambda log: pytest("tests/browser", log=log),
-        }
-    )
+    units = ["tests", *ignored, "--doctest-modules", "fe", "book", *NBVAL]
+    stages = {
+        "pages and PDF": pdf
+        if shutil.which("chromium")
+        else lambda log: build(everything=True, log=log),
+        "notebooks and units": lambda log: pytest(*units, log=log, dist="loadscope"),
+        "browser": lambda log: pytest("tests/browser", log=log),
+        "editions": lambda log: pytest(*NEED_THE_PAGES, log=log),
+    }
+    failed = at_once(stages, after={"browser": "pages and PDF", "editions": "browser"})
     took = f"{(time.time() - began) / 60:.1f} minutes"
     print(f"\nFAILED: {', '.join(failed)} ({took})" if failed else f"\nall stages passed in {took}")
     return int(bool(failed))
