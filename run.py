@@ -194,9 +194,7 @@ def at_once(stages, after={}):
 
 
 NBVAL = ["--nbval", "--nbval-current-env", "--nbval-cell-timeout=600"]
-NEED_THE_PAGES = [
-    f"tests/test_{name}.py" for name in ("colab", "course", "pdf", "publish", "reading")
-]
+NEED_THE_PAGES = [f"tests/test_{name}.py" for name in ("colab", "course", "pdf", "reading")]
 
 
 def test():
@@ -263,7 +261,7 @@ COMMANDS = {
     ("book", "--fresh"): lambda: book(fresh=True),
     ("test",): test,
     ("sync",): sync,
-    ("colab",): lambda: tool("colab"),
+    ("colab",): lambda: build() or tool("colab"),
     ("course",): lambda: tool("course"),
     ("pdf",): pdf,
 }
