@@ -33,9 +33,10 @@ def digits(n=None, *, classes=None, seed=0, dtype=torch.float64, device=None):
     """
     images, labels = load_digits(return_X_y=True)
     if classes is not None:
-        if not set(classes) or not set(classes) <= set(range(10)):
-            raise ValueError(f"classes must be some of 0 … 9, got {list(classes)}")
-        kept = np.isin(labels, list(classes))
+        wanted = [int(c) for c in classes]
+        if not wanted or not set(wanted) <= set(range(10)):
+            raise ValueError(f"classes must be some of 0 … 9, got {wanted}")
+        kept = np.isin(labels, wanted)
         images, labels = images[kept], labels[kept]
     n = len(images) if n is None else n
     if not 1 <= n <= len(images):
