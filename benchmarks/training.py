@@ -155,7 +155,7 @@ def ours(root, workers, options):
         )  # the imports: the obvious loop has its own behind it too
         began, jobs = (
             time.perf_counter(),
-            {f"g{g:g}": (reproduce.path_job, (settings, g, 0)) for g in GAMMAS},
+            {f"g{g:g}": (reproduce.path_job, (settings, g, 0), {}) for g in GAMMAS},
         )
         found = reproduce.run_jobs(jobs, pool, pathlib.Path(folder), progress=False).values()
         seconds = time.perf_counter() - began
