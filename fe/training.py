@@ -199,7 +199,7 @@ class Ensemble:
             return self.net.encoder(x[:1])[0].shape[1]
 
 
-def _check_networks(encoder, decoder, classifier, x, y):
+def check_networks(encoder, decoder, classifier, x, y):
     """Raise, in words, unless the three modules fit together and to the images x (N, …), labels y.
 
     Raises:
@@ -340,8 +340,7 @@ def train_ensemble(
 
     Raises:
         ValueError: The loss is NaN or infinite (the learning rate is too high).
-        ValueError, TypeError: Bad prices, numbers of epochs or images; networks that do not fit
-            them.
+        ValueError, TypeError: Bad prices, numbers of epochs or images; see `check_networks`.
     """
     M, xs, ys = len(ensemble), *([v] if isinstance(v, torch.Tensor) else list(v) for v in (x, y))
     seeds = [(s,) if isinstance(s, int) else tuple(s) for s in _listed(seed, M)]
@@ -356,7 +355,7 @@ def train_ensemble(
             f"{[tuple(v.shape) for v in xs]}"
         )
     for data in {id(a): (a, b) for a, b in zip(xs, ys)}.values():
-        _check_networks(*ensemble[0], *data)
+        check_networks(*ensemble[0], *data)
     like, images, d = xs[0][:0], len(xs[0]), ensemble.code_size(xs[0])
     prices = torch.stack([_prices(q, M, like) for q in (1.0, lam, gam)], 1)
     if not (torch.isfinite(prices).all() and (prices >= 0).all()):

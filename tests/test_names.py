@@ -92,6 +92,7 @@ def users():
 USERS = users()
 # without a user, and to go
 IDLE = {
+    "check_networks",
     "FreeEnergyRate",
     "FEW",
     "distortion",
