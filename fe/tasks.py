@@ -89,7 +89,7 @@ def _deal(weights, n, random):
         torch.arange(n, device="cpu")
         + torch.rand(1, generator=random, dtype=torch.float64, device="cpu")
     ) / n
-    index = torch.searchsorted(weights.double().cpu().cumsum(0), points).clamp_(
+    index = torch.searchsorted(weights.cpu().double().cumsum(0), points).clamp_(
         max=len(weights) - 1
     )
     return index[torch.randperm(n, generator=random, device="cpu")].to(weights.device)

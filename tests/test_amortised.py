@@ -109,7 +109,7 @@ def test_gap_is_the_divergence_from_the_gibbs_encoder():
     G = curved(rule=gibbs.uniform_grid(121, 2, 8.0))
     grid = gibbs.uniform_grid(201, 2, 18.0)  # the widest e has σ = 2.1
     gap = amortised.free_energy_gap(G, G.theta0, P, grid=grid)
-    J = gibbs.GibbsObjective(G.decoder, G.classifier, G.x, G.y, grid)
+    J = gibbs.GridModel(G.decoder, G.classifier, G.x, G.y, grid)
     best = J.posterior(J.theta0, P).log()
     with torch.no_grad():
         mu, log_sigma = G.encoder(G.x)
