@@ -236,8 +236,8 @@ def test_networks_have_the_shapes_of_the_appendix():
     linear = networks.Decoder((2, 5), norm=None, output="linear")
     assert torch.equal(linear(torch.ones(1, 2)), linear.layers(torch.ones(1, 2)))
     for bad in (
-        lambda: networks.mlp((5,)),
-        lambda: networks.mlp((5, 2), norm="layer"),
+        lambda: networks._mlp((5,)),
+        lambda: networks._mlp((5, 2), norm="layer"),
         lambda: networks.Decoder(output="tanh"),
     ):
         with pytest.raises(ValueError):

@@ -72,7 +72,9 @@ def users():
         code = [text for kind, text in cells if kind == "code"] + sum(stubs, [])
         sources += [(f"chapter {int(path.name[:2])}", text, "") for text in ["\n".join(code)]]
     for path in (ROOT / "README.md", ROOT / "book" / "teaching.md"):
-        blocks = re.findall(r"```(?:python)?\n(.*?)```", path.read_text(), re.DOTALL)
+        page = path.read_text()
+        blocks = re.findall(r"```(?:python)?\n(.*?)```", page, re.DOTALL)
+        blocks += ["import fe\n" + name for name in re.findall(r"`(fe\.\w+)\b", page)]
         sources += [(path.name, block, "") for block in blocks if "import" in block]
     for folder in ("benchmarks", "tools", "fe"):
         for path in sorted((ROOT / folder).rglob("*.py")):
@@ -90,16 +92,12 @@ def users():
 USERS = users()
 # without a user, and to go
 IDLE = {
-    "Ridge",
+    "check_networks",
     "FreeEnergyRate",
     "FEW",
-    "check_networks",
-    "check_time",
     "distortion",
     "free_energy_rate",
-    "gauss_newton",
     "measure_slopes",
-    "mlp",
     "one_thread",
 }
 
