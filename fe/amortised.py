@@ -10,37 +10,13 @@ numbers), G is a deterministic function of θ, so that linear response and every
 applies to it as to J.
 """
 
-import contextlib
 import copy
-import math
-from typing import NamedTuple
 
 import torch
 
 from .errors import check_data, check_finite, check_weights
-from .gibbs import check_modules, check_outputs, check_resolution, log_c, log_d, log_partition
+from .gibbs import check_modules, check_resolution, log_c, log_d, log_partition
 from .objective import Ridged, check_controls, flatten
-
-
-@contextlib.contextmanager
-def seeded(seed, device="cpu"):
-    """torch's global generator on this device seeded, and given back as it was: dropout and first
-    weights draw from it.
-
-    It and no other: `torch.manual_seed` would seed those of all devices. (Threads share it: use
-    processes.)
-    """
-    device, random = torch.device(device), torch.default_generator
-    if device.type == "cuda":
-        random = torch.cuda.default_generators[
-            torch.cuda.current_device() if device.index is None else device.index
-        ]
-    state = random.get_state()
-    random.manual_seed(seed)
-    try:
-        yield
-    finally:
-        random.set_state(state)
 
 
 def kl_to_standard_normal(mu, log_sigma):
@@ -48,6 +24,46 @@ def kl_to_standard_normal(mu, log_sigma):
     nats.
     """
     return (0.5 * (mu.square() + torch.expm1(2 * log_sigma)) - log_sigma).sum(-1)
+
+
+def check_networks(encoder, decoder, classifier, x, y):
+    """Raise, in words, unless the three modules fit together and to the images x (N, …), labels y.
+
+    Raises:
+        ValueError, TypeError: What does not fit: an encoder that does not return (μ, log σ), images
+            of another shape than the decoder's, too few logits, parameters of another dtype or
+            device, NaN or empty data.
+    """
+    check_data(x.flatten(1) if isinstance(x, torch.Tensor) and x.ndim > 2 else x, y, soft=True)
+    check_modules(x, encoder=encoder, decoder=decoder, classifier=classifier)
+    few, shape = x[:2], tuple(x.shape[1:])
+    with torch.no_grad():
+        try:
+            code = encoder(few)
+        except RuntimeError as e:
+            raise ValueError(f"encoder must accept images of shape {shape}: {e}") from e
+        pair = isinstance(code, tuple | list) and len(code) == 2
+        if not pair or code[0].shape != code[1].shape or code[0].ndim != 2:
+            got = [tuple(v.shape) for v in (code if isinstance(code, tuple | list) else [code])]
+            raise ValueError(
+                "encoder(x) must return (mu, log_sigma), two tensors of one shape (N, d), got "
+                f"{' and '.join(map(str, got))}; a layer of 2d units can be split by .chunk(2, 1)"
+            )
+        try:
+            xhat, logits = decoder(code[0]), classifier(code[0])
+        except RuntimeError as e:
+            size = tuple(code[0].shape)
+            raise ValueError(
+                f"decoder and classifier must accept codes of shape {size}: {e}"
+            ) from e
+    if xhat.shape != few.shape:
+        raise ValueError(
+            f"decoder(z) must have shape {tuple(few.shape)} like the images, got "
+            f"{tuple(xhat.shape)}; nn.Flatten and nn.Unflatten(1, {shape}) go from one to the other"
+        )
+    if logits.ndim != 2 or len(logits) != len(few):
+        raise ValueError(f"classifier(z) must have shape (N, classes), got {tuple(logits.shape)}")
+    check_data(x.flatten(1), y.argmax(1) if y.is_floating_point() else y, logits.shape[1])
 
 
 class AmortisedObjective(Ridged):
@@ -68,7 +84,7 @@ class AmortisedObjective(Ridged):
             for small d
 
     θ stacks encoder, decoder and classifier; `theta0`, `unflatten`, `n_parameters` as in
-    `GibbsObjective`.
+    `GridModel`.
 
     Raises:
         ValueError, TypeError: NaN, empty or mis-shaped data or noise, labels out of range, batch
@@ -78,20 +94,9 @@ class AmortisedObjective(Ridged):
     def __init__(
         self, encoder, decoder, classifier, x, y, noise, ridge=0.0, weights=None, noise_weights=None
     ):
-        check_data(x, y)
-        check_modules(x, encoder=encoder, decoder=decoder, classifier=classifier)
+        check_networks(encoder, decoder, classifier, x, y)
         with torch.no_grad():
-            output = encoder(x[:2])
-        if (
-            not isinstance(output, tuple | list)
-            or len(output) != 2
-            or output[0].shape != output[1].shape
-            or output[0].ndim != 2
-        ):
-            raise ValueError(
-                "encoder(x) must return (mu, log_sigma), two tensors of one shape (N, d)"
-            )
-        shape = (len(x), output[0].shape[1])
+            shape = len(x), encoder(x[:1])[0].shape[1]
         if (
             noise.ndim != 3
             or noise.shape[1:] != shape
@@ -114,7 +119,6 @@ class AmortisedObjective(Ridged):
                 f"noise_weights must be {len(noise)} numbers with sum 1, got shape "
                 f"{tuple(noise_weights.shape)}"
             )
-        check_outputs(decoder, classifier, output[0], x, y)
         self.encoder, self.decoder, self.classifier, self.x, self.y = (
             encoder,
             decoder,
@@ -143,7 +147,7 @@ class AmortisedObjective(Ridged):
         mu, log_sigma = torch.func.functional_call(self.encoder, encoder, (self.x,))
         z = (mu + log_sigma.exp() * self.noise).flatten(0, 1)  # (S N, d)
         xhat = torch.func.functional_call(self.decoder, decoder, (z,)).view(
-            len(self.noise), *self.x.shape
+            len(self.noise), len(self.x), -1
         )
         logits = torch.func.functional_call(self.classifier, classifier, (z,)).view(
             len(self.noise), len(self.x), -1
@@ -158,7 +162,7 @@ class AmortisedObjective(Ridged):
             log_cls = (log_cls * self.y).sum(2)
         else:
             log_cls = log_cls.gather(2, self.y.expand(len(self.noise), -1)[..., None])[..., 0]
-        D = self.noise_weights @ (self.x - xhat).square().sum(2)
+        D = self.noise_weights @ (self.x.flatten(1) - xhat).square().sum(2)
         return kl_to_standard_normal(mu, log_sigma), D, -(self.noise_weights @ log_cls)
 
     def terms(self, theta):
@@ -206,82 +210,3 @@ def free_energy_gap(objective, theta, p, *, grid=None, log_z=None):
     if log_z.shape != R.shape:
         raise ValueError(f"log_z must have shape {tuple(R.shape)}, got {tuple(log_z.shape)}")
     return R + p[0] * D + p[1] * C + log_z
-
-
-class History(NamedTuple):
-    """Averages over each epoch's minibatches while θ moved, each (epochs,); nats per example."""
-
-    rate: torch.Tensor
-    distortion: torch.Tensor
-    classification: torch.Tensor
-
-
-def train(encoder, decoder, classifier, x, y, p, epochs, batch_size, lr, seed):
-    """Adam on minibatches of R + λD + γC, one sample of z for each image. Changes the modules;
-    leaves them in eval mode.
-
-    Args:
-        x, y: (N, D) and (N,), on the device of the modules: the whole data set lives there,
-            minibatches are slices of it
-        p: (λ, γ)
-        lr: learning rate, or function (step from 0, number of steps) -> learning rate, for example
-            `fe.schedule`
-        seed: of the order of the minibatches, of z, and of dropout. Two runs with one seed see the
-            same minibatches and the same noise, whatever their λ, γ or initial weights: common
-            random numbers.
-
-    Returns:
-        History
-
-    Raises:
-        ValueError: the loss is NaN or infinite (learning rate too high); bad data, λ, γ, batch_size
-            or epochs
-    """
-    check_data(x, y)
-    if epochs < 1 or batch_size < 1:
-        raise ValueError(f"epochs and batch_size must be at least 1, got {epochs}, {batch_size}")
-    lam, gam = float(p[0]), float(p[1])
-    if not (0 <= lam < math.inf and 0 <= gam < math.inf):
-        raise ValueError(f"λ and γ must be finite and ≥ 0, got {lam}, {gam}")
-    modules = torch.nn.ModuleList([encoder, decoder, classifier]).eval()
-    with torch.no_grad():
-        check_outputs(decoder, classifier, encoder(x[:2])[0], x, y)
-    order_generator = torch.Generator("cpu").manual_seed(seed)
-    noise_generator = torch.Generator(x.device).manual_seed(seed)
-    steps = epochs * math.ceil(len(x) / batch_size)
-    optimiser = torch.optim.Adam(modules.parameters(), lr=1e-3 if callable(lr) else lr)
-    sums = torch.zeros(epochs, 3, dtype=x.dtype, device=x.device)
-    step = 0
-    with seeded(seed, x.device), contextlib.ExitStack() as end:
-        end.callback(modules.eval)  # after an interruption too
-        modules.train()
-        for epoch in range(epochs):
-            for index in (
-                torch.randperm(len(x), generator=order_generator, device="cpu")
-                .to(x.device)
-                .split(batch_size)
-            ):
-                if callable(lr):
-                    optimiser.param_groups[0]["lr"] = lr(step, steps)
-                xb, yb = x[index], y[index]
-                mu, log_sigma = encoder(xb)
-                noise = torch.randn(
-                    mu.shape, generator=noise_generator, dtype=mu.dtype, device=mu.device
-                )
-                z = mu + log_sigma.exp() * noise
-                R = kl_to_standard_normal(mu, log_sigma).mean()
-                D = (xb - decoder(z)).square().sum(1).mean()
-                C = torch.nn.functional.cross_entropy(classifier(z), yb)
-                optimiser.zero_grad()
-                (R + lam * D + gam * C).backward()
-                optimiser.step()
-                sums[epoch] += torch.stack([R, D, C]).detach() * (len(index) / len(x))
-                step += 1
-            rate, distortion, classification = sums[epoch].tolist()
-            if not math.isfinite(rate + distortion + classification):
-                raise ValueError(
-                    f"the loss became NaN or infinite in epoch {epoch}: R = {rate}, D = "
-                    f"{distortion}, "
-                    f"C = {classification}. The learning rate is likely too high"
-                )
-    return History(*sums.cpu().unbind(1))

@@ -12,11 +12,13 @@ products with the Hessian wrong: train with it, then call `.eval()` before any o
 evaluated. `norm=None` has no such trap.
 """
 
+import contextlib
+
 import torch
 from torch import nn
 
 
-def mlp(sizes, norm="batch", dropout=0.0):
+def _mlp(sizes, norm="batch", dropout=0.0):
     """Linear layers from sizes[0] to sizes[-1]; after each but the last: normalisation, ReLU,
     dropout.
 
@@ -43,7 +45,7 @@ class Encoder(nn.Module):
 
     def __init__(self, sizes=(784, 256, 16), norm="batch", dropout=0.0):
         super().__init__()
-        self.layers = mlp((*sizes[:-1], 2 * sizes[-1]), norm, dropout)
+        self.layers = _mlp((*sizes[:-1], 2 * sizes[-1]), norm, dropout)
 
     def forward(self, x):
         return self.layers(x).chunk(2, -1)
@@ -60,7 +62,7 @@ class Decoder(nn.Module):
         super().__init__()
         if output not in ("sigmoid", "linear"):
             raise ValueError(f'output must be "sigmoid" or "linear", got {output!r}')
-        self.layers, self.output = mlp(sizes, norm, dropout), output
+        self.layers, self.output = _mlp(sizes, norm, dropout), output
 
     def forward(self, z):
         xhat = self.layers(z)
@@ -74,7 +76,7 @@ class Classifier(nn.Module):
 
     def __init__(self, sizes=(16, 12, 10), norm="batch", dropout=0.0):
         super().__init__()
-        self.layers = mlp(sizes, norm, dropout)
+        self.layers = _mlp(sizes, norm, dropout)
 
     def forward(self, z):
         return self.layers(z)
@@ -143,3 +145,24 @@ def _check_image_shape(shape):
         raise ValueError(
             f"shape must be (channels, side, side) with a side of 16, 32, 48, …, got {tuple(shape)}"
         )
+
+
+@contextlib.contextmanager
+def seeded(seed, device="cpu"):
+    """torch's global generator on this device seeded, and given back as it was: dropout and first
+    weights draw from it.
+
+    It and no other: `torch.manual_seed` would seed those of all devices. (Threads share it: use
+    processes.)
+    """
+    device, random = torch.device(device), torch.default_generator
+    if device.type == "cuda":
+        random = torch.cuda.default_generators[
+            torch.cuda.current_device() if device.index is None else device.index
+        ]
+    state = random.get_state()
+    random.manual_seed(seed)
+    try:
+        yield
+    finally:
+        random.set_state(state)

@@ -14,11 +14,11 @@ import math
 
 import torch
 
-from .ensemble import generator
 from .errors import check_data, check_weights
+from .training import generator
 
 
-def check_time(t):
+def _check_time(t):
     """Raise `ValueError` unless 0 ≤ t ≤ 1 (to rounding)."""
     value = float(t.detach() if isinstance(t, torch.Tensor) else t)
     if not -1e-9 <= value <= 1 + 1e-9:
@@ -41,7 +41,27 @@ def _check_pair(source, target):
         )
 
 
-class Mixture:
+class Task:
+    """What a path of tasks has: `at(t)`, from which the exact models and the networks both live.
+
+    One of your own needs `at(t)` -> (x (N, …), y, w (N,)), differentiable in t for the exact half.
+    For networks, whose training needs no more than images at each t, any function t -> (x, y) does.
+    """
+
+    def at(self, t):
+        """Images, labels and weights at time t, from 0 to 1."""
+        raise NotImplementedError("a task says what it is `at(t)`")
+
+    def sample(self, t, n, seed=0):
+        """A training set of n images at time t; which ones is a function of the seed, the same at
+        every t as far as the weights are.
+        """
+        x, y, weights = self.at(t)
+        index = _deal(weights, n, generator(seed, 12))
+        return x[index], y[index]
+
+
+class Mixture(Task):
     """p(x, t) = (1 − t) pˢ + t pᵗ (paper, eq. 23): images and labels stay, their weights move.
 
     Args:
@@ -64,7 +84,7 @@ class Mixture:
 
     def at(self, t):
         """(x (N, D), y (N,), w (N,)) at time t, a number or a scalar tensor."""
-        check_time(t)
+        _check_time(t)
         return self.x, self.y, torch.cat([(1 - t) * self.weights[0], t * self.weights[1]])
 
     def sample(self, t, n, seed=0):
@@ -75,7 +95,7 @@ class Mixture:
         are functions of the seed alone, so that two sets at t and t + δ differ in the δn slots that
         they must differ in.
         """
-        check_time(t)
+        _check_time(t)
         random = generator(seed, 11)
         draws = [_deal(w, n, random) for w in self.weights]
         u = ((torch.randperm(n, generator=random, device="cpu") + 0.5) / n).to(self.x.device)
@@ -89,13 +109,13 @@ def _deal(weights, n, random):
         torch.arange(n, device="cpu")
         + torch.rand(1, generator=random, dtype=torch.float64, device="cpu")
     ) / n
-    index = torch.searchsorted(weights.double().cpu().cumsum(0), points).clamp_(
+    index = torch.searchsorted(weights.cpu().double().cumsum(0), points).clamp_(
         max=len(weights) - 1
     )
     return index[torch.randperm(n, generator=random, device="cpu")].to(weights.device)
 
 
-class Displacement:
+class Displacement(Task):
     """p(x, t) = Σ Γ_ij δ(x − (1 − t)x_i − t x'_j) (paper, eq. 37): images move along the pairs of a
     plan.
 
@@ -137,7 +157,7 @@ class Displacement:
         """(x (K, D), y, w (K,)) at time t; y (K, Y) probabilities, or (K,) labels if no pair's
         labels differ.
         """
-        check_time(t)
+        _check_time(t)
         xs, xt, ys, yt = self._ends
         x = (1 - t) * xs + t * xt
         if self.labels != "both" or bool((ys == yt).all()):
@@ -149,18 +169,12 @@ class Displacement:
         """E H(y(x, t)) in nats: no classifier has a smaller C on labels that are themselves
         uncertain. ≤ log 2, at t = ½.
         """
-        check_time(t)
+        _check_time(t)
         if self.labels != "both":
             return 0.0
         t = min(max(float(t), 0.0), 1.0)
         h = sum(-q * math.log(q) for q in (t, 1 - t) if q > 0)
         return h * float(self.weights @ (self._ends[2] != self._ends[3]).to(self.weights))
-
-    def sample(self, t, n, seed=0):
-        """A training set of n pairs at time t; which pairs is a function of the seed alone."""
-        index = _deal(self.weights, n, generator(seed, 12))
-        x, y, _ = self.at(t)
-        return x[index], y[index]
 
 
 class TaskObjective:

@@ -29,6 +29,8 @@ import exercises  # noqa: E402
 
 from answers import right_answers, stated, wrong_answers  # noqa: E402
 
+pytestmark = pytest.mark.long
+
 matplotlib.use("agg")
 CHAPTERS = {chapter.number: chapter for chapter in map(exercises.chapter, exercises.chapters())}
 CHECKED = {
@@ -134,8 +136,11 @@ def test_labels_and_calls(number):
 
 @checked
 def test_the_reference_passes(label):
+    """Also where torch's default device is another one, here one on which nothing can be read."""
     number, exercise = CHECKED[label]
-    assert check(exercise, number, exercise.reference).startswith("right")
+    names = run(number, exercise.reference)
+    with torch.device("meta"), contextlib.chdir(ROOT / "book"):
+        assert eval(exercise.check, names).startswith("right")
 
 
 @checked

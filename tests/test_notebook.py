@@ -5,14 +5,15 @@ and found.
 import json
 import pathlib
 import re
-import subprocess
 import sys
 import types
 
 import matplotlib.pyplot as plt
 import pytest
 
-from fe import experiments, figures, notebook, reproduce
+from fe import reproduce
+from fe.book import notebook
+from fe.reproduce import figures
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 
@@ -99,7 +100,7 @@ def test_the_default_folder_is_one_that_notebooks_and_the_command_line_share(tmp
     in its root; installed, the working folder.
     """
     assert notebook.own() == ROOT / "results" / "own"
-    monkeypatch.setattr(notebook, "STORED", notebook.HERE / "results")
+    monkeypatch.setattr(notebook, "_STORED", notebook._FE / "results")
     assert notebook.own().absolute() == tmp_path / "results"
     monkeypatch.setenv("FE_RESULTS", "/somewhere")
     assert notebook.own() == pathlib.Path("/somewhere")
@@ -125,7 +126,7 @@ def test_on_colab_it_says_when_results_will_not_be_kept(keep, lost, monkeypatch,
     )
 
 
-TINY = experiments.SMALL | dict(seeds=[0])
+TINY = reproduce.SMALL | dict(seeds=[0])
 trained = []
 
 
@@ -149,7 +150,7 @@ def long_run(tmp_path, monkeypatch):
     (tmp_path / "repository" / "results" / "fig4a.json").write_text(
         (ROOT / "results" / "fig4a.json").read_text()
     )
-    monkeypatch.setattr(notebook, "STORED", tmp_path / "repository" / "results", raising=False)
+    monkeypatch.setattr(notebook, "_STORED", tmp_path / "repository" / "results", raising=False)
     monkeypatch.setitem(reproduce.RUNS, "fig4a", a_run)
     monkeypatch.setitem(reproduce.SETTINGS, "fig4a", (TINY, TINY))
     trained.clear()
@@ -210,12 +211,10 @@ def test_a_long_run_again_keeps_the_old_result(long_run, tmp_path, monkeypatch, 
         own / "fig4a.before1.json"
     ).read_bytes() == files["fig4a.json"]
     assert len(trained) == 3
-    for text in (
-        (ROOT / "README.md").read_text(),
-        subprocess.run(
-            [sys.executable, "-m", "fe.reproduce", "--help"], capture_output=True, text=True
-        ).stdout,
-    ):
+    capsys.readouterr()
+    with pytest.raises(SystemExit):
+        reproduce.main(["--help"])
+    for text in ((ROOT / "README.md").read_text(), capsys.readouterr().out):
         assert "--again" in text and "fig2.before1.json" in " ".join(text.split())
 
 
@@ -227,7 +226,7 @@ def test_the_cluster_example_of_the_readme_saves_where_notebooks_look(
         for b in re.findall(r"```\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
         if "dask" in b
     ]
-    book = notebook.STORED / "fig2.json"
+    book = notebook._STORED / "fig2.json"
     book.write_text("{}")
     client = lambda address: types.SimpleNamespace(get_executor=lambda: None)
     monkeypatch.setitem(sys.modules, "dask", types.SimpleNamespace())

@@ -1,0 +1,579 @@
+"""Ensembles against members trained one by one with plain modules; restarts; evaluation against
+its
+definition.
+"""
+
+import contextlib
+import copy
+import math
+import pickle
+
+import pytest
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from fe import digits, schedule, training
+from fe.networks import Classifier, Decoder, Encoder, seeded
+from fe.training import (
+    CapturedStep,
+    Draws,
+    Ensemble,
+    evaluate,
+    generator,
+    refresh_statistics,
+    step_decay,
+    train_ensemble,
+)
+
+
+def members(seed=0, norm="batch", dtype=torch.float64):
+    torch.manual_seed(seed)
+    return tuple(
+        m.to(dtype)
+        for m in (
+            Encoder((64, 12, 3), norm),
+            Decoder((3, 12, 64), norm),
+            Classifier((3, 6, 10), norm),
+        )
+    )
+
+
+def by_hand(members, x, y, lam, gam, epochs, lr, seed, batch_size):
+    """What a reader would write for one model, with the same random numbers."""
+    encoder, decoder, classifier = copy.deepcopy(members)
+    modules = torch.nn.ModuleList([encoder, decoder, classifier]).train()
+    optimiser = torch.optim.Adam(modules.parameters(), lr=lr)
+    for epoch in range(epochs):
+        random = generator(seed, epoch)
+        order = torch.randperm(len(x), generator=random)
+        for k in range(len(x) // batch_size):
+            index = order[k * batch_size : (k + 1) * batch_size]
+            mu, log_sigma = encoder(x[index])
+            z = mu + log_sigma.exp() * torch.randn(len(index), 3, generator=random, dtype=x.dtype)
+            R = (0.5 * (mu**2 + (2 * log_sigma).exp() - 1) - log_sigma).sum(1).mean()
+            D = ((x[index] - decoder(z)) ** 2).sum(1).mean()
+            C = torch.nn.functional.cross_entropy(classifier(z), y[index])
+            optimiser.zero_grad()
+            (R + lam * D + gam * C).backward()
+            optimiser.step()
+    return modules.eval()
+
+
+@pytest.mark.parametrize("norm", ["batch", None])
+@pytest.mark.parametrize("prices", [[(0.5, 4.0)], [(0.5, 4.0), (0.65, 4.0), (0.5, 6.0)]])
+def test_every_member_is_the_model_trained_alone(norm, prices):
+    """Same arithmetic in another order: float64 rounding, grown by Adam's division over 24
+    steps,
+    stays below 1e-8.
+    """
+    x, y = digits(250)
+    start = members(norm=norm)
+    ensemble = Ensemble([start] * len(prices))
+    lam, gam = (torch.tensor(q, dtype=torch.float64) for q in zip(*prices))
+    train_ensemble(ensemble, x, y, lam, gam, 3, 1e-3, 7, batch_size=30)
+    for i, (a, b) in enumerate(prices):
+        alone = by_hand(start, x, y, a, b, 3, 1e-3, 7, 30)
+        for mine, theirs in zip(ensemble[i], alone):
+            for (name, u), v in zip(mine.state_dict().items(), theirs.state_dict().values()):
+                torch.testing.assert_close(u, v, rtol=1e-8, atol=1e-8, msg=lambda m: f"{name}: {m}")
+
+
+def test_members_with_seeds_of_their_own_differ_by_more_than_the_prices():
+    """Common random numbers: a change of λ by a tenth shows, where two seeds differ by many
+    times
+    as much.
+    """
+    x, y = digits(500, dtype=torch.float32)
+    start = members(dtype=torch.float32)
+    pair = Ensemble([start] * 2)
+    train_ensemble(pair, x, y, torch.tensor([0.5, 0.55]), 4.0, 8, 1e-3, 1, batch_size=50)
+    other = Ensemble([start])
+    train_ensemble(other, x, y, 0.55, 4.0, 8, 1e-3, 2, batch_size=50)
+    parameters = [
+        torch.cat([v[i].flatten() for v in e.state().values()])
+        for e, i in ((pair, 0), (pair, 1), (other, 0))
+    ]
+    common, apart = (
+        (parameters[0] - parameters[1]).norm().detach(),
+        (parameters[0] - parameters[2]).norm().detach(),
+    )
+    assert 0 < float(common) < 0.5 * float(apart)
+
+
+def test_equal_members_stay_equal():
+    x, y = digits(200)
+    ensemble = Ensemble([members()] * 2)
+    train_ensemble(ensemble, x, y, 0.5, 4.0, 2, 1e-3, 0, batch_size=40)
+    for value in ensemble.state().values():
+        torch.testing.assert_close(value[0], value[1], rtol=1e-8, atol=1e-8)
+
+
+def test_a_run_in_two_parts_is_the_run():
+    x, y = digits(200, dtype=torch.float32)
+    whole, parts = (Ensemble([members(dtype=torch.float32)] * 2) for _ in range(2))
+    lr = step_decay
+    train_ensemble(whole, x, y, 0.5, 4.0, 6, lr, 3, batch_size=40)
+    seen = []
+
+    class Stop(Exception):
+        pass
+
+    def stop(epoch, optimiser, means):
+        seen.append((epoch, optimiser))
+        if epoch == 2:
+            raise Stop
+
+    with pytest.raises(Stop):
+        train_ensemble(parts, x, y, 0.5, 4.0, 6, lr, 3, batch_size=40, on_epoch=stop)
+    train_ensemble(parts, x, y, 0.5, 4.0, 6, lr, 3, batch_size=40, first=2, adam=seen[-1][1])
+    for name, value in whole.state().items():
+        assert torch.equal(value, parts.state()[name]), name
+
+
+def test_statistics_are_those_of_the_data():
+    """The first layer's mean and variance have a closed form in the data; 400 images in two
+    chunks.
+    """
+    x, y = digits(400)
+    ensemble = Ensemble([members(0), members(1)])
+    refresh_statistics(ensemble, x, y, chunk=200)
+    for i in range(2):
+        linear, norm = ensemble[i][0].layers[0], ensemble[i][0].layers[1]
+        a = linear(x).detach()
+        torch.testing.assert_close(norm.running_mean, a.mean(0), rtol=1e-10, atol=1e-12)
+        within = torch.stack([c.var(0) for c in a.split(200)]).mean(0)
+        torch.testing.assert_close(norm.running_var, within, rtol=1e-10, atol=1e-12)
+        torch.testing.assert_close(
+            norm.running_var, a.var(0), rtol=0.05, atol=0
+        )  # chunks of 200 miss 1/200 or so
+
+
+def test_evaluate_is_the_average_over_images_and_noise():
+    x, y = digits(150)
+    ensemble = Ensemble([members(0), members(1)])
+    state = evaluate(ensemble, x, y, seed=5, samples=3, chunk=60)
+    noise_generator = generator(5, 2)
+    noise = torch.cat(
+        [torch.randn(3, n, 3, generator=noise_generator, dtype=x.dtype) for n in (60, 60, 30)], 1
+    )
+    for i in range(2):
+        encoder, decoder, classifier = ensemble[i]
+        with torch.no_grad():
+            mu, log_sigma = encoder(x)
+            z = mu + log_sigma.exp() * noise
+            logits = torch.stack([classifier(v) for v in z])
+            C = torch.nn.functional.cross_entropy(logits.flatten(0, 1), y.repeat(3))
+            D = (x - decoder(z[0])).square().sum(1).mean()
+        torch.testing.assert_close(state.classification[i], C, rtol=1e-10, atol=0)
+        torch.testing.assert_close(state.distortion[i], D, rtol=1e-10, atol=0)
+        assert float(state.accuracy[i]) == pytest.approx(
+            float((logits.argmax(2) == y).double().mean()), abs=1e-12
+        )
+
+
+class Own(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.f = torch.nn.Sequential(
+            torch.nn.Unflatten(1, (1, 8, 8)),
+            torch.nn.Conv2d(1, 4, 3),
+            torch.nn.GroupNorm(2, 4),
+            torch.nn.GELU(),
+            torch.nn.Flatten(),
+            torch.nn.Linear(144, 6),
+        )
+
+    def forward(self, x):
+        return self.f(x).chunk(2, 1)
+
+
+def test_a_readers_own_modules_with_dropout():
+    x, y = digits(300)
+    classifier = torch.nn.Sequential(torch.nn.Dropout(0.1), torch.nn.Linear(3, 10))
+    ensemble = Ensemble([(Own(), torch.nn.Linear(3, 64), classifier)] * 2)
+    before = evaluate(ensemble, x, y)
+    train_ensemble(ensemble, x, y, torch.tensor([0.5, 1.0]), 4.0, 3, 3e-3, 0, batch_size=30)
+    after = evaluate(ensemble, x, y)
+    assert (after.distortion < before.distortion).all() and (
+        after.classification < before.classification
+    ).all()
+
+
+def test_bad_input_is_named():
+    x, y = digits(100)
+    with pytest.raises(ValueError, match="one architecture"):
+        Ensemble([members(), members(norm=None)])
+    with pytest.raises(ValueError, match="at least one"):
+        Ensemble([])
+    ensemble = Ensemble([members()])
+    for options, message in (
+        (dict(lam=-1.0), "λ and γ"),
+        (dict(gam=float("nan")), "λ and γ"),
+        (dict(epochs=0), "epochs ≥ 1"),
+        (dict(batch_size=1), "batch_size ≥ 2"),
+        (dict(x=x * float("nan")), "NaN"),
+        (dict(lr=1e200), "learning rate"),
+    ):
+        arguments = (
+            dict(x=x, y=y, lam=0.5, gam=4.0, epochs=2, lr=1e-3, seed=0, batch_size=20) | options
+        )
+        with pytest.raises(ValueError, match=message):
+            train_ensemble(Ensemble([members()]), **arguments)
+    assert len(ensemble) == 1
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+def test_on_a_gpu():
+    x, y = digits(200, dtype=torch.float32, device="cuda")
+    ensemble = Ensemble([tuple(m.cuda() for m in members(dtype=torch.float32))] * 5)
+    train_ensemble(ensemble, x, y, 0.5, 4.0, 2, 1e-3, 0, batch_size=40)
+    refresh_statistics(ensemble, x, y)
+    assert evaluate(ensemble, x, y).rate.isfinite().all()
+
+
+def test_soft_labels():
+    """Certain soft labels train and measure as labels do; uncertain ones put the entropy of the
+    label under C.
+    """
+    torch.manual_seed(0)
+    x, y = torch.rand(80, 6, dtype=torch.float32), torch.randint(0, 3, (80,))
+    member = tuple(
+        m.float() for m in (Encoder((6, 16, 2)), Decoder((2, 16, 6)), Classifier((2, 3)))
+    )
+    found = []
+    for labels in (y, torch.eye(3, dtype=torch.float32)[y]):
+        e = Ensemble([member])
+        train_ensemble(e, x, labels, 1.0, 5.0, 3, 1e-3, 0, batch_size=20)
+        found.append(torch.stack(evaluate(e, x, labels)))
+    torch.testing.assert_close(
+        *found, rtol=1e-5, atol=1e-6
+    )  # twelve steps; the two losses round differently
+    half = torch.tensor([0.5, 0.5, 0.0]).float().expand(80, 3)
+    assert float(evaluate(e, x, half).classification) > math.log(2) - 1e-6
+    with pytest.raises(ValueError, match="sum 1"):
+        train_ensemble(e, x, 2 * half, 1.0, 5.0, 1, 1e-3, 0)
+
+
+class Stop(Exception):
+    """Stands for an interruption at a chosen place."""
+
+
+def stop(*arguments, **options):
+    raise Stop
+
+
+@pytest.mark.parametrize("M", [1, 3])
+def test_an_interrupted_training_leaves_evaluation_mode_and_its_statistics(M, monkeypatch):
+    """Batch statistics and dropout would be on in everything that is done with the network
+    afterwards.
+    """
+    x, y = digits(90)
+    ensemble = Ensemble([members()] * M)
+    norms = [m for m in ensemble.net.modules() if isinstance(m, torch.nn.BatchNorm1d)]
+    momenta = [m.momentum for m in norms]
+    with pytest.raises(Stop):
+        train_ensemble(ensemble, x, y, 0.5, 4.0, 3, 1e-3, 0, batch_size=30, on_epoch=stop)
+    assert not any(m.training for m in ensemble.net.modules())
+    with monkeypatch.context() as patch, pytest.raises(Stop):
+        patch.setattr(Ensemble, "__call__", stop)
+        train_ensemble(ensemble, x, y, 0.5, 4.0, 3, 1e-3, 0, batch_size=30)
+    assert not any(m.training for m in ensemble.net.modules())
+    with monkeypatch.context() as patch, pytest.raises(Stop):
+        patch.setattr(Ensemble, "__call__", stop)
+        refresh_statistics(ensemble, x, y, chunk=40)
+    assert (
+        not any(m.training for m in ensemble.net.modules())
+        and [m.momentum for m in norms] == momenta
+    )
+
+
+def test_statistics_where_one_image_is_left_over():
+    """Batch normalisation cannot take the variance of one; found after the training, it would
+    have
+    cost the stage.
+    """
+    x, y = digits(101)
+    ensemble = Ensemble([members()])
+    refresh_statistics(ensemble, x, y, chunk=50)
+    first = ensemble[0][0].layers
+    torch.testing.assert_close(
+        first[1].running_mean, first[0](x).mean(0).detach(), rtol=0, atol=0.02
+    )
+
+
+@pytest.mark.parametrize("again", [copy.deepcopy, lambda e: pickle.loads(pickle.dumps(e))])
+@pytest.mark.parametrize("M", [1, 2])
+def test_a_copy_of_an_ensemble_trains(again, M):
+    """The only member trains in the memory of its parameters; in a copy that memory must be the
+    copy's own.
+    """
+    x, y = digits(60)
+    ensemble = Ensemble([members()] * M)
+    twin = again(ensemble)
+    for e in (ensemble, twin):
+        train_ensemble(e, x, y, 0.5, 4.0, 1, 1e-3, 0, batch_size=30)
+    for name, value in ensemble.state().items():
+        assert torch.equal(twin.state()[name], value), name
+        assert (
+            name.startswith("classifier")
+            or value.shape[1:] == ()
+            or not torch.equal(value, Ensemble([members()] * M).state()[name])
+        ), name
+
+
+def test_the_state_of_another_ensemble_is_refused():
+    """It would be broadcast: three members with the weights of one, or a layer with the weights
+    of
+    one unit.
+    """
+    three = Ensemble([members()] * 3)
+    for other in (Ensemble([members()]), Ensemble([members(norm=None)] * 3)):
+        with pytest.raises(ValueError, match="another ensemble"):
+            three.load(other.state())
+
+
+def test_a_seed_touches_one_generator_and_gives_it_back(monkeypatch):
+    """Two generators on the CPU stand for those of two GPUs."""
+    gpus = tuple(torch.Generator("cpu").manual_seed(k) for k in range(2))
+    monkeypatch.setattr(torch.cuda, "default_generators", gpus)
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: 1)
+    everything = lambda: [g.get_state() for g in (torch.default_generator, *gpus)]
+    before = everything()
+    for place, device in ((0, "cpu"), (1, "cuda:0"), (2, "cuda:1"), (2, "cuda")):
+        with seeded(5, device):
+            inside = everything()
+            assert [torch.equal(a, b) for a, b in zip(inside, before)] == [
+                k != place for k in range(3)
+            ]
+            assert torch.equal(inside[place], torch.Generator("cpu").manual_seed(5).get_state())
+        assert all(torch.equal(a, b) for a, b in zip(everything(), before))
+
+
+def with_dropout(dtype=torch.float64):
+    torch.manual_seed(0)
+    nets = Encoder((64, 12, 3), dropout=0.2), Decoder((3, 12, 64), dropout=0.2)
+    return tuple(m.to(dtype) for m in (*nets, Classifier((3, 6, 10))))
+
+
+def same(ensemble, i, other, tolerance=1e-8):
+    for mine, theirs in zip(ensemble[i], other[0]):
+        for (name, u), v in zip(mine.state_dict().items(), theirs.state_dict().values()):
+            torch.testing.assert_close(u, v, rtol=tolerance, atol=tolerance, msg=lambda m: name + m)
+
+
+def test_members_with_seeds_and_tasks_of_their_own():
+    """Each member of one computation is the network trained alone on its images with its seed, with
+    dropout: masks come from the seed, whoever trains beside.
+    """
+    x, y = digits(240)
+    tasks = [(x[:120], y[:120]), (x[120:], y[120:]), (x[:120], y[:120])]
+    seeds, lams = [(1, 5), (1, 5), 2], [0.5, 0.5, 0.8]
+    ensemble = Ensemble([with_dropout()] * 3)
+    xs, ys = ([t[k] for t in tasks] for k in (0, 1))
+    train_ensemble(ensemble, xs, ys, lams, 4.0, 3, 1e-3, seeds, batch_size=30)
+    for i, (task, seed, lam) in enumerate(zip(tasks, seeds, lams)):
+        alone = Ensemble([with_dropout()])
+        train_ensemble(alone, *task, lam, 4.0, 3, 1e-3, seed, batch_size=30)
+        same(ensemble, i, alone)
+
+
+def test_dropout_is_common_to_one_member_and_many():
+    x, y = digits(120)
+    one, three = Ensemble([with_dropout()]), Ensemble([with_dropout()] * 3)
+    for e in (one, three):
+        train_ensemble(e, x, y, 0.5, 4.0, 3, 1e-3, 7, batch_size=30)
+    for i in range(3):
+        same(three, i, one)
+    without = Ensemble([members(0)])
+    train_ensemble(without, x, y, 0.5, 4.0, 3, 1e-3, 7, batch_size=30)
+    w = lambda e: e[0][0].layers[0].weight.flatten()[:9]
+    assert not torch.allclose(w(without), w(one))
+    assert isinstance(one[0][0].layers[3], torch.nn.Dropout)
+
+
+def test_masks_drop_as_often_as_they_are_asked_to():
+    ensemble = Ensemble([with_dropout()])
+    x, y = digits(100)
+    seen = []
+
+    def draw(*arguments):
+        seen.append(Draws.of(*arguments))
+        return seen[-1]
+
+    train_ensemble(ensemble, x, y, 0.5, 4.0, 40, 1e-3, 0, batch_size=50, draw=draw)
+    masks = torch.cat([m.flatten() for draws in seen for m in draws.masks])
+    values, counts = masks.unique(return_counts=True)
+    torch.testing.assert_close(values, torch.tensor([0.0, 1.25], dtype=masks.dtype))
+    share = float(counts[0]) / len(masks)  # 96,000 draws: 0.0013 is one standard deviation
+    assert abs(share - 0.2) < 0.006
+
+
+class Graph:
+    """Stands for `torch.cuda.CUDAGraph`: it keeps what a capture recorded, and does it again."""
+
+    made = []
+
+    def __init__(self):
+        self.step, self.replays = None, 0
+        Graph.made.append(self)
+
+    def replay(self):
+        self.replays += 1
+        self.step()
+
+
+@pytest.fixture
+def no_gpu(monkeypatch):
+    """torch.cuda's calls without a GPU. A replay reads the static tensors of the capture alone."""
+    stream = type("Stream", (), {"wait_stream": lambda self, other: None})
+    monkeypatch.setattr(torch.cuda, "Stream", stream)
+    monkeypatch.setattr(torch.cuda, "current_stream", stream)
+    monkeypatch.setattr(torch.cuda, "stream", lambda s: contextlib.nullcontext())
+    monkeypatch.setattr(torch.cuda, "CUDAGraph", Graph)
+
+    class Capture(CapturedStep):
+        def __init__(self, step, arguments, undo):
+            @contextlib.contextmanager
+            def graph(g):
+                g.step = lambda: step(*self.static)
+                recording.append(True)
+                yield
+                recording.pop()
+
+            recording = []
+            monkeypatch.setattr(torch.cuda, "graph", graph)
+            quiet = lambda *a: None if recording else step(*a)  # a capture runs nothing
+            super().__init__(quiet, arguments, undo)
+
+    monkeypatch.setattr(training, "CapturedStep", Capture)
+    Graph.made = []
+
+
+@pytest.mark.parametrize("M", [1, 3])
+def test_the_captured_step_is_the_step(M, no_gpu):
+    """Warmed up, brought back, recorded once and replayed with other minibatches, the same numbers
+    to the last bit: fresh, and with Adam's averages from before.
+    """
+    x, y = digits(200, dtype=torch.float32)
+    ends = []
+    for capture in (False, True):
+        e = Ensemble([with_dropout(torch.float32)] * M)
+        lam = [0.5 + 0.1 * k for k in range(M)]
+        how = dict(batch_size=40, capture=capture)
+        history, adam = train_ensemble(e, x, y, lam, 4.0, 2, step_decay, 1, **how)
+        again, _ = train_ensemble(e, x, y, lam, 4.0, 2, step_decay, 2, adam=adam, **how)
+        ends.append({**e.state(), **history._asdict(), "again": again.rate})
+    for name, value in ends[0].items():
+        assert torch.equal(value, ends[1][name]), name
+    assert [g.replays for g in Graph.made] == [10, 10]
+
+
+class Reads(TorchDispatchMode):
+    """Counts what makes the host wait for a device, and the shapes that an operation saw."""
+
+    WAITS = ("_local_scalar_dense", "nonzero", "is_nonzero", "item", "equal", "masked_select")
+
+    def __init__(self):
+        super().__init__()
+        self.reads, self.shapes = 0, set()
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        name = func.overloadpacket.__name__
+        self.reads += name in self.WAITS
+        if name == "index_select":
+            self.shapes.add((tuple(args[0].shape), tuple(args[2].shape)))
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("M", [1, 3])
+def test_an_epoch_reads_nothing_from_the_device(M):
+    """As many reads in an epoch of two steps as in one of twenty, and each step has one shape."""
+    x, y = digits(400, dtype=torch.float32)
+    reads = []
+    for size in (20, 200):
+        for epochs in (1, 3):
+            e = Ensemble([with_dropout(torch.float32)] * M)
+            with Reads() as mode:
+                train_ensemble(e, x, y, 0.5, 4.0, epochs, schedule, 0, batch_size=size)
+            reads.append(mode.reads)
+            assert {s[1] for s in mode.shapes} == {(size,)}
+    assert reads[0] == reads[2] and reads[1] == reads[3], reads
+    assert reads[1] - reads[0] <= 2 * 3, reads  # an epoch's first index, and whether it is finite
+
+
+def test_an_epoch_runs_on_a_device_that_cannot_be_read():
+    """The step itself, on the meta device: any read of a number there is an error."""
+    e = Ensemble([tuple(m.to("meta") for m in with_dropout(torch.float32))] * 2)
+    x = torch.zeros(40, 64, device="meta", dtype=torch.float32)
+    y = torch.zeros(40, dtype=torch.int64, device="meta")
+    terms = e(x, y, torch.zeros(40, 3, device="meta", dtype=torch.float32))
+    assert terms.shape == (2, 3) and terms.is_meta
+
+
+def test_images_of_any_shape():
+    """Convolutions take and give (N, 1, 8, 8): the same numbers as with flat images between."""
+    torch.manual_seed(0)
+    x, y = digits(120, dtype=torch.float32)
+
+    class Encode(torch.nn.Sequential):
+        def forward(self, x):
+            return super().forward(x).chunk(2, 1)
+
+    convolve = lambda: [torch.nn.Conv2d(1, 2, 3), torch.nn.ReLU(), torch.nn.Flatten()]
+    encoder = Encode(*convolve(), torch.nn.Linear(72, 4)).float()
+    flat = Encode(torch.nn.Unflatten(1, (1, 8, 8)), *copy.deepcopy(encoder)).float()
+    decoder, head = torch.nn.Linear(2, 64).float(), torch.nn.Linear(2, 10).float()
+    square = torch.nn.Sequential(copy.deepcopy(decoder), torch.nn.Unflatten(1, (1, 8, 8)))
+    found = []
+    for nets, images in (
+        ((encoder, square, head), x.view(-1, 1, 8, 8)),
+        ((flat, decoder, head), x),
+    ):
+        e = Ensemble([nets] * 2)
+        history, _ = train_ensemble(e, images, y, [0.5, 1.0], 4.0, 2, 1e-3, 0, batch_size=40)
+        refresh_statistics(e, images, y)
+        found.append(torch.cat([*history, torch.stack(evaluate(e, images, y))]))
+    torch.testing.assert_close(*found)
+
+
+@pytest.mark.parametrize(
+    "change, error, words",
+    [
+        (dict(encoder=torch.nn.Linear(64, 3)), ValueError, r"\(mu, log_sigma\).*got \(2, 3\)"),
+        (dict(encoder=Encoder((32, 3), None)), ValueError, r"accept images of shape \(64,\)"),
+        (dict(decoder=Decoder((3, 16, 1), None)), ValueError, "decoder.z. must have shape .2, 64."),
+        (dict(classifier=Classifier((3, 4), None)), ValueError, "labels run from 0 to 9"),
+        (dict(classifier=Classifier((5, 10), None)), ValueError, "accept codes of shape"),
+        (dict(encoder=Encoder((64, 3), None).double()), TypeError, r"float64.*write encoder.to\(x"),
+        (dict(lam=(0.5, 1.0)), ValueError, "λ and γ must be numbers"),
+        (dict(lam="half"), ValueError, "λ and γ must be numbers"),
+        (dict(seed=[1, 2]), ValueError, "need one value or 1"),
+        (dict(x=[1.0, 2.0]), AttributeError, "shape"),
+    ],
+)
+def test_what_does_not_fit_is_said_in_words(change, error, words):
+    x, y = digits(60, dtype=torch.float32)
+    nets = Encoder((64, 3), None), Decoder((3, 64), None), Classifier((3, 10), None)
+    parts = dict(zip(("encoder", "decoder", "classifier"), (n.float() for n in nets)))
+    for name, module in change.items():
+        if name in parts:
+            parts[name] = module if name == "encoder" and "64" in words[:8] else module.float()
+    options = dict(x=x, y=y, lam=0.5, gam=4.0, epochs=1, lr=1e-3, seed=0, batch_size=20)
+    options |= {k: v for k, v in change.items() if k in options}
+    with pytest.raises(error, match=words):
+        train_ensemble(Ensemble([tuple(parts.values())]), **options)
+
+
+def test_training_is_in_single_precision_whatever_the_default_is():
+    x, y = digits(100, dtype=torch.float32)
+    nets, ends = with_dropout(torch.float32), []
+    for default in (torch.float32, torch.float64):
+        torch.set_default_dtype(default)
+        try:
+            two = Ensemble([nets] * 2)
+            train_ensemble(two, x, y, [0.5, 0.6], 4.0, 2, 1e-3, 0, batch_size=25)
+            refresh_statistics(two, x, y)
+            ends.append({**two.state(), **evaluate(two, x, y)._asdict()})
+        finally:
+            torch.set_default_dtype(torch.float32)
+    assert all(torch.equal(v, ends[1][k]) for k, v in ends[0].items())
