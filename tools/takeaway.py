@@ -1,28 +1,22 @@
-"""Sphinx extension of this book: what a reader takes away from a chapter: a citation, the
-notebook,
-the PDF, and a place to answer.
+"""Sphinx extension of this book: what a reader takes away from a page (notebooks, PDFs, a citation)
+and a place to answer; book/_templates/ shows it. With an address (html_baseurl) pages also say who
+they are to those that link to them.
 """
 
+import functools
 import os
 import posixpath
+import re
 import shutil
+import subprocess
+from html import unescape
 from pathlib import Path
 from urllib.parse import quote
 
 import yaml
-from docutils import nodes
 from reading import CHAPTER
 
 DOWNLOADS = "downloads"  # folder of the built book
-
-
-def address(app):
-    return app.config.html_theme_options["repository_url"]
-
-
-def title_of(app, docname):
-    """The chapter's number and title: (5, 'Moving on the surface')."""
-    return app.env.toc_secnumbers[docname][""][0], app.env.titles[docname].astext()
 
 
 def full_name(person):
@@ -36,7 +30,7 @@ def citations(citation, number, title, url):
         f"{{{p['name']}}}" if "name" in p else f"{p['family-names']}, {p['given-names']}"
         for p in citation["authors"]
     )
-    year = str(citation["date-released"])[:4]
+    year, doi = str(citation["date-released"])[:4], citation.get("doi")
     fields = {
         "author": authors,
         "title": title,
@@ -44,112 +38,124 @@ def citations(citation, number, title, url):
         "chapter": number,
         "year": year,
         "note": f"Version {citation['version']}",
-        "doi": citation.get("doi"),
+        "doi": doi,
         "url": url,
     }
-    fields = {key: value for key, value in fields.items() if value}
-    lines = [f"  {key:<9} = {{{value}}}," for key, value in fields.items()]
+    lines = [f"  {key:<9} = {{{value}}}," for key, value in fields.items() if value]
     bibtex = "\n".join([f"@incollection{{free-energy-book-{number},", *lines, "}"])
-    names = ", ".join(full_name(p) for p in citation["authors"])
     words = (
-        f"{names} ({year}). {title}. Chapter {number} of “{citation['title']}”, version "
-        f"{citation['version']}. "
-        f"{'https://doi.org/' + citation['doi'] if 'doi' in citation else url}"
+        f"{', '.join(map(full_name, citation['authors']))} ({year}). {title}. Chapter {number} of "
+        f"“{citation['title']}”, version {citation['version']}. "
+        f"{f'https://doi.org/{doi}' if doi else url}"
     )
     return bibtex, words
 
 
-def files(app, docname):
-    """What can be downloaded of a chapter: [(words, icon, file, address in the built book), …].
-    PDFs are offered where they follow.
-
-    `tools/pdf.py` prints them from the pages, so they come last: whoever runs it next says so by
-    `FE_PDF=1`.
+def files(root, docname):
+    """What can be downloaded of a chapter: [(words, icon, address in the built book), …]. PDFs are
+    offered where they follow: tools/pdf.py prints them from the pages, so whoever runs it next says
+    so by `FE_PDF=1`.
     """
-    root, name = Path(app.srcdir), posixpath.basename(docname)
-    chapter, colab = root / f"{docname}.ipynb", root / "colab" / f"{name}.ipynb"
-    found = [("Notebook", "fas fa-code", chapter, f"_sources/{docname}.ipynb")]
-    if colab.exists():
-        found.append(
-            ("Notebook for Colab", "fab fa-google", colab, f"{DOWNLOADS}/colab/{name}.ipynb")
-        )
+    name = posixpath.basename(docname)
+    found = [("Notebook", "fas fa-code", f"_sources/{docname}.ipynb")]
+    if (root / "colab" / f"{name}.ipynb").exists():
+        found += [("Notebook for Colab", "fab fa-google", f"{DOWNLOADS}/colab/{name}.ipynb")]
     if os.environ.get("FE_PDF") == "1":
-        found.append(
-            ("PDF of this chapter", "fas fa-file-pdf", None, f"{DOWNLOADS}/pdf/{name}.pdf")
-        )
-        found.append(("PDF of the book", "fas fa-book", None, f"{DOWNLOADS}/pdf/book.pdf"))
+        found += [("PDF of this chapter", "fas fa-file-pdf", f"{DOWNLOADS}/pdf/{name}.pdf")]
+        found += [("PDF of the book", "fas fa-book", f"{DOWNLOADS}/pdf/book.pdf")]
     return found
 
 
-def relative(docname, target):
-    return posixpath.relpath(target, posixpath.dirname(docname))
+@functools.cache
+def days(root):
+    """{file: the day of its last commit}; empty without git, and in a shallow clone, whose one
+    commit seems to have written everything.
+    """
+
+    def git(*arguments):
+        command = ["git", "-C", str(root), *arguments]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+    found, day = {}, None
+    try:
+        if git("rev-parse", "--is-shallow-repository").strip() == "true":
+            return {}
+        for line in git("log", "--format=@%cs", "--name-only", "--relative").splitlines():
+            if line.startswith("@"):
+                day = line[1:]
+            elif line:
+                found.setdefault(line, day)
+    except (OSError, subprocess.CalledProcessError):
+        return {}
+    return found
 
 
-def feedback(app, docname):
-    number, title = title_of(app, docname)
-    return f"{address(app)}/issues/new?title={quote(f'Chapter {number}, {title}: ')}"
+def issue(options, title):
+    """The address that opens an issue of this title."""
+    gitlab = options.get("repository_provider") == "gitlab"
+    path = "/-/issues/new?issue[title]=" if gitlab else "/issues/new?title="
+    return options["repository_url"] + path + quote(title)
 
 
-def add_end(app, doctree, docname):
-    """The folded box and the line of links below a chapter."""
-    if app.builder.format != "html" or not CHAPTER.match(docname):
-        return
-    number, title = title_of(app, docname)
-    bibtex, words = citations(
-        yaml.safe_load((Path(app.srcdir) / "CITATION.cff").read_text()), number, title, address(app)
-    )
-    line = nodes.paragraph("", "Download: ", classes=["take-away"])
-    for text, _, _, target in files(app, docname):
-        line += [
-            nodes.reference("", text, refuri=relative(docname, target), internal=True),
-            nodes.Text(" · "),
-        ]
-    line += nodes.reference("", "Tell us what is wrong or unclear", refuri=feedback(app, docname))
-    doctree[0] += [
-        nodes.raw("", '<details class="cite"><summary>Cite this chapter</summary>', format="html"),
-        nodes.paragraph("", words),
-        nodes.literal_block(bibtex, bibtex, language="bibtex"),
-        nodes.raw("", "</details>", format="html"),
-        line,
+def complete(app, pagename, templatename, context, doctree):
+    """What the templates show, and the theme's buttons: the Colab edition, which holds no raw MyST,
+    is what is launched, and the download menu offers what exists.
+    """
+    root, options = Path(app.srcdir), app.config.html_theme_options
+    citation = yaml.safe_load((root / "CITATION.cff").read_text())
+    title = unescape(re.sub("<[^>]+>", "", context.get("title") or pagename))
+    found = [("Source", "fas fa-file", f"_sources/{context.get('sourcename')}")]
+    if CHAPTER.match(pagename):
+        number, name = app.env.toc_secnumbers[pagename][""][0], app.env.titles[pagename].astext()
+        bibtex, words = citations(citation, number, name, options["repository_url"])
+        found, title = files(root, pagename), f"Chapter {number}, {name}"
+        context |= {"chapter": found, "bibtex": bibtex, "words": words}
+    context |= {
+        "version": citation["version"],
+        "mistake": issue(options, f"{title}: "),
+        "changed": days(root).get(app.env.doc2path(pagename, False)),
+        # those that would run cells on a page; this book runs them elsewhere
+        "script_files": [s for s in context["script_files"] if "thebe" not in script(s)],
+    }
+    buttons = [
+        {"type": "link", "text": text, "icon": icon, "url": context["pathto"](target, 1)}
+        for text, icon, target in found
     ]
+    buttons.append(
+        {"type": "javascript", "text": "Print", "icon": "fas fa-print", "javascript": "print()"}
+    )
+    for group in context["header_buttons"]:
+        for button in group.get("buttons", []):
+            name = posixpath.basename(pagename)
+            button["url"] = button["url"].replace(f"/{pagename}.ipynb", f"/colab/{name}.ipynb")
+    if "sourcename" in context:
+        context["header_buttons"].append(
+            {
+                "type": "group",
+                "label": "download-buttons",
+                "icon": "fas fa-download",
+                "tooltip": "Download this page",
+                "buttons": buttons,
+            }
+        )
 
 
-def set_menu(app, pagename, templatename, context, doctree):
-    """The theme's download menu says what its entries are, and offers what exists."""
-    for group in context.get("header_buttons", []):
-        if group.get("label") == "download-buttons":
-            for button in group["buttons"]:
-                if button["label"] == "download-pdf-button":
-                    button |= {"text": "Print", "icon": "fas fa-print"}
-                else:
-                    button["text"] = "Source"
-            if CHAPTER.match(pagename):
-                group["buttons"][:-1] = [
-                    {
-                        "type": "link",
-                        "url": relative(pagename, target),
-                        "text": text,
-                        "tooltip": text,
-                        "icon": icon,
-                        "label": "download-source-button",
-                    }
-                    for text, icon, _, target in files(app, pagename)
-                ]
+def script(file):
+    return f"{file.filename} {file.attributes.get('body')}"
 
 
-def copy_files(app, exception):
-    if exception or app.builder.format != "html":
-        return
-    for docname in filter(CHAPTER.match, app.env.found_docs):
-        for _, _, file, target in files(app, docname):
-            if file and target.startswith(DOWNLOADS):
-                destination = Path(app.outdir) / target
-                destination.parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy2(file, destination)
+def copy_colab_edition(app, exception):
+    if not exception and app.builder.format == "html":
+        target = Path(app.outdir) / DOWNLOADS / "colab"
+        shutil.copytree(Path(app.srcdir) / "colab", target, dirs_exist_ok=True)
 
 
 def setup(app):
-    app.connect("doctree-resolved", add_end, priority=800)
-    app.connect("html-page-context", set_menu, priority=900)  # after the theme's 501
-    app.connect("build-finished", copy_files)
+    if app.config.html_baseurl:
+        address = app.config.html_baseurl = app.config.html_baseurl.rstrip("/") + "/"
+        for name in ("sphinxext.opengraph", "sphinx_sitemap", "sphinx_reredirects"):
+            app.setup_extension(name)
+        app.config.ogp_site_url = address
+    app.connect("html-page-context", complete, priority=900)  # after the theme's 501
+    app.connect("build-finished", copy_colab_edition)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
