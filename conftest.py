@@ -6,31 +6,36 @@ import io
 import numpy as np
 from PIL import Image
 
-# lines move a little from machine to machine, and fonts differ; an empty plot or a lost curve among
-# three is more
-ROUGHLY = 0.2
+ROWS = 12  # of blocks in a picture
+FAINT = 0.03  # a share of ink in a block that goes for nothing
+MUCH = (
+    0.45  # fonts and moves by a line's width change a block by 0.3, a curve gained or lost by 0.6
+)
 
 
-def ink(png):
-    """How much of a picture is coloured, and how much is dark: lines and points, and axes and
-    words. Per pixel, from 0 to 1.
+def blocks(png, columns=None):
+    """What a picture holds block by block, (rows, columns, 4): red, green, blue, each less their
+    mean, and darkness, from 0 to 1. A block fades into its neighbours, so that a line that crosses
+    its border changes it little.
     """
-    picture = np.asarray(Image.open(io.BytesIO(base64.b64decode(png))).convert("RGB"), float) / 255
-    faint = 0.15  # what is stored has fewer shades: panes of three-dimensional axes are white in it
-    return np.array(
-        [
-            np.maximum(np.ptp(picture, axis=-1) - faint, 0).mean(),
-            np.maximum(1 - faint - picture.mean(-1), 0).mean(),
-        ]
-    )
+    picture = Image.open(io.BytesIO(base64.b64decode(png))).convert("RGB")
+    shape = columns or max(1, round(ROWS * picture.width / picture.height)), ROWS
+    pixels = np.asarray(picture, np.float32) / 255
+    mean = pixels.mean(-1, keepdims=True)
+    channels = np.moveaxis(np.concatenate([pixels - mean, 1 - mean], -1), -1, 0)
+    coarse = [np.asarray(Image.fromarray(c).resize(shape, Image.BILINEAR)) for c in channels]
+    return np.stack(coarse, -1)
 
 
 def unlike(stored, new):
-    """What is wrong with the new picture, in words, or None."""
-    before, now = ink(stored), ink(new)
-    for what, a, b in zip(("colour", "ink"), before, now, strict=True):
-        if abs(a - b) > ROUGHLY * max(a, 0.002):
-            return f"the figure has {b:.4f} of {what} a pixel, the stored one {a:.4f}"
+    """Where the new picture is not the stored one, in words, or None."""
+    before = blocks(stored)
+    now = blocks(new, before.shape[1])
+    change = np.abs(now - before).max(-1) / (FAINT + np.abs(before).max(-1))
+    if change.max() > MUCH:
+        row, column = np.unravel_index(change.argmax(), change.shape)
+        place = f"row {row + 1} of {ROWS} from the top, column {column + 1} of {change.shape[1]}"
+        return f"the figure is not the stored one: ink changed by {change.max():.0%} in {place}"
 
 
 def pictures(outputs):
@@ -60,34 +65,10 @@ def pytest_configure(config):
     IPyNbCell.compare_outputs = with_figures
 
 
-LONG = {
-    f"test_{name}.py"
-    for name in (
-        "reproduce",
-        "retraining",
-        "interrupt",
-        "process",
-        "transport",
-        "transfer",
-        "exercises",
-        "publish",
-        "new",
-    )
-}
-
-
 def pytest_collection_modifyitems(items):
-    """What takes longest starts first, so that workers end together: notebooks, files and tests of
-    minutes, the rest.
+    """What takes longest starts first, so that workers end together: notebooks, what is marked as
+    long, the rest.
     """
-
-    def rank(item):
-        return (
-            0
-            if item.path.suffix == ".ipynb"
-            else 1
-            if item.path.name in LONG or item.get_closest_marker("long")
-            else 2
-        )
-
-    items.sort(key=rank)
+    items.sort(
+        key=lambda i: 0 if i.path.suffix == ".ipynb" else 2 - bool(i.get_closest_marker("long"))
+    )

@@ -1,25 +1,22 @@
 """The commands of this project, on a machine with Python 3.11 or newer and nothing else.
 
-    python3 run.py book            the web edition, from the stored, verified outputs; pages that
-    did not change stay
+    python3 run.py book            the web edition from the stored, verified outputs: _build/html
     python3 run.py book --fresh    the same from a new execution of every notebook
     python3 run.py colab           the Colab edition: colab/*.ipynb
-    python3 run.py course          the course edition: _build/course, for nbgrader
-    python3 run.py pdf             the book and each chapter as PDF: _build/pdf (needs Debian's
-    chromium)
-    python3 run.py test            unit tests, every edition, every notebook executed and compared,
-    all pages in a browser
+    python3 run.py course          the course edition, for nbgrader: _build/course
+    python3 run.py pdf             book and chapters as PDF: _build/pdf (needs Debian's chromium)
+    python3 run.py test            units, editions, notebooks executed and compared, all pages
 
 For daily work (CONTRIBUTING.md says when):
 
-    python3 run.py sync            set-up cells, notebooks whose code or library changed, pages,
-    Colab edition: half a minute, and 1–3 a notebook
-    python3 run.py check [5 …]     the tests that your changes touch, these chapters (or the changed
-    ones) executed and compared, the pages: two minutes
+    python3 run.py sync            what follows from your change: set-up cells, outputs of notebooks
+                                   whose code or library changed, pages, Colab edition; half a
+                                   minute, and 1–3 for each notebook that is executed
+    python3 run.py check [5 …]     tests that your changes touch; these chapters, or the changed
+                                   ones, executed and compared; the pages: two minutes
     python3 run.py new-exercise 5 name "Title"    an exercise with all its parts, to be rewritten
     python3 run.py new-chapter name "Title"       a chapter with all its parts
-    python3 run.py publish URL [--authors "A. One; B. Two"]    give your copy its own address,
-    everywhere
+    python3 run.py publish URL [--authors "A. One; B. Two"]    give your copy its own address
 
 Each makes `.venv` in this folder on its first run and installs the locked requirements there.
 """
@@ -27,6 +24,7 @@ Each makes `.venv` in this folder on its first run and installs the locked requi
 import hashlib
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 import sys
@@ -45,25 +43,16 @@ def run(*command, log=None, **environment):
     """Run a tool of the virtual environment; its exit code. What it prints goes to `log`, a file,
     if one is named.
     """
-    one_thread = {
-        name: "1" for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
-    }
-    path = f"{BIN}{os.pathsep}{os.environ.get('PATH', '')}"
-    env = (
-        os.environ
-        | one_thread
-        | {"PATH": path, "VIRTUAL_ENV": str(VENV), "PYDEVD_DISABLE_FILE_VALIDATION": "1"}
-        | environment
-    )
-    if log is None:
-        print("\n$", *command, flush=True)
-    else:
-        print("\n$", *command, file=log, flush=True)
+    one_thread = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+    settings = dict.fromkeys(one_thread, "1") | environment
+    settings["PATH"] = f"{BIN}{os.pathsep}{os.environ.get('PATH', '')}"
+    settings |= {"VIRTUAL_ENV": str(VENV), "PYDEVD_DISABLE_FILE_VALIDATION": "1"}
+    print("\n$", *command, file=log, flush=True)
     began = time.time()
     code = subprocess.call(
         [str(BIN / command[0]), *command[1:]],
         cwd=ROOT,
-        env=env,
+        env=os.environ | settings,
         stdout=log,
         stderr=log and subprocess.STDOUT,
     )
@@ -101,14 +90,9 @@ def build(fresh=False, everything=False, log=None, **environment):
     ]:
         made_by.update(path.read_bytes())
     known = stamp.exists() and stamp.read_text() == made_by.hexdigest()
-    command = [
-        "jupyter-book",
-        "build",
-        ".",
-        "-W",
-        "--keep-going",
-        *([] if known and not everything and not fresh else ["--all"]),
-    ]
+    command = ["jupyter-book", "build", ".", "-W", "--keep-going"]
+    if everything or fresh or not known:
+        command.append("--all")
     if fresh:
         config = ROOT / "_build" / "fresh_config.yml"
         config.parent.mkdir(exist_ok=True)
@@ -148,29 +132,18 @@ def cores():
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 2
 
 
-def pytest(*what, log=None, dist="loadgroup"):
-    """Tests on up to four cores (a kernel with torch takes up to 1 GB), without a reader's own
-    results.
+def pytest(*what, log=None, dist="loadgroup", workers=4):
+    """Tests side by side (a kernel with torch takes up to 1 GB), without a reader's own results.
 
     "loadscope" keeps a notebook's cells in one worker, and a file's tests; "loadgroup" spreads all
     but marked groups.
     """
-    options = [
-        "-n",
-        str(min(cores(), 4)),
-        "--dist",
-        dist,
-        "-p",
-        "no:cacheprovider",
-        "-q",
-        "-rs",
-        "--durations=15",
-        "--no-loadscope-reorder",
-    ]
+    options = f"-n {max(1, min(cores(), workers))} --dist {dist} -p no:cacheprovider -q -rs"
+    options += " --durations=15 --no-loadscope-reorder"
+    settings = dict(FE_TESTING="1")
     with tempfile.TemporaryDirectory() as empty:
-        return run(
-            "python", "-m", "pytest", *what, *options, log=log, FE_RESULTS=empty, FE_TESTING="1"
-        )
+        settings["FE_RESULTS"] = empty
+        return run("python", "-m", "pytest", *what, *options.split(), log=log, **settings)
 
 
 def at_once(stages):
@@ -209,25 +182,29 @@ def at_once(stages):
     return failed
 
 
+NBVAL = ["--nbval", "--nbval-current-env", "--nbval-cell-timeout=600"]
 NEED_THE_PAGES = [
-    "tests/test_colab.py",
-    "tests/test_course.py",
-    "tests/test_pdf.py",
-    "tests/test_reading.py",
+    f"tests/test_{name}.py" for name in ("colab", "course", "pdf", "publish", "reading")
 ]
 
 
 def test():
     began = time.time()
     ignored = [f"--ignore={path}" for path in ("tests/browser", *NEED_THE_PAGES)]
-    chapters = ["book", "--nbval", "--nbval-current-env", "--nbval-cell-timeout=600"]
     failed = at_once(
         {
             "pages and PDF": pdf
             if shutil.which("chromium")
             else lambda log: build(everything=True, log=log),
             "notebooks and units": lambda log: pytest(
-                "tests", *ignored, "--doctest-modules", "fe", *chapters, log=log, dist="loadscope"
+                "tests",
+                *ignored,
+                "--doctest-modules",
+                "fe",
+                "book",
+                *NBVAL,
+                log=log,
+                dist="loadscope",
             ),
         }
     )
@@ -250,44 +227,33 @@ def sync():
 
 
 def check(*chapters):
-    """The tests that the changes touch, the chapters, the pages."""
-    what = subprocess.run(
-        [str(BIN / "python"), "tools/uses.py", *chapters], cwd=ROOT, capture_output=True, text=True
-    )
-    if what.returncode:
-        sys.exit(what.stderr)
-    tests, notebooks, exercises = (line.split() for line in what.stdout.split("\n")[:3])
+    """The pages and the tests that the changes touch, beside the chapters."""
+    sys.path.insert(0, str(ROOT / "tools"))
+    import uses
+
+    paths = uses.changed()
+    books = {p.name[:2].lstrip("0"): p for p in sorted((ROOT / "book").glob("[0-9]*.ipynb"))}
+    if unknown := set(chapters) - set(books):
+        sys.exit(f"no chapter {', '.join(unknown)}; there are {', '.join(books)}")
+    a_chapters = re.compile(r"(?:chapter)?0*(\d+)(?:\.py|-.*\.ipynb)")  # notebook, checks, answers
+    touched = {found[1] for path in paths if (found := a_chapters.fullmatch(path.name))}
+    numbers = chapters or [number for number in books if number in touched]
+    always = {ROOT / "tests" / f"test_{n}.py" for n in ("book", "project", "exercises", "colab")}
+    short = lambda files: [str(path.relative_to(ROOT)) for path in files]
+    tests, notebooks = short(uses.tests(paths | always)), short(books[n] for n in numbers)
+    of_these = " or ".join(["labels", *(f"ex-{number}-" for number in numbers)])
+    only = f"not runs_alone and not build_leaves and (not test_exercises or {of_these})"
     print(f"tests: {', '.join(tests)}\nchapters: {', '.join(notebooks) or 'none'}", flush=True)
-    lint = lambda log: (
-        run("ruff", "check", ".", log=log) or run("ruff", "format", "--check", ".", log=log)
-    )
-    nbval = [*notebooks, "--nbval", "--nbval-current-env", "--nbval-cell-timeout=600"]
-    stages = {"lint": lint, "tests": lambda log: pytest(*tests, log=log)}
-    if notebooks:
-        stages["chapters"] = lambda log: pytest(*nbval, log=log, dist="loadscope")
-        stages["exercises"] = lambda log: pytest(
-            "tests/test_exercises.py",
-            "-k",
-            " or ".join(f"chapter{n} or ex-{n}-" for n in exercises),
-            log=log,
-        )
-    failed = at_once({"pages": lambda log: build(log=log)}) + at_once(stages)
-    failed += (
-        []
-        if failed
-        else at_once(
-            {
-                "Colab edition": lambda log: pytest(
-                    "tests/test_colab.py", "-k", "not it_runs_alone", log=log
-                )
-            }
-        )
-    )
-    print(
-        f"\nFAILED: {', '.join(failed)}"
-        if failed
-        else "\nall of this passed; `python3 run.py test` runs everything"
-    )
+
+    def pages_and_tests(log):
+        return build(log=log) or pytest(*tests, "-k", only, log=log, workers=cores() // 2)
+
+    def executed(log):
+        return pytest(*notebooks, *NBVAL, log=log, dist="loadscope", workers=cores() // 2)
+
+    stages = {"pages and tests": pages_and_tests} | ({"chapters": executed} if notebooks else {})
+    failed = at_once(stages)
+    print(f"\nFAILED: {', '.join(failed)}" if failed else "\nall of this passed")
     return int(bool(failed))
 
 

@@ -160,9 +160,7 @@ def train(hidden, digits, epochs, seed):
         networks.Decoder((2, 32, 64), norm=None).to(F64),
         networks.Classifier((2, 16, 10), norm=None).to(F64),
     )
-    amortised.train(
-        *nets, x[:digits], y[:digits], P, epochs=epochs, batch_size=100, lr=3e-3, seed=seed
-    )
+    fe.train(*nets, x[:digits], y[:digits], P, epochs=epochs, batch_size=100, lr=3e-3, seed=seed)
     for net in nets:
         net.requires_grad_(False)
     return nets, (x[:digits], y[:digits]), (x[digits:], y[digits:])

@@ -42,7 +42,7 @@ from torchvision.datasets import MNIST
 
 import fe
 from fe import experiments, reproduce
-from fe.ensemble import Ensemble, step_decay, train_ensemble
+from fe.training import Ensemble, step_decay, train_ensemble
 
 PAPER, IMAGES = experiments.PAPER, 12_000
 BATCH, START, EPOCHS, GAMMAS = (

@@ -1,13 +1,13 @@
 """fe: the free-energy view of representation learning, exact where it can be; one concept a file"""
 
-from .amortised import AmortisedObjective, free_energy_gap, train
+from .amortised import AmortisedObjective, free_energy_gap
 from .data import digits
 from .equilibrium import Equilibrium, minimise, schedule
 from .errors import NegativeCurvature, NotAtEquilibrium, NotConverged, SingularHessian
-from .finite import TabularModel, blahut_arimoto, rate_distortion_curve
 from .gibbs import (
     GibbsObjective,
     GridTooCoarse,
+    TabularModel,
     check_resolution,
     gauss_hermite,
     gibbs_posterior,
@@ -18,6 +18,7 @@ from .linear_gaussian import LinearGaussian
 from .networks import Classifier, Decoder, Encoder
 from .objective import Functionals, Ridge, flatten, functionals
 from .process import Conserve, Geodesic, Path, QuasiStatic, follow
+from .rate_distortion import blahut_arimoto, rate_distortion_curve
 from .response import (
     Response,
     conjugate_gradient,
@@ -33,6 +34,7 @@ from .sampling import (
 )
 from .tasks import Displacement, Mixture, TaskObjective
 from .topographic import TopographicMap
+from .training import train
 from .transport import optimal_plan, sinkhorn_plan
 
 __all__ = [

@@ -10,37 +10,13 @@ numbers), G is a deterministic function of θ, so that linear response and every
 applies to it as to J.
 """
 
-import contextlib
 import copy
-import math
-from typing import NamedTuple
 
 import torch
 
 from .errors import check_data, check_finite, check_weights
 from .gibbs import check_modules, check_outputs, check_resolution, log_c, log_d, log_partition
 from .objective import Ridged, check_controls, flatten
-
-
-@contextlib.contextmanager
-def seeded(seed, device="cpu"):
-    """torch's global generator on this device seeded, and given back as it was: dropout and first
-    weights draw from it.
-
-    It and no other: `torch.manual_seed` would seed those of all devices. (Threads share it: use
-    processes.)
-    """
-    device, random = torch.device(device), torch.default_generator
-    if device.type == "cuda":
-        random = torch.cuda.default_generators[
-            torch.cuda.current_device() if device.index is None else device.index
-        ]
-    state = random.get_state()
-    random.manual_seed(seed)
-    try:
-        yield
-    finally:
-        random.set_state(state)
 
 
 def kl_to_standard_normal(mu, log_sigma):
@@ -206,82 +182,3 @@ def free_energy_gap(objective, theta, p, *, grid=None, log_z=None):
     if log_z.shape != R.shape:
         raise ValueError(f"log_z must have shape {tuple(R.shape)}, got {tuple(log_z.shape)}")
     return R + p[0] * D + p[1] * C + log_z
-
-
-class History(NamedTuple):
-    """Averages over each epoch's minibatches while θ moved, each (epochs,); nats per example."""
-
-    rate: torch.Tensor
-    distortion: torch.Tensor
-    classification: torch.Tensor
-
-
-def train(encoder, decoder, classifier, x, y, p, epochs, batch_size, lr, seed):
-    """Adam on minibatches of R + λD + γC, one sample of z for each image. Changes the modules;
-    leaves them in eval mode.
-
-    Args:
-        x, y: (N, D) and (N,), on the device of the modules: the whole data set lives there,
-            minibatches are slices of it
-        p: (λ, γ)
-        lr: learning rate, or function (step from 0, number of steps) -> learning rate, for example
-            `fe.schedule`
-        seed: of the order of the minibatches, of z, and of dropout. Two runs with one seed see the
-            same minibatches and the same noise, whatever their λ, γ or initial weights: common
-            random numbers.
-
-    Returns:
-        History
-
-    Raises:
-        ValueError: the loss is NaN or infinite (learning rate too high); bad data, λ, γ, batch_size
-            or epochs
-    """
-    check_data(x, y)
-    if epochs < 1 or batch_size < 1:
-        raise ValueError(f"epochs and batch_size must be at least 1, got {epochs}, {batch_size}")
-    lam, gam = float(p[0]), float(p[1])
-    if not (0 <= lam < math.inf and 0 <= gam < math.inf):
-        raise ValueError(f"λ and γ must be finite and ≥ 0, got {lam}, {gam}")
-    modules = torch.nn.ModuleList([encoder, decoder, classifier]).eval()
-    with torch.no_grad():
-        check_outputs(decoder, classifier, encoder(x[:2])[0], x, y)
-    order_generator = torch.Generator("cpu").manual_seed(seed)
-    noise_generator = torch.Generator(x.device).manual_seed(seed)
-    steps = epochs * math.ceil(len(x) / batch_size)
-    optimiser = torch.optim.Adam(modules.parameters(), lr=1e-3 if callable(lr) else lr)
-    sums = torch.zeros(epochs, 3, dtype=x.dtype, device=x.device)
-    step = 0
-    with seeded(seed, x.device), contextlib.ExitStack() as end:
-        end.callback(modules.eval)  # after an interruption too
-        modules.train()
-        for epoch in range(epochs):
-            for index in (
-                torch.randperm(len(x), generator=order_generator, device="cpu")
-                .to(x.device)
-                .split(batch_size)
-            ):
-                if callable(lr):
-                    optimiser.param_groups[0]["lr"] = lr(step, steps)
-                xb, yb = x[index], y[index]
-                mu, log_sigma = encoder(xb)
-                noise = torch.randn(
-                    mu.shape, generator=noise_generator, dtype=mu.dtype, device=mu.device
-                )
-                z = mu + log_sigma.exp() * noise
-                R = kl_to_standard_normal(mu, log_sigma).mean()
-                D = (xb - decoder(z)).square().sum(1).mean()
-                C = torch.nn.functional.cross_entropy(classifier(z), yb)
-                optimiser.zero_grad()
-                (R + lam * D + gam * C).backward()
-                optimiser.step()
-                sums[epoch] += torch.stack([R, D, C]).detach() * (len(index) / len(x))
-                step += 1
-            rate, distortion, classification = sums[epoch].tolist()
-            if not math.isfinite(rate + distortion + classification):
-                raise ValueError(
-                    f"the loss became NaN or infinite in epoch {epoch}: R = {rate}, D = "
-                    f"{distortion}, "
-                    f"C = {classification}. The learning rate is likely too high"
-                )
-    return History(*sums.cpu().unbind(1))

@@ -13,14 +13,13 @@ from pathlib import Path
 
 import torch
 
-from .amortised import seeded
 from .data import cifar10, digits, image_folder, mnist, npz
-from .ensemble import Ensemble, step_decay
 from .errors import check_data
 from .journal import Journal
-from .networks import Classifier, ConvolutionalDecoder, Decoder, Encoder, ResNetEncoder
+from .networks import Classifier, ConvolutionalDecoder, Decoder, Encoder, ResNetEncoder, seeded
 from .retraining import ConstraintLost, Retraining, iso_classification, row
 from .tasks import Displacement, Mixture, align_labels, plan_by_class
+from .training import Ensemble, step_decay
 from .transfer import Fixed, GeodesicLaw, Heuristic, transfer
 
 PAPER = dict(

@@ -12,6 +12,8 @@ products with the Hessian wrong: train with it, then call `.eval()` before any o
 evaluated. `norm=None` has no such trap.
 """
 
+import contextlib
+
 import torch
 from torch import nn
 
@@ -143,3 +145,24 @@ def _check_image_shape(shape):
         raise ValueError(
             f"shape must be (channels, side, side) with a side of 16, 32, 48, …, got {tuple(shape)}"
         )
+
+
+@contextlib.contextmanager
+def seeded(seed, device="cpu"):
+    """torch's global generator on this device seeded, and given back as it was: dropout and first
+    weights draw from it.
+
+    It and no other: `torch.manual_seed` would seed those of all devices. (Threads share it: use
+    processes.)
+    """
+    device, random = torch.device(device), torch.default_generator
+    if device.type == "cuda":
+        random = torch.cuda.default_generators[
+            torch.cuda.current_device() if device.index is None else device.index
+        ]
+    state = random.get_state()
+    random.manual_seed(seed)
+    try:
+        yield
+    finally:
+        random.set_state(state)

@@ -29,8 +29,8 @@ import torch
 from tqdm.auto import tqdm
 
 from . import experiments, figures
+from .book.notebook import own, read
 from .data import digits
-from .notebook import own, read
 from .plot import STYLE
 from .process import Conserve, classification, follow
 from .topographic import TopographicMap

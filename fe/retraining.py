@@ -23,10 +23,10 @@ from typing import NamedTuple
 import torch
 
 from .amortised import AmortisedObjective
-from .ensemble import evaluate, generator, refresh_statistics, train_ensemble
 from .equilibrium import schedule
 from .gauss_newton import network_response
 from .journal import Journal
+from .training import Ensemble, evaluate, generator, refresh_statistics, train_ensemble
 
 FEW = 20_000  # images on which statistics are refreshed, and several copies measured
 
@@ -189,18 +189,18 @@ class Retraining:
     def _train(self, lam, gam, epochs, lr, trace, number, request):
         copies, n = isinstance(lam, list), FEW
         M = len(lam) if copies else 1
-        ensemble = self.network if M == 1 else self.network.copies(0, M)
+        ensemble = self.network if M == 1 else Ensemble([self.network[0]] * M)
         optimiser, first, spent, saved = None, 0, 0.0, time.monotonic()
         began, traced = saved, [self._traced(ensemble)] if trace else None
         partial = copy.deepcopy(self.journal.tensors.get("partial"))
         if partial:
             self._check(partial["request"], request)
             ensemble.load(partial["ensemble"])
-            optimiser = ensemble.adam()
+            optimiser = torch.optim.Adam(ensemble.parameters(), fused=True)
             optimiser.load_state_dict(partial["adam"])
             first, spent, traced = partial["epoch"], partial["seconds"], partial["trace"]
 
-        def on_epoch(epoch, optimiser):
+        def on_epoch(epoch, optimiser, _):
             nonlocal saved
             if trace:
                 traced.append(self._traced(ensemble))
@@ -229,7 +229,7 @@ class Retraining:
             (self.seed, number),
             batch_size=self.batch_size,
             first=first,
-            optimiser=optimiser,
+            adam=optimiser,
             on_epoch=on_epoch,
         )
         refresh_statistics(ensemble, self.x[:n], self.y[:n])

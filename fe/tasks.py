@@ -14,8 +14,8 @@ import math
 
 import torch
 
-from .ensemble import generator
 from .errors import check_data, check_weights
+from .training import generator
 
 
 def check_time(t):

@@ -17,8 +17,8 @@ from typing import NamedTuple
 
 import torch
 
-from .ensemble import evaluate
 from .retraining import ConstraintLost, row
+from .training import evaluate
 
 
 class Slopes(NamedTuple):

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from fe.checks.answers import array, near, number, several
+from fe.book.checks.answers import array, near, number, several
 
 WANT = torch.tensor([[1.0, 2.0], [3.0, 4.5]], dtype=torch.float64)
 PLAIN = WANT.tolist()

@@ -12,9 +12,9 @@ import torch
 
 import fe
 from fe import data, experiments, gibbs, plot, process, reproduce, sampling, tasks, transport
-from fe.ensemble import Ensemble, evaluate, refresh_statistics, train_ensemble
 from fe.gauss_newton import network_response
 from fe.retraining import Retraining, iso_classification
+from fe.training import Ensemble, evaluate, refresh_statistics, train_ensemble
 from fe.transfer import GeodesicLaw, transfer
 
 X, Y = fe.digits(60)
@@ -73,7 +73,7 @@ def test_finite_alphabets():
     p_x, energy = torch.full((4,), 0.25, **CPU), torch.rand(4, 3, **CPU)
     point = fe.blahut_arimoto(p_x, energy)
     assert float(
-        fe.finite.rate(p_x, point.encoder, point.marginal / point.marginal.sum())
+        fe.rate_distortion.rate(p_x, point.encoder, point.marginal / point.marginal.sum())
     ) == pytest.approx(float(point.rate))
     assert (
         fe.rate_distortion_curve(p_x, energy, torch.tensor([0.5, 1.0], device="cpu"))

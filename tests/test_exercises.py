@@ -29,6 +29,8 @@ import exercises  # noqa: E402
 
 from answers import right_answers, stated, wrong_answers  # noqa: E402
 
+pytestmark = pytest.mark.long
+
 matplotlib.use("agg")
 CHAPTERS = {chapter.number: chapter for chapter in map(exercises.chapter, exercises.chapters())}
 CHECKED = {

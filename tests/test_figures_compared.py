@@ -1,11 +1,12 @@
-"""The rough comparison of figures that conftest.py adds to nbval: it sees a lost curve, and neither
-a font nor a line that moved a little.
+"""The rough comparison of figures that conftest.py adds to nbval: it sees a curve that is gone or
+elsewhere, and neither a font nor a move by a line's width.
 """
 
 import base64
 import importlib.util
 import io
 import pathlib
+import sys
 
 import matplotlib
 import nbformat
@@ -18,18 +19,24 @@ matplotlib.use("agg")
 import matplotlib.pyplot as plt  # noqa: E402
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "tools"))
+
+from execute import smaller  # noqa: E402
+
 spec = importlib.util.spec_from_file_location("root_conftest", ROOT / "conftest.py")
 conftest = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(conftest)
 
 
-def picture(curves=3, moved=0.0, points=False, **style):
+def picture(powers=(1, 2, 3), colours=plot.COLOURS, moved=0.0, points=False, **style):
+    """Curves x^k, each in its colour; the second one `moved`."""
     plot.style()
     with plt.rc_context(style):
         fig, ax = plt.subplots(figsize=(4.2, 3.3))
         x = np.linspace(0, 1, 60)
-        for k in range(curves):
-            ax.plot(x, x ** (k + 1) + moved, "o" if points else "-", color=plot.COLOURS[k])
+        for k in powers:
+            y = x**k + moved * (k == 2)
+            ax.plot(x, y, "o" if points else "-", color=colours[k - 1])
         ax.set(xlabel="λ (nats per pixel²)", ylabel="D (pixel²)", xlim=(0, 1), ylim=(0, 1.2))
         buffer = io.BytesIO()
         fig.savefig(buffer, format="png", bbox_inches="tight")
@@ -37,16 +44,52 @@ def picture(curves=3, moved=0.0, points=False, **style):
     return base64.b64encode(buffer.getvalue()).decode()
 
 
+BLACK = ["black"] * 3
+A_LINES_WIDTH = 1.8 / 72 / (3.3 * 0.77) * 1.2  # of 1.8 points, in units of the vertical axis
+
+
+@pytest.mark.parametrize("colours", [plot.COLOURS, BLACK], ids=["coloured", "black"])
 @pytest.mark.parametrize(
-    "changed", [{}, {"moved": 0.02}, {"font.size": 9.5}, {"font.family": "serif"}]
+    "changed",
+    [
+        {},
+        {"moved": A_LINES_WIDTH},
+        {"moved": -A_LINES_WIDTH},
+        {"font.size": 9.5},
+        {"font.size": 12},
+        {"font.family": "serif"},
+        {"lines.linewidth": 1.6},
+    ],
+    ids=str,
 )
-def test_the_same_figure_passes(changed):
-    assert conftest.unlike(picture(), picture(**changed)) is None
+def test_the_same_figure_passes(changed, colours):
+    assert conftest.unlike(picture(colours=colours), picture(colours=colours, **changed)) is None
 
 
-@pytest.mark.parametrize("changed", [{"curves": 0}, {"curves": 2}, {"points": True}])
-def test_a_figure_that_lost_something_does_not(changed):
-    assert "of colour a pixel" in conftest.unlike(picture(), picture(**changed))
+@pytest.mark.parametrize("colours", [plot.COLOURS, BLACK], ids=["coloured", "black"])
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"powers": ()},
+        *({"powers": two} for two in [(1, 2), (1, 3), (2, 3)]),
+        {"powers": (1, 2, 3), "moved": 0.15},
+        {"moved": -0.15},
+        {"points": True},
+    ],
+    ids=str,
+)
+def test_another_figure_does_not(changed, colours):
+    found = conftest.unlike(picture(colours=colours), picture(colours=colours, **changed))
+    assert "not the stored one" in found
+
+
+def test_exchanged_colours_are_seen():
+    orange_first = [plot.COLOURS[k] for k in (1, 0, 2)]
+    assert conftest.unlike(picture(), picture(colours=orange_first))
+
+
+def test_what_is_stored_with_fewer_shades_passes():
+    assert conftest.unlike(smaller(picture()), picture()) is None
 
 
 def test_it_is_what_nbval_uses():
@@ -68,6 +111,6 @@ def test_it_is_what_nbval_uses():
     cell = Cell()
     assert cell.compare(picture(), picture())
     assert (
-        not cell.compare(picture(), picture(curves=0))
-        and "of colour a pixel" in cell.comparison_traceback[0]
+        not cell.compare(picture(), picture(powers=()))
+        and "not the stored one" in cell.comparison_traceback[0]
     )

@@ -18,6 +18,8 @@ from jupyter_client.manager import start_new_kernel
 from fe import experiments, reproduce
 from fe.journal import Journal
 
+pytestmark = pytest.mark.long
+
 SETUP = """
 import torch
 torch.set_num_threads(1)

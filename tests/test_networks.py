@@ -6,8 +6,8 @@ import pytest
 import torch
 import torchvision
 
-from fe.ensemble import Ensemble, evaluate, refresh_statistics, train_ensemble
 from fe.networks import Classifier, ConvolutionalDecoder, Decoder, Encoder, ResNetEncoder
+from fe.training import Ensemble, evaluate, refresh_statistics, train_ensemble
 
 
 @pytest.mark.parametrize("side, width", [(32, 8), (16, 4), (48, 4)])

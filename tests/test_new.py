@@ -10,6 +10,9 @@ import subprocess
 import sys
 
 import pytest
+import test_book
+
+pytestmark = pytest.mark.long
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 
@@ -18,70 +21,44 @@ ROOT = pathlib.Path(__file__).resolve().parents[1]
 def copy(tmp_path_factory):
     """A copy of the repository with a new chapter and a new exercise in chapter 5."""
     folder = tmp_path_factory.mktemp("copy")
+    left_out = shutil.ignore_patterns("__pycache__", "_static", "own")
     for name in ("book", "fe", "tools", "tests", "results"):
-        shutil.copytree(
-            ROOT / name,
-            folder / name,
-            ignore=shutil.ignore_patterns("__pycache__", "_static", "own"),
-        )
+        shutil.copytree(ROOT / name, folder / name, ignore=left_out)
     for name in ("_config.yml", "_toc.yml", "pyproject.toml"):
         shutil.copy(ROOT / name, folder)
-    for arguments in (["chapter", "a-new-one", "A new one"], ["exercise", "5", "twice", "Twice"]):
-        subprocess.run(
-            [sys.executable, folder / "tools" / "new.py", *arguments],
-            check=True,
-            capture_output=True,
-        )
+    for arguments in (["chapter", "a-new-one", 'A "new" one'], ["exercise", "5", "twice", "Twice"]):
+        subprocess.run([sys.executable, folder / "tools" / "new.py", *arguments], check=True)
     return folder
 
 
 def test_a_new_exercise_passes_as_it_stands(copy):
     """Its check, its right and its wrong answers, the number of its statement, through the same
-    harness as all others.
+    harness as all others; and what is written is formatted.
     """
-    command = [
-        sys.executable,
-        "-m",
-        "pytest",
-        "tests/test_exercises.py",
-        "-q",
-        "-p",
-        "no:cacheprovider",
-        "-k",
-        "ex-5-twice or ex-11-rewrite-3 or labels",
-    ]
-    done = subprocess.run(
-        command,
-        cwd=copy,
-        env=os.environ | {"PYTHONPATH": str(copy)},
-        capture_output=True,
-        text=True,
-    )
+    command = [sys.executable, "-m", "pytest", "tests/test_exercises.py", "-q", "-p"]
+    command += ["no:cacheprovider", "-k", "ex-5-twice or ex-11-rewrite-3 or labels"]
+    env = os.environ | {"PYTHONPATH": str(copy)}
+    done = subprocess.run(command, cwd=copy, env=env, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout[-3000:]
     assert int(re.search(r"(\d+) passed", done.stdout)[1]) >= 2 * 10
+    for folder in ("book", "fe", "tests/answers"):
+        done = subprocess.run(["ruff", "format", "--check", copy / folder], capture_output=True)
+        assert done.returncode == 0, done.stdout
 
 
 def test_a_new_chapter_is_in_the_contents_and_has_every_part(copy):
-    sys.path.insert(0, str(ROOT / "tests"))
-    import test_book
-
     path = copy / "book" / "11-a-new-one.ipynb"
     assert "book/11-a-new-one\n" in (copy / "_toc.yml").read_text()
     words = test_book.text(path)
-    assert (
-        len(re.findall(r"\{exercise\}", words))
-        == len(re.findall(r"\{solution-start\}", words))
-        == 5
-    )
-    for part in test_book.PARTS:
-        assert part.lower() in words.lower(), part
-    assert "plot.live" in path.read_text()
+    assert words.startswith('# A "new" one\n') and words.count("{exercise}") == 5
+    assert -1 not in [words.find(f"\n{part}") for part in test_book.PARTS]
+    assert any("live(" in "".join(c["source"]) for c in test_book.cells(path, "code"))
 
 
 def test_what_was_to_be_rewritten_was():
     left = [
         path.name
-        for folder in ("book", "fe/checks", "tests/answers")
+        for folder in ("book", "fe/book/checks", "tests/answers")
         for path in (ROOT / folder).iterdir()
         if path.is_file() and "REWRITE" in path.read_text(errors="ignore")
     ]
@@ -97,7 +74,6 @@ def test_what_was_to_be_rewritten_was():
     ],
 )
 def test_it_refuses_in_words(arguments, said, copy):
-    done = subprocess.run(
-        [sys.executable, copy / "tools" / "new.py", *arguments], capture_output=True, text=True
-    )
+    command = [sys.executable, copy / "tools" / "new.py", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode and said in done.stderr

@@ -12,7 +12,8 @@ import types
 import matplotlib.pyplot as plt
 import pytest
 
-from fe import experiments, figures, notebook, reproduce
+from fe import experiments, figures, reproduce
+from fe.book import notebook
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 

@@ -18,7 +18,8 @@ import pytest
 import torch
 from PIL import Image
 
-from fe import notebook, plot
+from fe import plot
+from fe.book import notebook, sliders
 
 
 class Elements(HTMLParser):
@@ -57,7 +58,7 @@ def live(**changes):
         )
         | changes
     )
-    return Elements(plot.live(**arguments).data)
+    return Elements(sliders.live(**arguments).data)
 
 
 def test_live_is_a_named_slider_over_its_frames():
@@ -102,7 +103,7 @@ def test_live_frames_are_different_pictures_of_one_size():
 
 def test_live_needs_nothing_from_outside_and_closes_its_figures():
     plt.close("all")
-    text = plot.live(line, [1, 2], "slope", "A line of slope {value}", name="a-line").data
+    text = sliders.live(line, [1, 2], "slope", "A line of slope {value}", name="a-line").data
     assert not re.search(r"https?:|require|src=\"(?!data:)", text)
     assert plt.get_fignums() == []
 
@@ -121,7 +122,7 @@ def test_live_shows_its_texts_as_written():
     """The slider writes them from its script, where no HTML entity is read, and a `</script>` would
     end it.
     """
-    text = plot.live(
+    text = sliders.live(
         line, [1, 2], "slope", "A line of slope {value}", name="a-line", format='</script>"{}" < ½'
     ).data
     (script,) = re.findall(r"<script>(.*?)</script>", text, re.DOTALL)
@@ -211,7 +212,7 @@ def test_explore_redraws_with_each_setting():
         seen.append((round(lam, 6), n))
         return line(lam * n)
 
-    box = plot.explore(draw, lam=(0.1, 10.0, 1.0), n=(1, 5, 2))
+    box = sliders.explore(draw, lam=(0.1, 10.0, 1.0), n=(1, 5, 2))
     lam, n, picture, report = box.children
     first = picture.value
     n.value = 5
@@ -225,7 +226,7 @@ def test_explore_redraws_with_each_setting():
 
 def test_explore_refuses_a_start_outside_its_range():
     with pytest.raises(ValueError, match="lam starts at 20"):
-        plot.explore(line, lam=(0.1, 10.0, 20.0))
+        sliders.explore(line, lam=(0.1, 10.0, 20.0))
 
 
 def test_notebooks_get_two_pixels_a_pixel():

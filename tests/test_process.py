@@ -12,6 +12,8 @@ import fe
 from fe import process
 from fe.process import classification, rate
 
+pytestmark = pytest.mark.long
+
 
 def pitchfork(theta, p):
     """¼θ⁴ − ½(λ − 1)θ²: minimum 0 up to λ = 1, then ±√(λ − 1)."""

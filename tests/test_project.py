@@ -1,7 +1,4 @@
-"""The project's own files: requirements against the lock, one API page a module, the commands,
-the
-set-up cell's tool.
-"""
+"""The project's own files: requirements against the lock, a page for each module, the commands."""
 
 import ast
 import importlib
@@ -30,7 +27,10 @@ sys.path.insert(0, str(ROOT / "tools"))
 
 import uses  # noqa: E402
 
-MODULES = sorted(path.stem for path in (ROOT / "fe").glob("*.py") if path.stem != "__init__")
+MODULES = sorted(
+    [path.stem for path in (ROOT / "fe").glob("*.py") if path.stem != "__init__"]
+    + [path.parent.name for path in (ROOT / "fe").glob("*/__init__.py")]
+)
 
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -133,9 +133,9 @@ def test_every_page_is_in_the_contents():
     assert not [m for m in missing if "checkpoint" not in m]
 
 
-@pytest.mark.parametrize("name", MODULES)
-def test_public_functions_are_documented(name):
-    tree = ast.parse((ROOT / "fe" / f"{name}.py").read_text())
+@pytest.mark.parametrize("file", sorted((ROOT / "fe").rglob("*.py")), ids=lambda file: file.stem)
+def test_public_functions_are_documented(file):
+    tree, name = ast.parse(file.read_text()), file.stem
     assert ast.get_docstring(tree), f"fe.{name} has no docstring"
     for node in tree.body:
         if (
@@ -166,19 +166,28 @@ def test_names_of_live_figures_are_unique_on_a_page():
         assert len(names) == len(set(names)), f"{path.name}: {names}"
 
 
-def test_commands_explain_themselves():
-    result = subprocess.run([sys.executable, ROOT / "run.py"], capture_output=True, text=True)
-    assert (
-        result.returncode != 0 and "run.py book" in result.stderr and "run.py test" in result.stderr
-    )
+@pytest.fixture
+def run():
+    spec = importlib.util.spec_from_file_location("run_py", ROOT / "run.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
-def test_run_needs_nothing_but_the_standard_library():
-    tree = list(ast.walk(ast.parse((ROOT / "run.py").read_text())))
-    imports = {a.name for n in tree if isinstance(n, ast.Import) for a in n.names} | {
-        n.module for n in tree if isinstance(n, ast.ImportFrom)
-    }
-    assert imports and {name.split(".")[0] for name in imports} <= set(sys.stdlib_module_names)
+def test_without_a_command_every_command_is_explained(run):
+    done = subprocess.run([sys.executable, ROOT / "run.py"], capture_output=True, text=True)
+    assert done.returncode
+    for words in [*run.COMMANDS, *((name,) for name in run.WITH_ARGUMENTS)]:
+        assert re.search(rf"python3 run.py {' '.join(words)} +\S", done.stderr), words
+
+
+@pytest.mark.parametrize("path", ["run.py", "tools/uses.py"])
+def test_run_needs_nothing_but_the_standard_library(path):
+    nodes = list(ast.walk(ast.parse((ROOT / path).read_text())))
+    names = {alias.name for n in nodes if isinstance(n, ast.Import) for alias in n.names}
+    names |= {node.module for node in nodes if isinstance(node, ast.ImportFrom)}
+    own = {"uses"} if path == "run.py" else set()
+    assert {name.split(".")[0] for name in names} - own <= set(sys.stdlib_module_names)
 
 
 @pytest.mark.parametrize("command", ["check", "format --check"])
@@ -188,10 +197,9 @@ def test_ruff_has_nothing_to_say(command):
     assert done.returncode == 0, done.stdout[-3000:]
 
 
-def test_the_ci_script_is_executable_and_strict():
+def test_the_ci_script_is_an_executable_script():
     script = ROOT / ".ci" / "run"
-    assert os.access(script, os.X_OK) and "set -euo pipefail" in script.read_text()
-    assert subprocess.run(["bash", "-n", script]).returncode == 0
+    assert os.access(script, os.X_OK) and subprocess.run(["bash", "-n", script]).returncode == 0
 
 
 def test_the_set_up_tool_repairs_what_it_checks(tmp_path):
@@ -243,13 +251,10 @@ def test_the_set_up_tool_repairs_what_it_checks(tmp_path):
     )
 
 
-def test_the_tests_do_not_see_a_developers_own_results(monkeypatch, tmp_path):
+def test_the_tests_do_not_see_a_developers_own_results(run, monkeypatch, tmp_path):
     """Every pytest of `run.py test` gets an empty folder in place of results/own and of what
     FE_RESULTS says.
     """
-    spec = importlib.util.spec_from_file_location("run_py", ROOT / "run.py")
-    run = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(run)
     monkeypatch.setenv("FE_RESULTS", str(ROOT / "results"))
     monkeypatch.setattr(run, "ROOT", tmp_path)  # its logs go there
     seen = []
@@ -263,10 +268,7 @@ def test_the_tests_do_not_see_a_developers_own_results(monkeypatch, tmp_path):
     assert run.test() == 0 and seen == [[], [], []]
 
 
-def test_a_stage_that_fails_is_named_at_once_and_what_it_said_is_shown(monkeypatch, tmp_path):
-    spec = importlib.util.spec_from_file_location("run_py", ROOT / "run.py")
-    run = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(run)
+def test_a_stage_that_fails_is_named_at_once_and_what_it_said_is_shown(run, monkeypatch, tmp_path):
     monkeypatch.setattr(run, "ROOT", tmp_path)
     failing = threading.Event()
 
@@ -299,33 +301,57 @@ def test_a_stage_that_fails_is_named_at_once_and_what_it_said_is_shown(monkeypat
 
 def test_what_code_stands_on_is_found():
     code = (
-        "import fe\nfrom fe import plot\nfrom fe.checks import "
+        "import fe\nfrom fe import plot\nfrom fe.book.checks import "
         "chapter1\nfe.optimal_plan\nnotebook.results('fig2.json')"
     )
     names = {path.relative_to(ROOT).as_posix() for path in uses.files(code)}
     assert {
         "fe/transport.py",
         "fe/plot.py",
-        "fe/checks/chapter1.py",
-        "fe/checks/answers.py",
-        "fe/finite.py",
+        "fe/book/checks/chapter1.py",
+        "fe/book/checks/answers.py",
+        "fe/rate_distortion.py",
         "results/fig2.json",
     } <= names
-    assert not names & {"fe/retraining.py", "fe/checks/chapter2.py", "results/fig5.json"}
+    assert not names & {"fe/retraining.py", "fe/book/checks/chapter2.py", "results/fig5.json"}
     touched = {
-        path.name for path in uses.tests([ROOT / "fe" / "journal.py", ROOT / "tools" / "course.py"])
+        path.name for path in uses.tests({ROOT / "fe" / "journal.py", ROOT / "tools" / "course.py"})
     }
     assert {"test_journal.py", "test_course.py", "test_reproduce.py"} <= touched and not touched & {
-        "test_finite.py",
+        "test_rate_distortion.py",
         "test_pdf.py",
     }
 
 
-def test_check_refuses_a_chapter_that_is_not_there():
-    done = subprocess.run(
-        [sys.executable, ROOT / "tools" / "uses.py", "5", "12"], capture_output=True, text=True
+@pytest.mark.parametrize(
+    "changed, asked, tests, notebooks",
+    [
+        ("book/05-moving-on-the-surface.ipynb", [], {"book", "colab"}, "05"),
+        ("book/05-moving-on-the-surface.ipynb", ["8"], {"book", "colab"}, "08"),
+        ("tests/answers/chapter10.py", [], {"exercises"}, "10"),
+        ("fe/journal.py", [], {"journal", "reproduce"}, ""),
+    ],
+)
+def test_check_takes_what_a_change_touches(run, monkeypatch, changed, asked, tests, notebooks):
+    calls = []
+    monkeypatch.setattr(run, "build", lambda log: 0)
+    monkeypatch.setattr(run, "pytest", lambda *what, **_: calls.append(what))
+    monkeypatch.setattr(run, "at_once", lambda stages: [s for s in stages.values() if s(None)])
+    monkeypatch.setattr(uses, "changed", lambda: {ROOT / changed})
+    assert run.check(*asked) == 0
+    files, executed = calls[0], calls[1] if len(calls) > 1 else ()
+    assert {f"tests/test_{name}.py" for name in tests} <= {*files}
+    assert "tests/test_transport.py" not in files
+    assert [name[5:7] for name in executed if name.endswith(".ipynb")] == (
+        [notebooks] if notebooks else []
     )
-    assert done.returncode and "no chapter 12; there are 1 to 10" in done.stderr
+    if notebooks:
+        assert f"ex-{int(notebooks)}-" in files[-1]
+
+
+def test_check_refuses_a_chapter_that_is_not_there(run):
+    with pytest.raises(SystemExit, match="no chapter 12; there are 1, 2, "):
+        run.check("5", "12")
 
 
 def test_what_is_stored_is_the_books_own_result(tmp_path, monkeypatch):
@@ -334,7 +360,7 @@ def test_what_is_stored_is_the_books_own_result(tmp_path, monkeypatch):
     execute = importlib.import_module("execute")
     (tmp_path / "fig2.json").write_text('{"what": "mine"}')
     monkeypatch.setenv("FE_RESULTS", str(tmp_path))
-    source = 'from fe import notebook\nprint(notebook.results("fig2.json")["what"], len(list(notebook.own().iterdir())))'  # noqa: E501
+    source = 'from fe.book import notebook\nprint(notebook.results("fig2.json")["what"], len(list(notebook.own().iterdir())))'  # noqa: E501
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source)])
     nbformat.write(notebook, tmp_path / "a.ipynb")
     execute.execute(tmp_path / "a.ipynb")

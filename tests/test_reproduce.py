@@ -21,6 +21,8 @@ import fe
 from fe import experiments, reproduce
 from fe.tasks import Mixture, TaskObjective
 
+pytestmark = pytest.mark.long
+
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 
 

@@ -15,9 +15,11 @@ import torch
 
 import fe
 from fe import digits, experiments
-from fe.ensemble import Ensemble
 from fe.journal import Journal
 from fe.retraining import ConstraintLost, Retraining, iso_classification
+from fe.training import Ensemble
+
+pytestmark = pytest.mark.long
 
 pytestmark = pytest.mark.usefixtures("single")
 TINY = experiments.SMALL | dict(
@@ -355,7 +357,7 @@ def test_the_journal_in_memory_is_the_one_on_disk(tmp_path, stop):
 def test_an_interrupted_stage_leaves_the_network_as_it_was(stop, monkeypatch):
     """The same stage, asked for once more of the same object, is then the same stage."""
     run, _ = stage(stop=stop)
-    assert not any(m.training for m in run.network._skeleton.modules())
+    assert not any(m.training for m in run.network.net.modules())
     _, whole = stage()
     run.on_progress = None
     rest = [

@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from fe import experiments, retraining
-from fe.ensemble import evaluate, step_decay
 from fe.journal import Journal
 from fe.retraining import ConstraintLost, Retraining
+from fe.training import evaluate, step_decay
 from fe.transfer import (
     Fixed,
     GeodesicLaw,
@@ -20,6 +20,8 @@ from fe.transfer import (
     measure_slopes,
     transfer,
 )
+
+pytestmark = pytest.mark.long
 
 pytestmark = pytest.mark.usefixtures("single")
 TINY = experiments.SMALL5 | dict(

@@ -17,6 +17,8 @@ import fe
 from fe.tasks import Displacement, Mixture, TaskObjective, align_labels, plan_by_class
 from fe.transport import Plan, optimal_plan, partners, sinkhorn_plan, squared_distances
 
+pytestmark = pytest.mark.long
+
 ROOT = Path(os.environ.get("FE_DATA", Path(__file__).parents[2] / "shared" / "data"))
 needs_mnist = pytest.mark.skipif(
     not (ROOT / "MNIST" / "raw").exists(),

@@ -1,8 +1,5 @@
-"""What a piece of the book stands on: the modules of `fe` that its code imports, and theirs, and
-the stored results that it reads.
-
-python tools/uses.py [CHAPTER …]    three lines for `run.py check`: tests that the changes touch,
-notebooks, numbers of chapters
+"""What code stands on: the modules of `fe` that it imports, and theirs, and the stored results that
+it reads; and which tests a change touches.
 """
 
 import ast
@@ -10,47 +7,34 @@ import functools
 import pathlib
 import re
 import subprocess
-import sys
+from importlib.util import resolve_name
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 
 
 @functools.cache
 def exported():
-    """{name: module of fe} of what `fe` itself offers."""
+    """{"fe.name": module of fe} of what `fe` itself offers."""
     nodes = ast.parse((ROOT / "fe" / "__init__.py").read_text()).body
-    return {
-        alias.name: f"fe.{node.module}"
-        for node in nodes
-        if isinstance(node, ast.ImportFrom)
-        for alias in node.names
-    }
+    lines = [node for node in nodes if isinstance(node, ast.ImportFrom)]
+    return {f"fe.{alias.name}": f"fe.{node.module}" for node in lines for alias in node.names}
 
 
+@functools.cache
 def imported(source, package=""):
     """Files of `fe` that Python source imports; `package` is where relative imports start."""
     names = set()
-    for node in ast.walk(ast.parse(re.sub(r"^[ ]*[%!].*", "", source, flags=re.MULTILINE))):
+    for node in ast.walk(ast.parse(re.sub(r"^ *[%!].*", "", source, flags=re.MULTILINE))):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
-            start = (
-                package.split(".")[: len(package.split(".")) - node.level + 1] if node.level else []
-            )
-            base = ".".join([*start, *([node.module] if node.module else [])])
+            base = resolve_name("." * node.level + (node.module or ""), package)
             names |= {base, *(f"{base}.{alias.name}" for alias in node.names)}
     if "fe" in names:
         names |= {f"fe.{name}" for name in re.findall(r"\bfe\.(\w+)", source)}
-    names = {
-        exported().get(name.removeprefix("fe."), name) for name in names if name.startswith("fe.")
-    }
-    places = [ROOT / name.replace(".", "/") for name in names]
-    return {
-        file
-        for path in places
-        for file in (path.with_suffix(".py"), path / "__init__.py")
-        if file.exists()
-    }
+    places = [exported().get(name, name).replace(".", "/") for name in names if name[:3] == "fe."]
+    files = (ROOT / f"{place}{end}" for place in places for end in (".py", "/__init__.py"))
+    return {file for file in files if file.exists()}
 
 
 def files(source):
@@ -58,57 +42,26 @@ def files(source):
     found, new = set(), imported(source)
     while new:
         found |= new
-        new = {
-            file
-            for path in new
-            for file in imported(path.read_text(), ".".join(path.relative_to(ROOT).parts[:-1]))
-        } - found
+        package = lambda path: ".".join(path.relative_to(ROOT).parts[:-1])
+        new = {f for path in new for f in imported(path.read_text(), package(path))} - found
     stored = {ROOT / "results" / name for name in re.findall(r"[\"'](\w+\.json)[\"']", source)}
     return sorted(found | {path for path in stored if path.exists()})
 
 
 def changed():
     """Files of the repository that are new or differ from the last commit."""
-    lines = subprocess.run(
-        ["git", "status", "--porcelain", "-uall"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout.splitlines()
-    return [ROOT / line[3:].split(" -> ")[-1].strip('"') for line in lines]
+    command = ["git", "-c", "core.quotePath=off", "status", "--porcelain", "-uall", "--no-renames"]
+    return {
+        ROOT / line[3:]
+        for line in subprocess.check_output(command, cwd=ROOT, text=True).splitlines()
+    }
 
 
 def tests(paths):
     """The test files that a change of these files touches: themselves, what leads to a module of
     `fe`, what imports a tool.
     """
-    tools = {path.stem for path in paths if path.parent == ROOT / "tools"}
-    touches = lambda file, source: (
-        file in paths
-        or set(paths) & set(files(source))
-        or any(re.search(rf"^\s*import {name}\b", source, re.MULTILINE) for name in tools)
-    )
-    return [
-        file
-        for file in sorted((ROOT / "tests").glob("test_*.py"))
-        if touches(file, file.read_text())
-    ]
-
-
-def main(numbers):
-    paths, everything = changed(), sorted((ROOT / "book").glob("[0-9]*.ipynb"))
-    known = {int(path.name[:2]): path for path in everything}
-    if unknown := [n for n in numbers if not n.isdigit() or int(n) not in known]:
-        raise SystemExit(f"no chapter {', '.join(unknown)}; there are {min(known)} to {max(known)}")
-    chosen = [known[int(n)] for n in numbers] or [path for path in everything if path in paths]
-    always = [ROOT / "tests" / name for name in ("test_book.py", "test_project.py")]
-    later = [ROOT / "tests" / name for name in ("test_exercises.py", "test_colab.py")]
-    short = lambda files: " ".join(str(path.relative_to(ROOT)) for path in files)
-    print(short(path for path in dict.fromkeys([*always, *tests(paths)]) if path not in later))
-    print(short(chosen))
-    print(*(int(path.name[:2]) for path in chosen))
-
-
-if __name__ == "__main__":
-    main(sys.argv[1:])
+    tool = "|".join(path.stem for path in paths if path.parent == ROOT / "tools") or "none"
+    uses = lambda source: paths & {*files(source)} or re.search(rf"\bimport ({tool})\b", source)
+    found = sorted((ROOT / "tests").glob("test_*.py"))
+    return [file for file in found if file in paths or uses(file.read_text())]

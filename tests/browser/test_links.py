@@ -3,12 +3,13 @@ in good form, and from each
 reference of the bibliography to the work. Needs the built book and no browser; nothing is asked of
 the network."""
 
-import json
 import re
+import sys
 from html.parser import HTMLParser
 from urllib.parse import unquote, urlparse
 
 import pytest
+import yaml
 from pybtex.database import parse_file
 
 from serving import HTML, ROOT, pages
@@ -16,6 +17,10 @@ from serving import HTML, ROOT, pages
 if not pages():
     pytest.skip(f"no built book in {HTML}: run `python3 run.py book`", allow_module_level=True)
 
+sys.path.insert(0, str(ROOT / "tools"))
+from setup_cell import PLACEHOLDER  # noqa: E402
+
+REPOSITORY = yaml.safe_load((ROOT / "_config.yml").read_text())["repository"]["url"]
 REFERENCES = parse_file(str(ROOT / "book" / "references.bib"), bib_format="bibtex").entries
 
 
@@ -57,9 +62,11 @@ def test_links_that_leave_the_book_are_in_good_form(name):
         if re.match(r"[a-z]+:|//", link) and not link.startswith("mailto:"):
             address = urlparse(link)
             good_host = re.fullmatch(r"([a-z0-9-]+\.)+[a-z]{2,}", address.hostname or "")
-            if address.scheme != "https" or not good_host or re.search(r"[\s<>\"{}|\\^`]", link):
+            strange = link.startswith(PLACEHOLDER) and REPOSITORY != PLACEHOLDER
+            good = good_host and address.scheme == "https" and not strange
+            if not good or re.search(r"[\s<>\"{}|\\^`]", link):
                 wrong.append(link)
-    assert not wrong, "a link out of the book is https and has a host with a dot"
+    assert not wrong, "a link out of the book is https, to a host with a dot that is somebody's"
 
 
 def good_isbn(text):
@@ -86,21 +93,14 @@ def test_every_reference_can_be_found(key):
     assert any(found), f"{key} has {given or 'no identifier'}: none in good form"
 
 
-def test_citations_are_in_the_bibliography():
-    text = ""
-    for path in (ROOT / "book").rglob("*"):
-        if path.suffix == ".md":
-            text += path.read_text()
-        if path.suffix == ".ipynb":
-            text += "\n".join(
-                "".join(c["source"])
-                for c in json.loads(path.read_text())["cells"]
-                if c["cell_type"] == "markdown"
-            )
+def test_every_reference_is_cited():
+    """That every citation has its reference, the build sees."""
+    text = "".join(
+        path.read_text() for kind in ("md", "ipynb") for path in (ROOT / "book").rglob(f"*.{kind}")
+    )
     cited = {
         key.strip()
         for keys in re.findall(r"\{cite(?::\w+)?\}`([^`]+)`", text)
         for key in keys.split(",")
     }
-    assert len(cited) > 20
-    assert cited <= set(REFERENCES), f"not in references.bib: {sorted(cited - set(REFERENCES))}"
+    assert set(REFERENCES) <= cited

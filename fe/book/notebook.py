@@ -9,9 +9,9 @@ from pathlib import Path
 
 import torch
 
-from . import plot
+from .. import plot
 
-HERE = Path(__file__).resolve().parent
+HERE = Path(__file__).resolve().parents[1]
 STORED = (
     HERE / "results" if (HERE / "results").is_dir() else HERE.parent / "results"
 )  # installed; in the repository

@@ -6,7 +6,7 @@ import math
 
 import torch
 
-from .. import finite
+from ... import rate_distortion
 from .answers import array, near, number, several
 
 F64 = torch.float64
@@ -45,9 +45,9 @@ def check_convert(convert):
         cases.append(
             (
                 lam,
-                float(finite.rate(p, e, m)),
-                float(finite.expected(p, e, theirs)),
-                float(finite.expected(p, e, ours)),
+                float(rate_distortion.rate(p, e, m)),
+                float(rate_distortion.expected(p, e, theirs)),
+                float(rate_distortion.expected(p, e, ours)),
             )
         )
     for lam_theirs, R, D_theirs, D in cases:
@@ -162,7 +162,7 @@ def _bracket_cases():
             p,
             energy,
             m,
-            float(finite.blahut_arimoto(p, energy, tol=1e-11 * max(1.0, abs(size))).value),
+            float(rate_distortion.blahut_arimoto(p, energy, tol=1e-11 * max(1.0, abs(size))).value),
         )
     p, m = _law(generator, 3), _law(generator, 4)
     rest = 3 * _uniform(generator, 3, 4)  # a constant per row adds its mean to the minimum
@@ -171,7 +171,7 @@ def _bracket_cases():
         p,
         row[:, None] + rest,
         m,
-        float(p @ row) + float(finite.blahut_arimoto(p, rest, tol=1e-11).value),
+        float(p @ row) + float(rate_distortion.blahut_arimoto(p, rest, tol=1e-11).value),
     )
     q, lam = (
         0.3,

@@ -8,7 +8,7 @@ import random
 import torch
 from torch.overrides import TorchFunctionMode
 
-from ..topographic import TopographicMap
+from ...topographic import TopographicMap
 from .answers import array, near, number, several
 
 F64 = torch.float64

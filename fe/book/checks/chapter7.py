@@ -4,7 +4,7 @@ points to.
 
 import torch
 
-from .. import linear_response, minimise
+from ... import linear_response, minimise
 from .answers import array, near, number, several
 
 F64 = torch.float64

@@ -7,7 +7,7 @@ import math
 
 import torch
 
-from ..process import QuasiStatic, follow
+from ...process import QuasiStatic, follow
 from .answers import array, near, number, several
 
 F64 = torch.float64

@@ -18,7 +18,6 @@ from dataclasses import dataclass
 import torch
 
 from .errors import NotConverged, check_finite
-from .objective import Ridged
 
 
 def _array(name, values, ndim):
@@ -236,99 +235,3 @@ def rate_distortion_curve(p_x, distortion, lams, *, tol=1e-12, max_iterations=10
     return RateDistortionCurve(
         lams, torch.stack([q.rate for q in points]), D, torch.stack([q.value for q in points])
     )
-
-
-class TabularModel(Ridged):
-    r"""J(θ, p) of eq. (14) on finite alphabets, exactly:
-
-        J = −Σ_x p(x) log Σ_z m(z) d(x|z)^λ c(y_x|z)^γ + ½ρ‖θ‖².
-
-    θ holds the logits of m (Z,), of c (Z, Y) and, without `distortion`, of d (Z, X), each made a
-    probability by a softmax.
-    A learned d is thus a probability *over the alphabet*, D a cross-entropy, and H − D ≤ I ≤ R (eq.
-    2) holds. J does
-    not change when a constant is added to one softmax's logits, so A = ∇²J has 1 + 2Z null
-    directions (1 + Z with a
-    fixed distortion) unless ρ > 0. θ = 0 makes all codes alike and is stationary in every exchange
-    of codes: start
-    from `initial`.
-
-    Args:
-        p_x: (X,) probabilities
-        y: (X,) integer labels y_x in 0 … n_classes − 1
-        n_codes, n_classes: sizes Z and Y of the alphabets
-        ridge: ρ ≥ 0
-        distortion: (X, Z) fixed −log d(x|z), or None to learn d
-
-    p[0] = λ and p[1] = γ; further controls are ignored. Works under every transform of torch.func.
-    """
-
-    def __init__(self, p_x, y, n_codes, n_classes, ridge=0.0, distortion=None):
-        self.p_x = _distribution("p_x", p_x)
-        if n_codes < 1 or n_classes < 1:
-            raise ValueError(
-                f"n_codes and n_classes must be at least 1, got {n_codes} and {n_classes}"
-            )
-        self.y = torch.as_tensor(y, device=self.p_x.device)
-        if self.y.dtype != torch.int64 or self.y.shape != self.p_x.shape:
-            raise ValueError(
-                f"y must be {len(self.p_x)} int64 labels, got {self.y.dtype} of shape "
-                f"{tuple(self.y.shape)}"
-            )
-        low, high = int(self.y.min()), int(self.y.max())
-        if low < 0 or high >= n_classes:
-            raise ValueError(
-                f"y runs from {low} to {high}, but n_classes = {n_classes} allows 0 … "
-                f"{n_classes - 1}"
-            )
-        self.distortion = (
-            None if distortion is None else _array("distortion", distortion, 2).to(self.p_x.device)
-        )
-        if distortion is not None and self.distortion.shape != (len(self.p_x), n_codes):
-            raise ValueError(
-                f"distortion must be (X, Z) = {(len(self.p_x), n_codes)}, got "
-                f"{tuple(self.distortion.shape)}"
-            )
-        self.n_codes, self.n_classes, self.ridge = n_codes, n_classes, ridge
-        self.n_parameters = n_codes * (1 + n_classes + (len(self.p_x) if distortion is None else 0))
-
-    def unpack(self, theta):
-        """Logits of m (Z,), of c (Z, Y) and of d (Z, X), the last None when the distortion is
-        fixed.
-        """
-        if theta.shape[-1] != self.n_parameters:
-            raise ValueError(
-                f"theta must have {self.n_parameters} entries, got shape {tuple(theta.shape)}"
-            )
-        Z, split = self.n_codes, self.n_codes * (1 + self.n_classes)
-        d = theta[split:].view(Z, -1) if self.distortion is None else None
-        return theta[:Z], theta[Z:split].view(Z, self.n_classes), d
-
-    def log_probabilities(self, theta):
-        """log m(z) (Z,), log d(x|z) (X, Z), log c(y_x|z) (X, Z)."""
-        m, c, d = self.unpack(theta)
-        log_d = -self.distortion if d is None else torch.log_softmax(d, 1).T
-        return torch.log_softmax(m, 0), log_d, torch.log_softmax(c, 1).T[self.y]
-
-    def log_joint(self, theta, p):
-        """−H(z; x, θ, λ, γ) of eq. (11): log m(z) + λ log d(x|z) + γ log c(y_x|z), (X, Z)."""
-        log_m, log_d, log_c = self.log_probabilities(theta)
-        return log_m + p[0] * log_d + p[1] * log_c
-
-    def posterior(self, theta, p):
-        """The Gibbs encoder e(z|x) of eq. (9), (X, Z)."""
-        return torch.softmax(self.log_joint(theta, p), 1)
-
-    def __call__(self, theta, p):
-        log_z = torch.logsumexp(self.log_joint(theta, p), 1)  # (X,)
-        return -(self.p_x @ log_z) + self.penalty(theta)
-
-    def initial(self, seed, scale=1.0):
-        """θ drawn from N(0, scale²), the same for the same seed on every device."""
-        draw = torch.randn(
-            self.n_parameters,
-            generator=torch.Generator("cpu").manual_seed(seed),
-            dtype=torch.float64,
-            device="cpu",
-        )
-        return scale * draw.to(self.p_x.device)

@@ -3,16 +3,20 @@ its
 definition.
 """
 
+import contextlib
 import copy
 import math
 import pickle
 
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
-from fe import digits
-from fe.amortised import seeded
-from fe.ensemble import (
+from fe import digits, schedule, training
+from fe.networks import Classifier, Decoder, Encoder, seeded
+from fe.training import (
+    CapturedStep,
+    Draws,
     Ensemble,
     evaluate,
     generator,
@@ -20,7 +24,6 @@ from fe.ensemble import (
     step_decay,
     train_ensemble,
 )
-from fe.networks import Classifier, Decoder, Encoder
 
 
 def members(seed=0, norm="batch", dtype=torch.float64):
@@ -87,7 +90,7 @@ def test_members_with_seeds_of_their_own_differ_by_more_than_the_prices():
     other = Ensemble([start])
     train_ensemble(other, x, y, 0.55, 4.0, 8, 1e-3, 2, batch_size=50)
     parameters = [
-        torch.cat([v[i].flatten() for v in e.parameters.values()])
+        torch.cat([v[i].flatten() for v in e.state().values()])
         for e, i in ((pair, 0), (pair, 1), (other, 0))
     ]
     common, apart = (
@@ -101,7 +104,7 @@ def test_equal_members_stay_equal():
     x, y = digits(200)
     ensemble = Ensemble([members()] * 2)
     train_ensemble(ensemble, x, y, 0.5, 4.0, 2, 1e-3, 0, batch_size=40)
-    for value in ensemble.parameters.values():
+    for value in ensemble.state().values():
         torch.testing.assert_close(value[0], value[1], rtol=1e-8, atol=1e-8)
 
 
@@ -115,14 +118,14 @@ def test_a_run_in_two_parts_is_the_run():
     class Stop(Exception):
         pass
 
-    def stop(epoch, optimiser):
+    def stop(epoch, optimiser, means):
         seen.append((epoch, optimiser))
         if epoch == 2:
             raise Stop
 
     with pytest.raises(Stop):
         train_ensemble(parts, x, y, 0.5, 4.0, 6, lr, 3, batch_size=40, on_epoch=stop)
-    train_ensemble(parts, x, y, 0.5, 4.0, 6, lr, 3, batch_size=40, first=2, optimiser=seen[-1][1])
+    train_ensemble(parts, x, y, 0.5, 4.0, 6, lr, 3, batch_size=40, first=2, adam=seen[-1][1])
     for name, value in whole.state().items():
         assert torch.equal(value, parts.state()[name]), name
 
@@ -266,20 +269,20 @@ def test_an_interrupted_training_leaves_evaluation_mode_and_its_statistics(M, mo
     """
     x, y = digits(90)
     ensemble = Ensemble([members()] * M)
-    norms = [m for m in ensemble._skeleton.modules() if isinstance(m, torch.nn.BatchNorm1d)]
+    norms = [m for m in ensemble.net.modules() if isinstance(m, torch.nn.BatchNorm1d)]
     momenta = [m.momentum for m in norms]
     with pytest.raises(Stop):
         train_ensemble(ensemble, x, y, 0.5, 4.0, 3, 1e-3, 0, batch_size=30, on_epoch=stop)
-    assert not any(m.training for m in ensemble._skeleton.modules())
+    assert not any(m.training for m in ensemble.net.modules())
     with monkeypatch.context() as patch, pytest.raises(Stop):
         patch.setattr(Ensemble, "__call__", stop)
         train_ensemble(ensemble, x, y, 0.5, 4.0, 3, 1e-3, 0, batch_size=30)
-    assert not any(m.training for m in ensemble._skeleton.modules())
+    assert not any(m.training for m in ensemble.net.modules())
     with monkeypatch.context() as patch, pytest.raises(Stop):
         patch.setattr(Ensemble, "__call__", stop)
         refresh_statistics(ensemble, x, y, chunk=40)
     assert (
-        not any(m.training for m in ensemble._skeleton.modules())
+        not any(m.training for m in ensemble.net.modules())
         and [m.momentum for m in norms] == momenta
     )
 
@@ -344,3 +347,233 @@ def test_a_seed_touches_one_generator_and_gives_it_back(monkeypatch):
             ]
             assert torch.equal(inside[place], torch.Generator("cpu").manual_seed(5).get_state())
         assert all(torch.equal(a, b) for a, b in zip(everything(), before))
+
+
+def with_dropout(dtype=torch.float64):
+    torch.manual_seed(0)
+    nets = Encoder((64, 12, 3), dropout=0.2), Decoder((3, 12, 64), dropout=0.2)
+    return tuple(m.to(dtype) for m in (*nets, Classifier((3, 6, 10))))
+
+
+def same(ensemble, i, other, tolerance=1e-8):
+    for mine, theirs in zip(ensemble[i], other[0]):
+        for (name, u), v in zip(mine.state_dict().items(), theirs.state_dict().values()):
+            torch.testing.assert_close(u, v, rtol=tolerance, atol=tolerance, msg=lambda m: name + m)
+
+
+def test_members_with_seeds_and_tasks_of_their_own():
+    """Each member of one computation is the network trained alone on its images with its seed, with
+    dropout: masks come from the seed, whoever trains beside.
+    """
+    x, y = digits(240)
+    tasks = [(x[:120], y[:120]), (x[120:], y[120:]), (x[:120], y[:120])]
+    seeds, lams = [(1, 5), (1, 5), 2], [0.5, 0.5, 0.8]
+    ensemble = Ensemble([with_dropout()] * 3)
+    xs, ys = ([t[k] for t in tasks] for k in (0, 1))
+    train_ensemble(ensemble, xs, ys, lams, 4.0, 3, 1e-3, seeds, batch_size=30)
+    for i, (task, seed, lam) in enumerate(zip(tasks, seeds, lams)):
+        alone = Ensemble([with_dropout()])
+        train_ensemble(alone, *task, lam, 4.0, 3, 1e-3, seed, batch_size=30)
+        same(ensemble, i, alone)
+
+
+def test_dropout_is_common_to_one_member_and_many():
+    x, y = digits(120)
+    one, three = Ensemble([with_dropout()]), Ensemble([with_dropout()] * 3)
+    for e in (one, three):
+        train_ensemble(e, x, y, 0.5, 4.0, 3, 1e-3, 7, batch_size=30)
+    for i in range(3):
+        same(three, i, one)
+    without = Ensemble([members(0)])
+    train_ensemble(without, x, y, 0.5, 4.0, 3, 1e-3, 7, batch_size=30)
+    w = lambda e: e[0][0].layers[0].weight.flatten()[:9]
+    assert not torch.allclose(w(without), w(one))
+    assert isinstance(one[0][0].layers[3], torch.nn.Dropout)
+
+
+def test_masks_drop_as_often_as_they_are_asked_to():
+    ensemble = Ensemble([with_dropout()])
+    x, y = digits(100)
+    seen = []
+
+    def draw(*arguments):
+        seen.append(Draws.of(*arguments))
+        return seen[-1]
+
+    train_ensemble(ensemble, x, y, 0.5, 4.0, 40, 1e-3, 0, batch_size=50, draw=draw)
+    masks = torch.cat([m.flatten() for draws in seen for m in draws.masks])
+    values, counts = masks.unique(return_counts=True)
+    torch.testing.assert_close(values, torch.tensor([0.0, 1.25], dtype=masks.dtype))
+    share = float(counts[0]) / len(masks)  # 96,000 draws: 0.0013 is one standard deviation
+    assert abs(share - 0.2) < 0.006
+
+
+class Graph:
+    """Stands for `torch.cuda.CUDAGraph`: it keeps what a capture recorded, and does it again."""
+
+    made = []
+
+    def __init__(self):
+        self.step, self.replays = None, 0
+        Graph.made.append(self)
+
+    def replay(self):
+        self.replays += 1
+        self.step()
+
+
+@pytest.fixture
+def no_gpu(monkeypatch):
+    """torch.cuda's calls without a GPU. A replay reads the static tensors of the capture alone."""
+    stream = type("Stream", (), {"wait_stream": lambda self, other: None})
+    monkeypatch.setattr(torch.cuda, "Stream", stream)
+    monkeypatch.setattr(torch.cuda, "current_stream", stream)
+    monkeypatch.setattr(torch.cuda, "stream", lambda s: contextlib.nullcontext())
+    monkeypatch.setattr(torch.cuda, "CUDAGraph", Graph)
+
+    class Capture(CapturedStep):
+        def __init__(self, step, arguments, undo):
+            @contextlib.contextmanager
+            def graph(g):
+                g.step = lambda: step(*self.static)
+                recording.append(True)
+                yield
+                recording.pop()
+
+            recording = []
+            monkeypatch.setattr(torch.cuda, "graph", graph)
+            quiet = lambda *a: None if recording else step(*a)  # a capture runs nothing
+            super().__init__(quiet, arguments, undo)
+
+    monkeypatch.setattr(training, "CapturedStep", Capture)
+    Graph.made = []
+
+
+@pytest.mark.parametrize("M", [1, 3])
+def test_the_captured_step_is_the_step(M, no_gpu):
+    """Warmed up, brought back, recorded once and replayed with other minibatches, the same numbers
+    to the last bit: fresh, and with Adam's averages from before.
+    """
+    x, y = digits(200, dtype=torch.float32)
+    ends = []
+    for capture in (False, True):
+        e = Ensemble([with_dropout(torch.float32)] * M)
+        lam = [0.5 + 0.1 * k for k in range(M)]
+        how = dict(batch_size=40, capture=capture)
+        history, adam = train_ensemble(e, x, y, lam, 4.0, 2, step_decay, 1, **how)
+        again, _ = train_ensemble(e, x, y, lam, 4.0, 2, step_decay, 2, adam=adam, **how)
+        ends.append({**e.state(), **history._asdict(), "again": again.rate})
+    for name, value in ends[0].items():
+        assert torch.equal(value, ends[1][name]), name
+    assert [g.replays for g in Graph.made] == [10, 10]
+
+
+class Reads(TorchDispatchMode):
+    """Counts what makes the host wait for a device, and the shapes that an operation saw."""
+
+    WAITS = ("_local_scalar_dense", "nonzero", "is_nonzero", "item", "equal", "masked_select")
+
+    def __init__(self):
+        super().__init__()
+        self.reads, self.shapes = 0, set()
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        name = func.overloadpacket.__name__
+        self.reads += name in self.WAITS
+        if name == "index_select":
+            self.shapes.add((tuple(args[0].shape), tuple(args[2].shape)))
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("M", [1, 3])
+def test_an_epoch_reads_nothing_from_the_device(M):
+    """As many reads in an epoch of two steps as in one of twenty, and each step has one shape."""
+    x, y = digits(400, dtype=torch.float32)
+    reads = []
+    for size in (20, 200):
+        for epochs in (1, 3):
+            e = Ensemble([with_dropout(torch.float32)] * M)
+            with Reads() as mode:
+                train_ensemble(e, x, y, 0.5, 4.0, epochs, schedule, 0, batch_size=size)
+            reads.append(mode.reads)
+            assert {s[1] for s in mode.shapes} == {(size,)}
+    assert reads[0] == reads[2] and reads[1] == reads[3], reads
+    assert reads[1] - reads[0] <= 2 * 3, reads  # an epoch's first index, and whether it is finite
+
+
+def test_an_epoch_runs_on_a_device_that_cannot_be_read():
+    """The step itself, on the meta device: any read of a number there is an error."""
+    e = Ensemble([tuple(m.to("meta") for m in with_dropout(torch.float32))] * 2)
+    x = torch.zeros(40, 64, device="meta", dtype=torch.float32)
+    y = torch.zeros(40, dtype=torch.int64, device="meta")
+    terms = e(x, y, torch.zeros(40, 3, device="meta", dtype=torch.float32))
+    assert terms.shape == (2, 3) and terms.is_meta
+
+
+def test_images_of_any_shape():
+    """Convolutions take and give (N, 1, 8, 8): the same numbers as with flat images between."""
+    torch.manual_seed(0)
+    x, y = digits(120, dtype=torch.float32)
+
+    class Encode(torch.nn.Sequential):
+        def forward(self, x):
+            return super().forward(x).chunk(2, 1)
+
+    convolve = lambda: [torch.nn.Conv2d(1, 2, 3), torch.nn.ReLU(), torch.nn.Flatten()]
+    encoder = Encode(*convolve(), torch.nn.Linear(72, 4)).float()
+    flat = Encode(torch.nn.Unflatten(1, (1, 8, 8)), *copy.deepcopy(encoder)).float()
+    decoder, head = torch.nn.Linear(2, 64).float(), torch.nn.Linear(2, 10).float()
+    square = torch.nn.Sequential(copy.deepcopy(decoder), torch.nn.Unflatten(1, (1, 8, 8)))
+    found = []
+    for nets, images in (
+        ((encoder, square, head), x.view(-1, 1, 8, 8)),
+        ((flat, decoder, head), x),
+    ):
+        e = Ensemble([nets] * 2)
+        history, _ = train_ensemble(e, images, y, [0.5, 1.0], 4.0, 2, 1e-3, 0, batch_size=40)
+        refresh_statistics(e, images, y)
+        found.append(torch.cat([*history, torch.stack(evaluate(e, images, y))]))
+    torch.testing.assert_close(*found)
+
+
+@pytest.mark.parametrize(
+    "change, error, words",
+    [
+        (dict(encoder=torch.nn.Linear(64, 3)), ValueError, r"\(mu, log_sigma\).*got \(2, 3\)"),
+        (dict(encoder=Encoder((32, 3), None)), ValueError, r"accept images of shape \(64,\)"),
+        (dict(decoder=Decoder((3, 16, 1), None)), ValueError, "decoder.z. must have shape .2, 64."),
+        (dict(classifier=Classifier((3, 4), None)), ValueError, "labels run from 0 to 9"),
+        (dict(classifier=Classifier((5, 10), None)), ValueError, "accept codes of shape"),
+        (dict(encoder=Encoder((64, 3), None).double()), TypeError, r"float64.*write encoder.to\(x"),
+        (dict(lam=(0.5, 1.0)), ValueError, "λ and γ must be numbers"),
+        (dict(lam="half"), ValueError, "λ and γ must be numbers"),
+        (dict(seed=[1, 2]), ValueError, "need one value or 1"),
+        (dict(x=[1.0, 2.0]), AttributeError, "shape"),
+    ],
+)
+def test_what_does_not_fit_is_said_in_words(change, error, words):
+    x, y = digits(60, dtype=torch.float32)
+    nets = Encoder((64, 3), None), Decoder((3, 64), None), Classifier((3, 10), None)
+    parts = dict(zip(("encoder", "decoder", "classifier"), (n.float() for n in nets)))
+    for name, module in change.items():
+        if name in parts:
+            parts[name] = module if name == "encoder" and "64" in words[:8] else module.float()
+    options = dict(x=x, y=y, lam=0.5, gam=4.0, epochs=1, lr=1e-3, seed=0, batch_size=20)
+    options |= {k: v for k, v in change.items() if k in options}
+    with pytest.raises(error, match=words):
+        train_ensemble(Ensemble([tuple(parts.values())]), **options)
+
+
+def test_training_is_in_single_precision_whatever_the_default_is():
+    x, y = digits(100, dtype=torch.float32)
+    nets, ends = with_dropout(torch.float32), []
+    for default in (torch.float32, torch.float64):
+        torch.set_default_dtype(default)
+        try:
+            two = Ensemble([nets] * 2)
+            train_ensemble(two, x, y, [0.5, 0.6], 4.0, 2, 1e-3, 0, batch_size=25)
+            refresh_statistics(two, x, y)
+            ends.append({**two.state(), **evaluate(two, x, y)._asdict()})
+        finally:
+            torch.set_default_dtype(torch.float32)
+    assert all(torch.equal(v, ends[1][k]) for k, v in ends[0].items())

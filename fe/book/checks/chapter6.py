@@ -6,7 +6,7 @@ import math
 
 import torch
 
-from ..linear_gaussian import LinearGaussian
+from ...linear_gaussian import LinearGaussian
 from .answers import array, near, number, several
 
 

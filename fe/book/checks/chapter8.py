@@ -8,7 +8,7 @@ from itertools import permutations
 import torch
 from scipy.optimize import linprog
 
-from ..transport import optimal_plan, sinkhorn_plan, squared_distances
+from ...transport import optimal_plan, sinkhorn_plan, squared_distances
 from .answers import array, near, number, several
 
 F64 = torch.float64

@@ -6,8 +6,8 @@ import functools
 
 import torch
 
-from .. import LinearGaussian, follow
-from ..process import Geodesic
+from ... import LinearGaussian, follow
+from ...process import Geodesic
 from .answers import near, number, several
 
 F64 = torch.float64

@@ -7,7 +7,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fe import finite
+import fe
+from fe import rate_distortion as rd
 from fe.errors import NotConverged
 
 seeds = st.integers(0, 10**6)
@@ -59,23 +60,23 @@ def test_H_minus_D_below_I_below_R(seed, X, Z):
         probabilities(seed + 2, Z),
         probabilities(seed + 3, Z, X),
     )
-    H, I, R = finite.entropy(p_x), finite.mutual_information(p_x, e), finite.rate(p_x, e, m)
-    D = finite.expected(p_x, e, -d.log().T)
+    H, I, R = rd.entropy(p_x), rd.mutual_information(p_x, e), rd.rate(p_x, e, m)
+    D = rd.expected(p_x, e, -d.log().T)
     # sums of at most 30 terms of order 1: round-off below 1e-14
     assert H - D <= I + 1e-13 and I <= R + 1e-13
     # both are equalities at the best decoder d(x|z) = p(x) e(z|x) / m(z) and the best marginal
     m = p_x @ e
-    D = finite.expected(p_x, e, -(p_x[:, None] * e / m).log())
+    D = rd.expected(p_x, e, -(p_x[:, None] * e / m).log())
     assert D.item() == pytest.approx(H.item() - I.item(), abs=1e-13)
-    assert finite.rate(p_x, e, m / m.sum()).item() == pytest.approx(I.item(), abs=1e-13)
+    assert rd.rate(p_x, e, m / m.sum()).item() == pytest.approx(I.item(), abs=1e-13)
 
 
 def test_information_with_zeros():
     p = torch.tensor([0.5, 0.5, 0.0], dtype=torch.float64)
-    assert finite.entropy(p).item() == pytest.approx(log2, abs=1e-15)
+    assert rd.entropy(p).item() == pytest.approx(log2, abs=1e-15)
     e = torch.tensor([[1.0, 0.0], [0.0, 1.0], [0.5, 0.5]], dtype=torch.float64)
-    assert finite.mutual_information(p, e).item() == pytest.approx(log2, abs=1e-15)
-    assert finite.rate(p, e, torch.tensor([1.0, 0.0])).item() == math.inf
+    assert rd.mutual_information(p, e).item() == pytest.approx(log2, abs=1e-15)
+    assert rd.rate(p, e, torch.tensor([1.0, 0.0])).item() == math.inf
 
 
 # --------------------------------------------------------------------------------- Blahut–Arimoto
@@ -92,7 +93,7 @@ def test_binary_source_closed_form(q):
         1 - torch.eye(2, dtype=torch.float64),
     )
     lams = torch.tensor([0.95, 1.0, 2.0, 5.0], dtype=torch.float64)  # D(0.95) = 0.279 < 0.3
-    curve = finite.rate_distortion_curve(p_x, hamming, lams)
+    curve = rd.rate_distortion_curve(p_x, hamming, lams)
     D = 1 / (1 + lams.exp())
     h = lambda a: -torch.xlogy(a, a) - torch.xlogy(1 - a, 1 - a)
     R = h(torch.tensor(q, dtype=torch.float64)) - h(D)
@@ -114,7 +115,7 @@ def test_below_the_critical_slope_one_code_is_left():
         0.7 / 0.3
     )  # there D = 1/(1 + e^λ) = 0.3, which saying "0" always costs as well
     for lam in (1e-4, 0.5, critical - 1e-4, critical):
-        point = finite.blahut_arimoto(
+        point = rd.blahut_arimoto(
             p_x, lam * hamming, max_iterations=100
         )  # the textbook's iteration takes 1e5 at both ends
         assert point.value.item() == pytest.approx(0.3 * lam, abs=2e-12)
@@ -128,14 +129,14 @@ def test_below_the_critical_slope_one_code_is_left():
 def test_gap_certifies(seed, X, Z, iterations):
     """Stopped early or late, the true minimum lies in [value − gap, value]."""
     p_x, energy = probabilities(seed, X), 3 * draw(seed + 1, X, Z).abs()
-    best = finite.blahut_arimoto(p_x, energy, tol=1e-9)
-    early = finite.blahut_arimoto(p_x, energy, tol=1.0 / iterations)
+    best = rd.blahut_arimoto(p_x, energy, tol=1e-9)
+    early = rd.blahut_arimoto(p_x, energy, tol=1.0 / iterations)
     assert (
         early.value - early.gap <= best.value + 1e-14
         and best.value - best.gap <= early.value + 1e-14
     )
     # R + E[energy] = value and Σ m = 1 at every stop, to round-off
-    assert (early.rate + finite.expected(p_x, early.encoder, energy)).item() == pytest.approx(
+    assert (early.rate + rd.expected(p_x, early.encoder, energy)).item() == pytest.approx(
         early.value.item(), abs=1e-13
     )
     assert early.marginal.sum().item() == pytest.approx(1, abs=1e-13)
@@ -149,7 +150,7 @@ def test_gap_certifies(seed, X, Z, iterations):
 def test_F_is_concave(seed, lam0, gam0, lam1, gam1, s):
     """Lemma 3 with decoder and classifier fixed: a minimum of functions linear in (λ, γ)."""
     p_x, d, c = probabilities(seed, 5), draw(seed + 1, 5, 4).abs(), draw(seed + 2, 5, 4).abs()
-    F = lambda lam, gam: finite.blahut_arimoto(p_x, lam * d + gam * c, tol=1e-8)
+    F = lambda lam, gam: rd.blahut_arimoto(p_x, lam * d + gam * c, tol=1e-8)
     middle, left, right = (
         F((1 - s) * lam0 + s * lam1, (1 - s) * gam0 + s * gam1),
         F(lam0, gam0),
@@ -162,7 +163,7 @@ def test_F_is_concave(seed, lam0, gam0, lam1, gam1, s):
 def test_large_energies_and_impossible_symbols():
     """exp(−1000) underflows; log-domain sums do not. p(x) = 0 must not make a NaN."""
     energy = torch.tensor([[1000.0, 1001.0], [1001.0, 1000.0], [5.0, 900.0]], dtype=torch.float64)
-    point = finite.blahut_arimoto([0.5, 0.5, 0.0], energy)
+    point = rd.blahut_arimoto([0.5, 0.5, 0.0], energy)
     # the fair coin at λ = 1 on top of 1000: log 2 − log(1 + 1/e); 1000 · 2.2e-16 is the
     # round-off
     assert point.value.item() == pytest.approx(1000 + log2 - math.log1p(math.exp(-1)), abs=2e-12)
@@ -172,7 +173,7 @@ def test_not_converged_is_said():
     with pytest.raises(
         NotConverged, match=r"after 3 iterations the duality gap is .* nearly interchangeable"
     ):
-        finite.blahut_arimoto([0.7, 0.3], [[0.0, 0.5], [0.5, 0.0]], max_iterations=3)
+        rd.blahut_arimoto([0.7, 0.3], [[0.0, 0.5], [0.5, 0.0]], max_iterations=3)
 
 
 @pytest.mark.parametrize(
@@ -197,16 +198,16 @@ def test_not_converged_is_said():
 )
 def test_bad_input(p_x, energy, options, message):
     with pytest.raises(ValueError, match=message):
-        finite.blahut_arimoto(p_x, energy, **options)
+        rd.blahut_arimoto(p_x, energy, **options)
 
 
 def test_bad_input_elsewhere():
     with pytest.raises(ValueError, match="lams must not be negative"):
-        finite.rate_distortion_curve([1.0], [[0.0]], [-1.0])
+        rd.rate_distortion_curve([1.0], [[0.0]], [-1.0])
     with pytest.raises(ValueError, match="marginal has 3 codes but encoder has 2"):
-        finite.rate([1.0], [[0.5, 0.5]], [0.2, 0.3, 0.5])
+        rd.rate([1.0], [[0.5, 0.5]], [0.2, 0.3, 0.5])
     with pytest.raises(ValueError, match="one shape"):
-        finite.expected([1.0], [[0.5, 0.5]], [[1.0]])
+        rd.expected([1.0], [[0.5, 0.5]], [[1.0]])
 
 
 # ------------------------------------------------------------------------------ the learned model
@@ -219,12 +220,12 @@ def test_tabular_model_meets_blahut_arimoto():
     """
     p_x, distortion, y = probabilities(0, 6), draw(1, 6, 4).abs(), torch.tensor([0, 1, 0, 1, 2, 2])
     model, p = (
-        finite.TabularModel(p_x, y, 4, 3, distortion=distortion),
+        fe.TabularModel(p_x, y, 4, 3, distortion=distortion),
         torch.tensor([2.0, 1.5], dtype=torch.float64),
     )
     theta = minimise(model, model.initial(0), p)
     log_m, _, log_c = model.log_probabilities(theta)
-    exact = finite.blahut_arimoto(p_x, p[0] * distortion - p[1] * log_c)
+    exact = rd.blahut_arimoto(p_x, p[0] * distortion - p[1] * log_c)
     # J − F is quadratic in the distance where all codes are in use; an unused code's logit is
     # left
     # where its gradient, about
@@ -235,20 +236,20 @@ def test_tabular_model_meets_blahut_arimoto():
     # the derivatives of J are the functionals of the encoder (envelope theorem)
     D, C = torch.func.grad(model, argnums=1)(theta, p)
     e = model.posterior(theta, p)
-    assert D.item() == pytest.approx(finite.expected(p_x, e, distortion).item(), abs=1e-13)
-    assert C.item() == pytest.approx(finite.expected(p_x, e, -log_c).item(), abs=1e-13)
+    assert D.item() == pytest.approx(rd.expected(p_x, e, distortion).item(), abs=1e-13)
+    assert C.item() == pytest.approx(rd.expected(p_x, e, -log_c).item(), abs=1e-13)
     R = model(theta, p) - p @ torch.stack([D, C])
-    assert R.item() == pytest.approx(finite.rate(p_x, e, log_m.exp()).item(), abs=1e-13)
+    assert R.item() == pytest.approx(rd.rate(p_x, e, log_m.exp()).item(), abs=1e-13)
 
 
 @quick
 @given(seeds, st.floats(0, 3))
 def test_infinite_capacity_bounds_every_model(seed, lam):
     """R ≥ 0, D ≥ 0 and R + D ≥ H make R + λD ≥ min(λ, 1) H, for every θ (γ = 0)."""
-    model = finite.TabularModel(probabilities(seed, 4), torch.zeros(4, dtype=torch.int64), 5, 2)
+    model = fe.TabularModel(probabilities(seed, 4), torch.zeros(4, dtype=torch.int64), 5, 2)
     p = torch.tensor([lam, 0.0], dtype=torch.float64)
     for theta in (model.initial(seed), model.initial(seed, scale=20.0)):
-        assert model(theta, p) >= min(lam, 1) * finite.entropy(model.p_x) - 1e-13
+        assert model(theta, p) >= min(lam, 1) * rd.entropy(model.p_x) - 1e-13
 
 
 @pytest.mark.parametrize("lam", [0.5, 1.0, 2.0])
@@ -256,9 +257,9 @@ def test_infinite_capacity_is_attained(lam):
     """F(λ) = min(λ, 1) H and R + D = H: the straight RD line of fig. 1a."""
     X = 4
     p_x = probabilities(3, X)
-    H = finite.entropy(p_x).item()
+    H = rd.entropy(p_x).item()
     model, p = (
-        finite.TabularModel(p_x, torch.zeros(X, dtype=torch.int64), X, 1),
+        fe.TabularModel(p_x, torch.zeros(X, dtype=torch.int64), X, 1),
         torch.tensor([lam, 0.0], dtype=torch.float64),
     )
     # one code a symbol, d = δ to e^−40 (γ = 0 leaves the classifier free)
@@ -288,7 +289,7 @@ def test_torch_func(fixed):
     """
     X, Z, Y = 4, 3, 2
     distortion = draw(5, X, Z).abs() if fixed else None
-    model = finite.TabularModel(
+    model = fe.TabularModel(
         probabilities(4, X), torch.tensor([0, 1, 1, 0]), Z, Y, distortion=distortion
     )
     p, thetas = (
@@ -324,8 +325,8 @@ def test_torch_func(fixed):
 def test_ridge():
     args = (probabilities(4, 4), torch.tensor([0, 1, 1, 0]), 3, 2)
     bare, model, p = (
-        finite.TabularModel(*args),
-        finite.TabularModel(*args, ridge=0.2),
+        fe.TabularModel(*args),
+        fe.TabularModel(*args, ridge=0.2),
         torch.tensor([1.0, 1.0], dtype=torch.float64),
     )
     theta = model.initial(1)
@@ -358,8 +359,8 @@ def test_ridge():
 )
 def test_tabular_bad_input(change, message):
     good = {"p_x": [0.5, 0.5], "y": torch.tensor([0, 1]), "n_codes": 3, "n_classes": 2}
-    model = finite.TabularModel(**good)
+    model = fe.TabularModel(**good)
     with pytest.raises(ValueError, match=f"theta must have {model.n_parameters} entries"):
         model.unpack(torch.zeros(3))
     with pytest.raises(ValueError, match=message):
-        finite.TabularModel(**{**good, **change})
+        fe.TabularModel(**{**good, **change})

@@ -5,7 +5,7 @@ really done.
 import numpy as np
 import torch
 
-from .. import LinearGaussian
+from ... import LinearGaussian
 from .answers import SINGLE, array, near, number, several
 
 F64 = torch.float64
