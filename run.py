@@ -85,7 +85,7 @@ def build(fresh=False, everything=False, log=None, **environment):
     stamp, made_by = ROOT / "_build" / "made_by", hashlib.sha256(LOCK.read_bytes())
     for path in [
         *sorted((ROOT / "tools").glob("*.py")),
-        *sorted((ROOT / "book" / "_static").glob("*.*")),
+        *sorted((ROOT / "book").glob("_[st]*/**/*.*")),
         *ROOT.glob("CITATION.cff"),
     ]:
         made_by.update(path.read_bytes())

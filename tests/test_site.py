@@ -2,11 +2,11 @@
 pages that have moved lead on, and every page says how old it is and takes reports of mistakes.
 """
 
-import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+from unittest.mock import Mock
 from xml.etree import ElementTree
 
 import pytest
@@ -113,17 +113,19 @@ def test_issues_of_another_host():
     )
 
 
-def test_dates_need_the_whole_history(site, tmp_path):
-    source = site.parents[1]
-    assert takeaway.days(source) == {"book/01-first.md": "2026-03-04"}
-    assert takeaway.days(tmp_path) == {}, "no git"
-    subprocess.run(
-        ["git", "clone", "-q", "--depth=1", f"file://{source}", tmp_path / "clone"], check=True
-    )
-    assert takeaway.days(tmp_path / "clone") == {}, "one commit that seems to have written all"
+def test_dates_need_the_history(site, tmp_path):
+    source, file = site.parents[1], "book/01-first.md"
+    assert takeaway.last_change(source, file) == "2026-03-04"
+    assert not takeaway.last_change(tmp_path, file), "no repository"
+    clone = ["git", "clone", "-q", "--depth=1", f"file://{source}", str(tmp_path / "clone")]
+    subprocess.run(clone, check=True)
+    assert not takeaway.last_change(tmp_path / "clone", file), "may be far older"
 
 
-def test_without_an_address_nothing_is_said(site):
-    """The book as it comes names a placeholder, and none of this may point there."""
-    assert "baseurl" not in (ROOT / "_config.yml").read_text()
-    assert re.search(r"^html:$", (ROOT / "_config.yml").read_text(), re.MULTILINE)
+def test_without_an_address_nothing_is_said():
+    """The book as it comes names a placeholder: none of this may point there."""
+    assert "baseurl" not in yaml.safe_load((ROOT / "_config.yml").read_text())["html"]
+    app = Mock()
+    app.config.html_baseurl = ""
+    takeaway.setup(app)
+    app.setup_extension.assert_not_called()

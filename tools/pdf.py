@@ -79,7 +79,8 @@ class Printer:
         return pypdf.PdfReader(io.BytesIO(pdf))
 
     def cover(self, **values):
-        """Title page and contents, in the place of the page that is open."""
+        """Title page and contents, in the place of a page that has MathJax."""
+        self.open("book/notation")
         template = (ROOT / "book" / "_templates" / "cover.html").read_text()
         markup = jinja2.Template(template, autoescape=True).render(values)
         self.page.evaluate("markup => paper.cover(markup)", markup)
@@ -91,30 +92,24 @@ def links(page):
     return [a for a in found if a.get("/Subtype") == "/Link"]
 
 
-def goal(link, address):
-    """The place in the book to which a link of a printed page leads, None for other addresses."""
-    if "/Dest" in link:
-        return unquote(str(link["/Dest"]).lstrip("/"))
-    url = str(link["/A"]["/URI"])
-    return unquote(url.removeprefix(address + "/")) if url.startswith(address + "/") else None
-
-
 def resolve(writer, address, inside, beside):
     """Links to places of the book lead `inside` this PDF, or to files `beside` it."""
     lost = set()
-    for page in writer.pages:
-        for link in links(page):
-            name = goal(link, address)
-            if name in inside:
-                number, top = inside[name]
-                fit, page_there = Fit.xyz(top=top), writer.pages[number].indirect_reference
-                link.pop("/A", None)
-                link[NameObject("/Dest")] = Destination(name, page_there, fit).dest_array
-            elif name in beside:
-                link.pop("/Dest", None)
-                link["/A"][NameObject("/URI")] = TextStringObject(beside[name])
-            elif name is not None:
-                lost.add(name)
+    for link in [link for page in writer.pages for link in links(page)]:
+        dest = link.get("/Dest")
+        url = f"{address}/{dest.lstrip('/')}" if dest else str(link["/A"]["/URI"])
+        name = unquote(url.removeprefix(f"{address}/"))
+        if not url.startswith(f"{address}/"):
+            continue  # out of the book
+        if name in inside:
+            number, top = inside[name]
+            there = Destination(name, writer.pages[number].indirect_reference, Fit.xyz(top=top))
+            link.pop("/A", None)
+            link[NameObject("/Dest")] = there.dest_array
+        elif name in beside:
+            link["/A"][NameObject("/URI")] = TextStringObject(beside[name])
+        else:
+            lost.add(name)
     if lost:
         raise SystemExit(f"links to places that the PDF lacks: {sorted(lost)[:10]}")
 

@@ -1,9 +1,9 @@
 """Sphinx extension of this book: what a reader takes away from a page (notebooks, PDFs, a citation)
-and a place to answer; book/_templates/ shows it. With an address (html_baseurl) pages also say who
-they are to those that link to them.
+and where to report a mistake; book/_templates/ shows it.
+
+Where html_baseurl says where the pages are, they also say so to those that link to them.
 """
 
-import functools
 import os
 import posixpath
 import re
@@ -15,8 +15,6 @@ from urllib.parse import quote
 
 import yaml
 from reading import CHAPTER
-
-DOWNLOADS = "downloads"  # folder of the built book
 
 
 def full_name(person):
@@ -30,25 +28,15 @@ def citations(citation, number, title, url):
         f"{{{p['name']}}}" if "name" in p else f"{p['family-names']}, {p['given-names']}"
         for p in citation["authors"]
     )
-    year, doi = str(citation["date-released"])[:4], citation.get("doi")
-    fields = {
-        "author": authors,
-        "title": title,
-        "booktitle": citation["title"],
-        "chapter": number,
-        "year": year,
-        "note": f"Version {citation['version']}",
-        "doi": doi,
-        "url": url,
-    }
+    book, version, doi = citation["title"], citation["version"], citation.get("doi")
+    year = str(citation["date-released"])[:4]
+    fields = {"author": authors, "title": title, "booktitle": book, "chapter": number}
+    fields |= {"year": year, "note": f"Version {version}", "doi": doi, "url": url}
     lines = [f"  {key:<9} = {{{value}}}," for key, value in fields.items() if value]
     bibtex = "\n".join([f"@incollection{{free-energy-book-{number},", *lines, "}"])
-    words = (
-        f"{', '.join(map(full_name, citation['authors']))} ({year}). {title}. Chapter {number} of "
-        f"“{citation['title']}”, version {citation['version']}. "
-        f"{f'https://doi.org/{doi}' if doi else url}"
-    )
-    return bibtex, words
+    names = ", ".join(map(full_name, citation["authors"]))
+    words = f"{names} ({year}). {title}. Chapter {number} of “{book}”, version {version}. "
+    return bibtex, words + (f"https://doi.org/{doi}" if doi else url)
 
 
 def files(root, docname):
@@ -59,34 +47,10 @@ def files(root, docname):
     name = posixpath.basename(docname)
     found = [("Notebook", "fas fa-code", f"_sources/{docname}.ipynb")]
     if (root / "colab" / f"{name}.ipynb").exists():
-        found += [("Notebook for Colab", "fab fa-google", f"{DOWNLOADS}/colab/{name}.ipynb")]
+        found += [("Notebook for Colab", "fab fa-google", f"downloads/colab/{name}.ipynb")]
     if os.environ.get("FE_PDF") == "1":
-        found += [("PDF of this chapter", "fas fa-file-pdf", f"{DOWNLOADS}/pdf/{name}.pdf")]
-        found += [("PDF of the book", "fas fa-book", f"{DOWNLOADS}/pdf/book.pdf")]
-    return found
-
-
-@functools.cache
-def days(root):
-    """{file: the day of its last commit}; empty without git, and in a shallow clone, whose one
-    commit seems to have written everything.
-    """
-
-    def git(*arguments):
-        command = ["git", "-C", str(root), *arguments]
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout
-
-    found, day = {}, None
-    try:
-        if git("rev-parse", "--is-shallow-repository").strip() == "true":
-            return {}
-        for line in git("log", "--format=@%cs", "--name-only", "--relative").splitlines():
-            if line.startswith("@"):
-                day = line[1:]
-            elif line:
-                found.setdefault(line, day)
-    except (OSError, subprocess.CalledProcessError):
-        return {}
+        found += [("PDF of this chapter", "fas fa-file-pdf", f"downloads/pdf/{name}.pdf")]
+        found += [("PDF of the book", "fas fa-book", "downloads/pdf/book.pdf")]
     return found
 
 
@@ -97,65 +61,50 @@ def issue(options, title):
     return options["repository_url"] + path + quote(title)
 
 
-def complete(app, pagename, templatename, context, doctree):
-    """What the templates show, and the theme's buttons: the Colab edition, which holds no raw MyST,
-    is what is launched, and the download menu offers what exists.
+def last_change(root, path):
+    """The day of a file's last commit. None without git, and where a clone's history was cut off:
+    its first commit seems to have written everything.
     """
+    command = ["git", "-C", root, "log", "-1", "--format=%cs %D", "--", path]
+    try:
+        said = subprocess.run(command, capture_output=True, text=True).stdout
+    except OSError:
+        return None
+    return said[:10] if "grafted" not in said else None
+
+
+def complete(app, pagename, templatename, context, doctree):
+    """What the templates show, and no scripts that would run cells on the page."""
     root, options = Path(app.srcdir), app.config.html_theme_options
     citation = yaml.safe_load((root / "CITATION.cff").read_text())
     title = unescape(re.sub("<[^>]+>", "", context.get("title") or pagename))
-    found = [("Source", "fas fa-file", f"_sources/{context.get('sourcename')}")]
     if CHAPTER.match(pagename):
         number, name = app.env.toc_secnumbers[pagename][""][0], app.env.titles[pagename].astext()
         bibtex, words = citations(citation, number, name, options["repository_url"])
-        found, title = files(root, pagename), f"Chapter {number}, {name}"
-        context |= {"chapter": found, "bibtex": bibtex, "words": words}
-    context |= {
-        "version": citation["version"],
-        "mistake": issue(options, f"{title}: "),
-        "changed": days(root).get(app.env.doc2path(pagename, False)),
-        # those that would run cells on a page; this book runs them elsewhere
-        "script_files": [s for s in context["script_files"] if "thebe" not in script(s)],
-    }
-    buttons = [
-        {"type": "link", "text": text, "icon": icon, "url": context["pathto"](target, 1)}
-        for text, icon, target in found
+        context |= {"files": files(root, pagename), "bibtex": bibtex, "words": words}
+        title = f"Chapter {number}, {name}"
+    context["mistake"] = issue(options, f"{title}: ")
+    context["version"] = citation["version"]
+    context["changed"] = last_change(root, app.env.doc2path(pagename, False))
+    context["script_files"] = [
+        file
+        for file in context["script_files"]
+        if "thebe" not in f"{file.filename} {file.attributes.get('body')}"
     ]
-    buttons.append(
-        {"type": "javascript", "text": "Print", "icon": "fas fa-print", "javascript": "print()"}
-    )
-    for group in context["header_buttons"]:
-        for button in group.get("buttons", []):
-            name = posixpath.basename(pagename)
-            button["url"] = button["url"].replace(f"/{pagename}.ipynb", f"/colab/{name}.ipynb")
-    if "sourcename" in context:
-        context["header_buttons"].append(
-            {
-                "type": "group",
-                "label": "download-buttons",
-                "icon": "fas fa-download",
-                "tooltip": "Download this page",
-                "buttons": buttons,
-            }
-        )
-
-
-def script(file):
-    return f"{file.filename} {file.attributes.get('body')}"
 
 
 def copy_colab_edition(app, exception):
     if not exception and app.builder.format == "html":
-        target = Path(app.outdir) / DOWNLOADS / "colab"
+        target = Path(app.outdir) / "downloads" / "colab"
         shutil.copytree(Path(app.srcdir) / "colab", target, dirs_exist_ok=True)
 
 
 def setup(app):
     if app.config.html_baseurl:
-        address = app.config.html_baseurl = app.config.html_baseurl.rstrip("/") + "/"
+        app.config.html_baseurl = app.config.html_baseurl.rstrip("/") + "/"
         for name in ("sphinxext.opengraph", "sphinx_sitemap", "sphinx_reredirects"):
             app.setup_extension(name)
-        app.config.ogp_site_url = address
-    app.connect("html-page-context", complete, priority=900)  # after the theme's 501
+        app.config.ogp_site_url = app.config.html_baseurl
+    app.connect("html-page-context", complete, priority=900)  # when the scripts are known
     app.connect("build-finished", copy_colab_edition)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -23,7 +23,8 @@ window.paper = {
 
   // Title page and contents in place of the open page.
   async cover(markup) {
-    document.querySelector("article").innerHTML = markup;
+    document.querySelector("article").innerHTML = markup
+      + `<style>@page :first { @top-left { content: "" } @bottom-center { content: "" } }</style>`;
     await MathJax.typesetPromise(all("article .math").filter(e => e.textContent.includes("\\(")));
     await paper.settle();
   },
@@ -66,9 +67,7 @@ window.paper = {
     const css = document.head.appendChild(document.createElement("style"));
     css.textContent = `html { counter-reset: page ${first - 1} }
       @page { @top-left { content: ${JSON.stringify(header)}; font: 8pt sans-serif; color: #555 }
-              @bottom-center { content: counter(page, ${style}); font: 8.5pt sans-serif } }
-      .front { page: front }
-      @page front { @top-left { content: "" } @bottom-center { content: "" } }`;
+              @bottom-center { content: counter(page, ${style}); font: 8.5pt sans-serif } }`;
     return all("article *").filter(e => !e.closest("mjx-container")).concat(all("article mjx-math"))
       .filter(e => { const box = e.getBoundingClientRect(); return box.width && box.right > width + 1; })
       .map(e => `${e.tagName} ${e.className}: ${e.textContent.slice(0, 60)}`);
