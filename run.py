@@ -78,21 +78,31 @@ def install():
     stamp.write_text(want)
 
 
+def digest(*patterns):
+    """Of the files of this project that match."""
+    found = hashlib.sha256()
+    for path in sorted(path for pattern in patterns for path in ROOT.glob(pattern)):
+        if path.is_file() and "checkpoint" not in str(path):
+            found.update(path.read_bytes())
+    return found.hexdigest()
+
+
 def build(fresh=False, everything=False, log=None, **environment):
     """The web edition. Pages whose sources did not change stay, unless the tools that make pages
-    did or `everything` is asked for.
+    did or `everything` is asked for; if nothing changed, nothing is done.
     """
-    stamp, made_by = ROOT / "_build" / "made_by", hashlib.sha256(LOCK.read_bytes())
-    for path in [
-        *sorted((ROOT / "tools").glob("*.py")),
-        *sorted((ROOT / "book").glob("_[st]*/**/*.*")),
-        *ROOT.glob("CITATION.cff"),
-    ]:
-        made_by.update(path.read_bytes())
-    known = stamp.exists() and stamp.read_text() == made_by.hexdigest()
+    stamp = ROOT / "_build" / "made_by"
+    looks = ("book/_static/*.*", "book/_static/scripts/*", "book/_templates/*")
+    tools = digest("requirements.lock", "tools/*.py", *looks, "CITATION.cff")
+    made_by = [tools, digest("_*.yml", "book/**/*.*", "fe/**/*.py")]
+    pages = ROOT / "_build" / "html" / "index.html"
+    known = stamp.read_text().split() if stamp.exists() and pages.exists() else [""]
     command = ["jupyter-book", "build", ".", "-W", "--keep-going"]
-    if everything or fresh or not known:
+    if everything or fresh or known[0] != tools:
         command.append("--all")
+    elif known == made_by:
+        print("the pages are as they were", file=log, flush=True)
+        return 0
     if fresh:
         config = ROOT / "_build" / "fresh_config.yml"
         config.parent.mkdir(exist_ok=True)
@@ -105,7 +115,7 @@ def build(fresh=False, everything=False, log=None, **environment):
     # a configuration below _build does not find the extensions in tools/ by itself
     code = run(*command, log=log, PYTHONPATH=str(ROOT / "tools"), **environment)
     if not code:
-        stamp.write_text(made_by.hexdigest())
+        stamp.write_text("\n".join(made_by))
     return code
 
 

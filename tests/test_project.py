@@ -202,6 +202,19 @@ def test_the_ci_script_is_an_executable_script():
     assert os.access(script, os.X_OK) and subprocess.run(["bash", "-n", script]).returncode == 0
 
 
+CALLED_FROM = [*(ROOT / ".github" / "workflows").glob("*.yml"), ROOT / ".pre-commit-config.yaml"]
+
+
+@pytest.mark.parametrize("path", CALLED_FROM, ids=lambda path: path.name)
+def test_what_workflows_and_hooks_call_is_there(path, run):
+    text = path.read_text()
+    files = re.findall(r"(?<= )(?:tools/|tests/|\.ci/)[\w./]+", text)
+    commands = re.findall(r"run\.py ([\w-]+(?: --\w+)*)", text)
+    assert files or commands
+    assert not [name for name in files if not (ROOT / name).exists()]
+    assert not [words for words in commands if tuple(words.split()) not in run.COMMANDS]
+
+
 def test_the_set_up_tool_repairs_what_it_checks(tmp_path):
     """Change the address in a copy: --check must fail and name the notebook, one run must put it
     right, nothing else moves.
@@ -347,6 +360,25 @@ def test_check_takes_what_a_change_touches(run, monkeypatch, changed, asked, tes
     )
     if notebooks:
         assert f"ex-{int(notebooks)}-" in files[-1]
+
+
+def test_pages_are_built_when_their_sources_change(run, monkeypatch, tmp_path):
+    """Nothing is done twice, a changed source is read again, a changed tool makes all pages."""
+    commands = []
+    monkeypatch.setattr(run, "ROOT", tmp_path)
+    monkeypatch.setattr(run, "run", lambda *words, **_: commands.append("--all" in words))
+    files = [tmp_path / name for name in ("requirements.lock", "tools/a.py", "book/b.md")]
+    for path in [*files, tmp_path / "_build/html/index.html"]:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    run.build(), run.build()
+    assert commands == [True]
+    files[2].write_text("a sentence")
+    run.build(), run.build()
+    assert commands == [True, False]
+    files[1].write_text("a tool")
+    run.build(), run.build(everything=True)
+    assert commands == [True, False, True, True]
 
 
 def test_check_refuses_a_chapter_that_is_not_there(run):

@@ -22,9 +22,6 @@ import sys
 import tempfile
 import time
 
-for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
-    os.environ.setdefault(name, "1")
-
 import nbformat
 import uses
 from nbclient import NotebookClient
@@ -34,6 +31,7 @@ from PIL import Image
 from fe.book.sliders import levels
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
+ONE = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
 
 
 def smaller(png):
@@ -64,25 +62,20 @@ def stored(output):
 
 
 def execute(path, timeout=600):
-    notebook, before, began = nbformat.read(path, 4), nbformat.read(path, 4), time.time()
-    client = NotebookClient(
-        notebook,
-        timeout=timeout,
-        record_timing=False,
-        resources={"metadata": {"path": path.parent}},
-        iopub_timeout=60,  # a busy machine may be slow, but no output gets lost
-        raise_on_iopub_timeout=True,
-    )
+    notebook, began = nbformat.read(path, 4), time.time()
+    metadata = dict(notebook.metadata)
+    patient = dict(timeout=timeout, iopub_timeout=60, raise_on_iopub_timeout=True)
+    here = {"metadata": {"path": path.parent}}
+    client = NotebookClient(notebook, resources=here, record_timing=False, **patient)
     try:
         with tempfile.TemporaryDirectory() as empty:
-            client.execute(env=os.environ | {"FE_RESULTS": empty})
+            client.execute(env=os.environ | ONE | {"FE_RESULTS": empty})
     except CellExecutionError as error:
         sys.exit(f"{path.name} was not changed. A cell failed:\n{error}")
-    notebook.metadata = before.metadata
-    for cell in notebook.cells:
-        if cell.cell_type == "code":
-            explore = "explore" in cell.metadata.get("tags", [])  # dead without its kernel
-            cell.outputs = [] if explore else list(map(stored, cell.outputs))
+    notebook.metadata = nbformat.from_dict(metadata)  # not the versions of this machine
+    for cell in (cell for cell in notebook.cells if cell.cell_type == "code"):
+        explore = "explore" in cell.metadata.get("tags", [])  # dead without its kernel
+        cell.outputs = [] if explore else list(map(stored, cell.outputs))
     nbformat.write(notebook, path)
     print(f"{path.name}: {time.time() - began:.0f} s, {path.stat().st_size / 1e6:.1f} MB")
 

@@ -58,13 +58,14 @@ def source(notebook, root=ROOT):
         width = 88 if len(time) <= 76 else 70  # on one line with `time=` if it fits
         pieces = textwrap.wrap(time, width, drop_whitespace=False)
         given += "    time=" + "\n    ".join(f'"{piece}"' for piece in pieces) + ",\n"
-    base, _, file = wheel(root).rpartition("/")
+    address = '"FE_PACKAGE", ""'
+    if package := wheel(root):
+        base, _, file = package.rpartition("/")
+        address = f'\n    "FE_PACKAGE",\n    "{base}/"\n    "{file}",\n'
     filled = {
         "HOW": "choose here, then run" if names else "run this first",
         "# CHOICES\n": "".join(CHOICES[name][1] for name in names),
-        "WHEEL": f'\n    "FE_PACKAGE",\n    "{base}/"\n    "{file}",\n'
-        if file
-        else '"FE_PACKAGE", ""',
+        "WHEEL": address,
         "    GIVEN,\n": given,
     }
     text = SKELETON.read_text().rstrip("\n")
