@@ -74,6 +74,7 @@ def test_a_page_says_where_it_is(site):
     assert soup.select_one("link[rel=canonical]")["href"] == f"{SITE}book/01-first.html"
     assert said["og:url"] == f"{SITE}book/01-first.html"
     assert "The first & only chapter" in said["og:title"]
+    assert said["og:site_name"] == yaml.safe_load((ROOT / "_config.yml").read_text())["title"]
     assert said["og:image"] == f"{SITE}_static/surface.png"
     assert (site / "_static" / "surface.png").exists()
 

@@ -20,14 +20,13 @@ import pypdf
 import yaml
 from playwright.sync_api import sync_playwright
 from pypdf.generic import Destination, Fit, NameObject, TextStringObject
-from takeaway import full_name
+from takeaway import CHAPTER, full_name
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tests" / "browser"))
 from serving import ARGUMENTS, CHROMIUM, HTML, PATIENCE, served  # noqa: E402
 
 OUT = ROOT / "_build" / "pdf"
-CHAPTER = re.compile(r"book/\d\d-")
 WIDTH = 642  # CSS pixels between the margins of print.css: 170 mm
 
 

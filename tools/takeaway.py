@@ -105,6 +105,7 @@ def setup(app):
         for name in ("sphinxext.opengraph", "sphinx_sitemap", "sphinx_reredirects"):
             app.setup_extension(name)
         app.config.ogp_site_url = app.config.html_baseurl
+        app.config.ogp_site_name = app.config.html_title
     app.connect("html-page-context", complete, priority=900)  # when the scripts are known
     app.connect("build-finished", copy_colab_edition)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
