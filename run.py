@@ -156,14 +156,16 @@ def pytest(*what, log=None, dist="loadgroup", workers=4):
         return run("python", "-m", "pytest", *what, *options.split(), log=log, **settings)
 
 
-def at_once(stages):
+def at_once(stages, after={}):
     """Run {name: function of a log} side by side, show each one's log when it ends; the names of
-    those that failed.
+    those that failed. A stage in `after` begins when the earlier one named there has ended.
     """
     failed, folder, lock = [], ROOT / "_build" / "logs", threading.Lock()
     folder.mkdir(parents=True, exist_ok=True)
 
     def one(name):
+        if name in after:
+            threads[after[name]].join()
         began, path = time.time(), folder / f"{name.replace(' ', '-')}.txt"
         with open(path, "w") as log:
             try:
@@ -184,46 +186,34 @@ def at_once(stages):
 
     waiting = set(stages)
     print(f"\nrunning side by side: {', '.join(stages)}", flush=True)
-    threads = [threading.Thread(target=one, args=(name,)) for name in stages]
-    for thread in threads:
+    threads = {name: threading.Thread(target=one, args=(name,)) for name in stages}
+    for thread in threads.values():
         thread.start()
-    for thread in threads:
+    for thread in threads.values():
         thread.join()
     return failed
 
 
 NBVAL = ["--nbval", "--nbval-current-env", "--nbval-cell-timeout=600"]
-NEED_THE_PAGES = [
-    f"tests/test_{name}.py" for name in ("colab", "course", "pdf", "publish", "reading")
-]
+NEED_THE_PAGES = [f"tests/test_{name}.py" for name in ("colab", "course", "pdf", "reading")]
 
 
 def test():
+    """Notebooks and units, beside the pages and what needs them. Two stages at a time: a third
+    would want more memory.
+    """
     began = time.time()
     ignored = [f"--ignore={path}" for path in ("tests/browser", *NEED_THE_PAGES)]
-    failed = at_once(
-        {
-            "pages and PDF": pdf
-            if shutil.which("chromium")
-            else lambda log: build(everything=True, log=log),
-            "notebooks and units": lambda log: pytest(
-                "tests",
-                *ignored,
-                "--doctest-modules",
-                "fe",
-                "book",
-                *NBVAL,
-                log=log,
-                dist="loadscope",
-            ),
-        }
-    )
-    failed += at_once(
-        {
-            "editions": lambda log: pytest(*NEED_THE_PAGES, log=log),
-            "browser": lambda log: pytest("tests/browser", log=log),
-        }
-    )
+    units = ["tests", *ignored, "--doctest-modules", "fe", "book", *NBVAL]
+    stages = {
+        "pages and PDF": pdf
+        if shutil.which("chromium")
+        else lambda log: build(everything=True, log=log),
+        "notebooks and units": lambda log: pytest(*units, log=log, dist="loadscope"),
+        "browser": lambda log: pytest("tests/browser", log=log),
+        "editions": lambda log: pytest(*NEED_THE_PAGES, log=log),
+    }
+    failed = at_once(stages, after={"browser": "pages and PDF", "editions": "browser"})
     took = f"{(time.time() - began) / 60:.1f} minutes"
     print(f"\nFAILED: {', '.join(failed)} ({took})" if failed else f"\nall stages passed in {took}")
     return int(bool(failed))
@@ -272,7 +262,7 @@ COMMANDS = {
     ("book", "--fresh"): lambda: book(fresh=True),
     ("test",): test,
     ("sync",): sync,
-    ("colab",): lambda: tool("colab"),
+    ("colab",): lambda: build() or tool("colab"),
     ("course",): lambda: tool("course"),
     ("pdf",): pdf,
 }

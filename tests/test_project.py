@@ -312,6 +312,20 @@ def test_a_stage_that_fails_is_named_at_once_and_what_it_said_is_shown(run, monk
     )
 
 
+def test_a_stage_begins_when_the_one_before_it_has_ended(run, monkeypatch, tmp_path):
+    monkeypatch.setattr(run, "ROOT", tmp_path)
+    ended = []
+
+    def slow(log):
+        time.sleep(0.2)
+        ended.append("first")
+
+    assert not run.at_once(
+        {"first": slow, "then": lambda log: ended.append("then")}, {"then": "first"}
+    )
+    assert ended == ["first", "then"]
+
+
 def test_what_code_stands_on_is_found():
     code = (
         "import fe\nfrom fe import plot\nfrom fe.book.checks import "

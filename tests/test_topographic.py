@@ -69,6 +69,7 @@ def test_lemma_5_written_out(small):
     differentiation, to 1e-10.
     """
     J, e = small
+    J = fe.TopographicMap(J.x[:20], J.y[:20], 3, grid=9, features=2, ridge=1e-2)
     theta = e.theta + 0.1 * torch.randn(len(e.theta))  # Lemma 5's formulas hold off equilibrium too
     bracket, E = gibbs(J, theta, P)
     grad_H = torch.func.jacrev(lambda th: hamiltonian(J, th, P))(theta)  # (N, K, P)

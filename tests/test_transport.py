@@ -239,14 +239,12 @@ def test_blur_must_be_a_positive_number():
 
 
 @needs_mnist
-def test_five_thousand_mnist_images_to_five_thousand():
-    """0–4 to 5–9, against scipy's assignment solver on its own matrix of distances. (Some 45 s and
-    1 GB.)
-    """
+def test_two_thousand_mnist_images_to_two_thousand():
+    """0–4 to 5–9, against scipy's assignment solver on its own matrix of distances."""
     x, y = fe.data.mnist(ROOT)
-    source, target = x[y < 5][:5000].double(), x[y >= 5][:5000].double()
+    source, target = x[y < 5][:2000].double(), x[y >= 5][:2000].double()
     plan = optimal_plan(source, target)
-    assert len(plan.i) == 5000 and plan.gap <= 1e-9 * plan.cost
+    assert len(plan.i) == 2000 and plan.gap <= 1e-9 * plan.cost
     a, b = source.numpy(), target.numpy()
     kappa = (a * a).sum(1)[:, None] + (b * b).sum(1) - 2 * a @ b.T
     i, j = linear_sum_assignment(kappa)

@@ -4,10 +4,13 @@ import contextlib
 import functools
 import http.server
 import pathlib
+import re
 import threading
+from urllib.parse import urlparse
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 HTML = ROOT / "_build" / "html"
+TRACES = ROOT / "_build" / "traces"
 CHROMIUM = "/usr/bin/chromium"
 ARGUMENTS = [
     "--headless",
@@ -60,25 +63,34 @@ def served(folder, handler=Quiet):
         server.shutdown()
 
 
-def open_page(browser, url, view, on_page=None):
-    """A page in one view, loaded and with its mathematics typeset. Returns (page, context)."""
+@contextlib.contextmanager
+def visit(browser, url, view="light", before=lambda page: None):
+    """A page in one view, loaded and with its mathematics typeset. Of an error within, the trace
+    (`playwright show-trace`) and a picture stay in _build/traces, and the error says so.
+    """
     width, height, scheme = VIEWS[view]
     context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=scheme)
-    context.add_init_script(
-        f"localStorage.setItem('mode', '{scheme}'); localStorage.setItem('theme', '{scheme}')"
-    )
+    context.add_init_script("localStorage.setItem('mode', 'auto')")  # as the system does
     context.set_default_timeout(PATIENCE)
+    context.tracing.start()
     page = context.new_page()
-    if on_page:
-        on_page(page)
-    page.goto(url, wait_until="load")
-    page.wait_for_function(
-        "() => !document.querySelector('.math') || (window.MathJax && MathJax.startup && "
-        "MathJax.startup.promise "
-        "&& document.querySelector('mjx-container'))"
-    )
-    page.evaluate(
-        "() => window.MathJax && MathJax.startup ? MathJax.startup.promise.then(() => true) : true"
-    )
-    page.wait_for_load_state("networkidle")
-    return page, context
+    before(page)
+    try:
+        page.goto(url, wait_until="load")
+        page.wait_for_function(
+            "() => !document.querySelector('.math') || (window.MathJax && MathJax.startup && "
+            "MathJax.startup.promise && document.querySelector('mjx-container'))"
+        )
+        page.evaluate(
+            "() => window.MathJax && MathJax.startup && MathJax.startup.promise.then(() => true)"
+        )
+        page.wait_for_load_state("networkidle")
+        yield page
+    except BaseException as error:
+        kept = TRACES / re.sub(r"\W+", "-", f"{urlparse(url).path} {view}").strip("-")
+        context.tracing.stop(path=f"{kept}.zip")
+        page.screenshot(path=f"{kept}.png")
+        error.add_note(f"{kept}.zip and {kept}.png show the page")
+        raise
+    finally:
+        context.close()

@@ -1,5 +1,5 @@
-"""Every page of the built book in a real browser, light and dark, on a desk and on a phone. One
-load of a page does all its checks.
+"""Every page of the built book in a real browser, light and dark, on a desk and on a phone. A page
+is loaded once, and then its window and its reader's wishes change.
 """
 
 import os
@@ -10,7 +10,7 @@ from urllib.parse import urlparse
 
 import pytest
 
-from serving import CHROMIUM, HTML, PATIENCE, VIEWS, open_page, pages
+from serving import CHROMIUM, HTML, PATIENCE, TRACES, VIEWS, pages, visit
 
 REQUIRED = os.environ.get("FE_REQUIRE_BROWSER") == "1"
 
@@ -42,24 +42,30 @@ LOOK = """() => {
   };
 }"""  # noqa: E501
 
-# axe takes 20 s on a long chapter, nearly all of it on thousands of coloured words of code and
-# on
-# the insides of equations. So each
-# kind of word (its class, its colour, the card behind it) is left once on a page, and equations
-# keep their boxes alone.
+WIDER = """() => document.documentElement.scrollWidth - document.documentElement.clientWidth"""
+
+# axe takes 20 s on a long chapter, nearly all of it on thousands of coloured words of code and on
+# the insides of equations. So equations keep their boxes alone, and each kind of word (its class,
+# its colour, the card behind it, in either scheme) is left once on a page.
 # `test_axe_on_a_page_as_it_is` runs on one page of each sort as it is.
-THIN = """() => {
+BOXES = """() => {
   const sizes = [...document.querySelectorAll('mjx-container')].map(m => [m, m.getBoundingClientRect()]);
   for (const [m, r] of sizes) { m.replaceChildren(); m.style.cssText = `display:inline-block;width:${r.width}px;height:${r.height}px`; }
+}"""  # noqa: E501
+KINDS = """() => {
   const seen = new Set();
   for (const pre of document.querySelectorAll('pre')) {
     const card = getComputedStyle(pre).backgroundColor;
-    for (const s of [...pre.querySelectorAll('span')]) {
+    for (const s of pre.querySelectorAll('span')) {
       const kind = card + s.className + getComputedStyle(s).color;
-      if (seen.has(kind)) s.replaceWith(...s.childNodes); else seen.add(kind);
+      if (!seen.has(kind)) s.dataset.kept = '';
+      seen.add(kind);
     }
-    pre.normalize();
   }
+}"""
+THIN = """() => {
+  document.querySelectorAll('pre span:not([data-kept])').forEach(s => s.replaceWith(...s.childNodes));
+  document.querySelectorAll('pre').forEach(pre => pre.normalize());
 }"""  # noqa: E501
 
 # What a printer would cut off: wide content in a box that scrolls or hides on paper
@@ -70,27 +76,43 @@ CLIPPED = """() => [...document.querySelectorAll('article *')].filter(e => {
   }).concat([...document.querySelectorAll('mjx-container')].filter(e => e.getBoundingClientRect().right > innerWidth)).map(e => `${e.tagName}.${e.className} ${e.scrollWidth} > ${e.clientWidth}: ${e.textContent.trim().slice(0, 40)}`)"""  # noqa: E501
 
 
+FOLDS = "article summary, article .solution.dropdown button.toggle-button"
+IS_OPEN = """e => e.matches('summary') ? e.parentElement.open
+  : !e.closest('.dropdown').matches('.toggle-hidden')"""
+
+
 def open_folds(page):
     """Every solution, proof and hidden cell, opened with the Enter key; those that do not open."""
-    stuck = []
-    for handle in page.query_selector_all(
-        "article summary, article .solution.dropdown button.toggle-button"
-    ):
-        is_open = (
-            "e => e.matches('summary') ? e.parentElement.open : "
-            "!e.closest('.dropdown').matches('.toggle-hidden')"
-        )
-        if not handle.evaluate(is_open):
-            handle.focus()
-            page.keyboard.press("Enter")
-            if not handle.evaluate(is_open):
-                stuck.append(handle.evaluate("e => e.parentElement.outerHTML.slice(0, 120)"))
-    return stuck
+    closed = [fold for fold in page.query_selector_all(FOLDS) if not fold.evaluate(IS_OPEN)]
+    for fold in closed:
+        fold.evaluate("e => e.focus({preventScroll: true})")
+        page.keyboard.press("Enter")
+    return [
+        fold.evaluate("e => e.parentElement.outerHTML.slice(0, 120)")
+        for fold in closed
+        if not fold.evaluate(IS_OPEN)
+    ]
+
+
+# Folds that the Tab key does not reach
+UNREACHABLE = """folds => [...document.querySelectorAll(folds)].filter(e => {
+  e.focus({preventScroll: true});
+  return document.activeElement !== e;
+}).map(e => e.parentElement.outerHTML.slice(0, 120))"""
+
+
+def settle(page):
+    """Until the page has answered to a change: it marks what scrolls 300 ms later, by timers that
+    end before this one, on a slow machine too.
+    """
+    page.evaluate(
+        "() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame("
+        "() => setTimeout(done, 400))))"
+    )
 
 
 def move_sliders(page):
-    """Every live figure by its keys: its value, its picture and what it tells a screen reader;
-    what
+    """Every live figure by its keys: its value, its picture and what it tells a screen reader; what
     does not follow.
     """
     wrong = []
@@ -104,7 +126,7 @@ def move_sliders(page):
         page.keyboard.press(
             "ArrowRight" if slider.input_value() != slider.get_attribute("max") else "ArrowLeft"
         )
-        end = time.monotonic() + 20
+        end = time.monotonic() + 120
         while True:  # a screen reader is told once the slider rests
             page.wait_for_timeout(100)
             after = slider.evaluate(state)
@@ -129,150 +151,195 @@ def move_sliders(page):
     return wrong
 
 
-def axe(page):
-    """Serious and critical violations, a line each. `preload` would fetch the style sheets
-    again,
+COLOURS = ["color-contrast", "link-in-text-block"]
+
+
+def axe(page, without=(), **options):
+    """Serious and critical violations, a line each. `preload` would fetch the style sheets again,
     from wrong addresses.
     """
     from axe_playwright_python.sync_playwright import Axe
 
-    found = (
-        Axe()
-        .run(page, options={"resultTypes": ["violations"], "preload": False})
-        .response["violations"]
+    found = Axe().run(
+        page,
+        context={"include": ["html"], "exclude": list(without)},
+        options=dict(resultTypes=["violations"], preload=False) | options,
     )
     return [
         f"axe {v['id']} ({v['impact']}): {n['target']} "
         f"{(n['any'] + n['all'] + n['none'])[0]['message'][:160]} {n['html'][:120]}"
-        for v in found
+        for v in found.response["violations"]
         if v["impact"] in ("serious", "critical")
         for n in v["nodes"]
     ]
 
 
+def show(page, view):
+    """The page in another view. It follows the reader's scheme as long as nobody chose one."""
+    width, height, scheme = VIEWS[view]
+    page.set_viewport_size({"width": width, "height": height})
+    page.emulate_media(media="screen", color_scheme=scheme, reduced_motion="reduce")
+    page.wait_for_function(f"() => document.documentElement.dataset.theme == '{scheme}'")
+    settle(page)
+
+
+def contents(page):
+    """What is wrong with a page as it was loaded."""
+    seen = page.evaluate(LOOK)
+    if raw := RAW.search(seen.pop("text")):
+        yield f"raw markup: {raw}"
+    for alt, width, height, src in seen.pop("images"):
+        if not alt or len(alt) <= 10 or re.search(r"\.(png|svg|jpe?g|webp)$|_images/", alt):
+            yield f"alt text {alt!r} of {src}"
+        if not (width and height):
+            yield f"{src} has no size: the page jumps when it arrives"
+    yield from (f"{what}: {items}" for what, items in seen.items() if items)
+
+
+def use(page, opens):
+    """What is wrong as a reader opens everything and moves what moves; `opens` gives the folds that
+    do not open.
+    """
+    if (wider := page.evaluate(WIDER)) > 0:
+        yield f"the page is {wider} px wider than the window"
+    yield from (f"does not open by keyboard: {fold}" for fold in opens(page))
+    yield from move_sliders(page)
+    settle(page)
+    if (wider := page.evaluate(WIDER)) > 0:
+        yield f"with everything open the page is {wider} px wider than the window"
+
+
+def on_paper(page):
+    page.set_viewport_size({"width": 718, "height": 1000})  # A4 less its margins, at 96 dpi
+    page.emulate_media(media="print", reduced_motion="reduce")
+    settle(page)
+    yield from (f"cut off in print: {what}" for what in page.evaluate(CLIPPED))
+    page.emulate_media(media="screen")
+    moving = page.evaluate("""() => [...document.querySelectorAll('*')].filter(e => {
+      const s = getComputedStyle(e);
+      return parseFloat(s.transitionDuration) > 0 || s.animationName !== 'none'
+        || s.scrollBehavior === 'smooth' }).length""")
+    if moving:
+        yield f"{moving} elements move though the reader asked for no motion"
+
+
+def accessible(page, views):
+    """axe in each view: all its rules on a desk; on a phone all again, but colours of the text,
+    which do not depend on the width; in the dark the rules about colours.
+    """
+    page.evaluate(BOXES)
+    for scheme in sorted({VIEWS[view][2] for view in views}):
+        page.emulate_media(color_scheme=scheme)
+        page.wait_for_function(f"() => document.documentElement.dataset.theme == '{scheme}'")
+        page.evaluate(KINDS)
+    page.evaluate(THIN)
+    for view in views:
+        show(page, view)
+        if page.evaluate(WIDER) > 0:
+            yield f"{view}: the page is wider than the window"
+        phone, dark = "phone" in view, "dark" in view
+        found = axe(page, ["article"] if phone else [], runOnly=COLOURS) if phone or dark else []
+        if not dark:
+            rules = {rule: {"enabled": not phone} for rule in COLOURS}
+            found += axe(page, rules=rules)
+        yield from (f"{view}: {fault}" for fault in found)
+
+
+def watch(page, wrong):
+    """Errors of the page's scripts, and whatever it asks of other hosts, go to the list `wrong`."""
+
+    def message(m):
+        if m.type == "error":
+            wrong.append(f"console: {m.text} {m.location.get('url', '')}")
+
+    def refuse(route):
+        wrong.append(f"asked for {route.request.url}, outside of the book")
+        route.abort()
+
+    page.on("console", message)
+    page.on("pageerror", lambda error: wrong.append(f"script: {error}"))
+    page.route(lambda url: urlparse(url).hostname not in (None, "127.0.0.1", ""), refuse)
+
+
+def report(wrong):
+    return "\n".join([f"{len(wrong)} faults", *wrong[:30]])
+
+
 # the pages of the library come from one template and docstrings: one view of each, all views of
 # three
 ALL_VIEWS = [f"book/api/{name}.html" for name in ("plot", "process", "reproduce")]
-LOOKS = [
-    (name, view)
-    for name in pages()
-    for view in VIEWS
-    if view == "light" or "/api/" not in name or name in ALL_VIEWS
-]
 
 
-@pytest.mark.parametrize("name, view", LOOKS, ids=lambda part: part)
-def test_page(browser, address, name, view):
-    wrong, outside = [], []
+@pytest.mark.parametrize("name", pages())
+def test_page(browser, address, name):
+    """All that does not depend on the scheme is done once on a desk and once on a phone; colours
+    are looked at in all four views.
+    """
+    wrong, views = [], list(VIEWS) if "/api/" not in name or name in ALL_VIEWS else ["light"]
 
-    def watch(page):
-        page.on(
-            "console",
-            lambda m: (
-                wrong.append(f"console: {m.text} {m.location.get('url', '')}")
-                if m.type == "error"
-                else None
-            ),
-        )
-        page.on("pageerror", lambda e: wrong.append(f"script: {e}"))
-        page.on(
-            "request",
-            lambda r: (
-                outside.append(r.url)
-                if urlparse(r.url).hostname not in (None, "127.0.0.1", "")
-                else None
-            ),
-        )
-        page.route(
-            lambda url: urlparse(url).hostname not in (None, "127.0.0.1", ""),
-            lambda route: route.abort(),
-        )
+    def note(view, faults):
+        wrong.extend(f"{view}: {fault}" for fault in faults)
 
-    page, context = open_page(browser, f"{address}/{name}", view, watch)
-    try:
-        seen = page.evaluate(LOOK)
-        if raw := RAW.search(seen.pop("text")):
-            wrong.append(f"raw markup: {raw}")
-        if (overflow := seen.pop("overflow")) > 0:
-            wrong.append(f"the page is {overflow} px wider than the window")
-        for alt, width, height, src in seen.pop("images"):
-            if not alt or len(alt) <= 10 or re.search(r"\.(png|svg|jpe?g|webp)$|_images/", alt):
-                wrong.append(f"alt text {alt!r} of {src}")
-            if not (width and height):
-                wrong.append(f"{src} has no size: the page jumps when it arrives")
-        wrong += [f"{what}: {items}" for what, items in seen.items() if items]
-        wrong += [f"does not open by keyboard: {fold}" for fold in open_folds(page)]
-        wrong += move_sliders(page)
-        page.wait_for_timeout(300)  # access.js marks what scrolls now that all is open
-        if (
-            page.evaluate(
-                "() => document.documentElement.scrollWidth - document.documentElement.clientWidth"
-            )
-            > 0
-        ):
-            wrong.append("with everything open the page is wider than the window")
-        if view == "light":
-            page.set_viewport_size(
-                {"width": 718, "height": 1000}
-            )  # A4 less its margins, at 96 pixels an inch
-            page.emulate_media(media="print", reduced_motion="reduce")
-            page.wait_for_timeout(300)
-            wrong += [f"cut off in print: {what}" for what in page.evaluate(CLIPPED)]
-            page.emulate_media(media="screen")
-            moving = page.evaluate("""() => [...document.querySelectorAll('*')].filter(e => { const s = getComputedStyle(e);
-                return parseFloat(s.transitionDuration) > 0 || s.animationName !== 'none' || s.scrollBehavior === 'smooth' }).length""")  # noqa: E501
-            if moving:
-                wrong.append(f"{moving} elements move though the reader asked for no motion")
-            page.set_viewport_size({"width": 1440, "height": 900})
-            page.wait_for_timeout(
-                1000
-            )  # the theme marks anew what scrolls, a while after each change of the window
-        page.evaluate(THIN)
-        wrong += axe(page)
-        wrong += [f"asked for {url}, outside of the book" for url in outside]
-    finally:
-        context.close()
-    assert not wrong, "\n".join([f"{len(wrong)} faults"] + wrong[:30])
+    with visit(browser, f"{address}/{name}", "light", lambda page: watch(page, wrong)) as page:
+        note("light", contents(page))
+        note("light", use(page, open_folds))
+        note("paper", on_paper(page))
+        if "phone" in views:
+            show(page, "phone")
+            note("phone", use(page, lambda page: page.evaluate(UNREACHABLE, FOLDS)))
+        note("axe", accessible(page, views))
+        assert not wrong, report(wrong)
+
+
+@pytest.mark.parametrize("view", [view for view in VIEWS if view != "light"])
+@pytest.mark.parametrize("name", ["book/08-optimal-transport.html", "book/ledger.html", *ALL_VIEWS])
+def test_a_page_loaded_in_another_view(browser, address, name, view):
+    """What the theme does at the start, which is the same on every page."""
+    wrong = []
+    with visit(browser, f"{address}/{name}", view, lambda page: watch(page, wrong)) as page:
+        wrong += contents(page)
+        if (wider := page.evaluate(WIDER)) > 0:
+            wrong.append(f"the page is {wider} px wider than the window")
+        assert page.evaluate("document.documentElement.dataset.theme") == VIEWS[view][2]
+        assert not wrong, report(wrong)
 
 
 @pytest.mark.parametrize("name", ["book/02-equilibrium-surface.html", "book/api/plot.html"])
 def test_axe_on_a_page_as_it_is(browser, address, name):
-    page, context = open_page(browser, f"{address}/{name}", "dark")
-    found = axe(page)
-    context.close()
-    assert not found, "\n".join(found)
+    with visit(browser, f"{address}/{name}", "dark") as page:
+        assert not (found := axe(page)), report(found)
+
+
+def test_a_page_that_fails_leaves_a_trace_and_a_picture(browser, address):
+    with pytest.raises(AssertionError) as failure:
+        with visit(browser, f"{address}/search.html", "phone"):
+            assert False
+    (note,) = failure.value.__notes__
+    for kind in ("zip", "png"):
+        path = TRACES / f"search-html-phone.{kind}"
+        assert str(path) in note and path.stat().st_size > 1000
+        path.unlink()
 
 
 def test_the_root_leads_to_the_book(browser, address):
-    page = browser.new_page()
-    page.set_default_timeout(PATIENCE)
-    page.goto(f"{address}/", wait_until="load")
-    page.wait_for_url("**/book/index.html", timeout=PATIENCE)
-    page.close()
+    with visit(browser, f"{address}/") as page:
+        page.wait_for_url("**/book/index.html", timeout=PATIENCE)
 
 
 def test_search_finds_the_ledger(browser, address):
-    page = browser.new_page()
-    page.set_default_timeout(PATIENCE)
-    page.goto(f"{address}/search.html?q=ledger", wait_until="load")
-    page.wait_for_selector("#search-results li a")
-    assert any(
-        "ledger" in (link.get_attribute("href") or "")
-        for link in page.query_selector_all("#search-results li a")
-    )
-    page.close()
+    with visit(browser, f"{address}/search.html?q=ledger") as page:
+        page.wait_for_selector("#search-results li a")
+        found = page.query_selector_all("#search-results li a")
+        assert any("ledger" in (link.get_attribute("href") or "") for link in found)
 
 
 def test_the_search_field_of_a_chapter_leads_to_the_results(browser, address):
     """The index is loaded by the search page alone, so the field of any other page must lead
     there.
     """
-    page = browser.new_page(viewport={"width": 1440, "height": 900})
-    page.set_default_timeout(PATIENCE)
-    page.goto(f"{address}/book/index.html", wait_until="load")
-    page.keyboard.press("Control+k")
-    page.keyboard.type("geodesic")
-    page.keyboard.press("Enter")
-    page.wait_for_selector("#search-results li a")
-    assert "search.html?q=geodesic" in page.url
-    page.close()
+    with visit(browser, f"{address}/book/index.html") as page:
+        page.keyboard.press("Control+k")
+        page.keyboard.type("geodesic")
+        page.keyboard.press("Enter")
+        page.wait_for_selector("#search-results li a")
+        assert "search.html?q=geodesic" in page.url
