@@ -176,7 +176,7 @@ def make(folder):
     }
     for page in filter(CHAPTER.match, names):
         own = {name: (n, top) for name, (its, n, top) in where.items() if its == page}
-        metadata["/Title"] = headings[page][0][2]
+        metadata["/Title"] = plain(headings[page][0][2])
         path = folder / f"{pathlib.Path(page).name}.pdf"
         save(path, [printed[page]], address, own, beside, headings[page], metadata)
     print(f"{folder}: {ahead + count} pages, {time.time() - began:.0f} s")

@@ -16,6 +16,8 @@ from urllib.parse import quote
 import yaml
 from reading import CHAPTER
 
+MOVED = {}  # pages that have moved: {"book/old-name": "new-name.html", relative to it}
+
 
 def full_name(person):
     return person.get("name") or f"{person['given-names']} {person['family-names']}"
@@ -106,6 +108,11 @@ def setup(app):
             app.setup_extension(name)
         app.config.ogp_site_url = app.config.html_baseurl
         app.config.ogp_site_name = app.config.html_title
+        app.config.ogp_image = "_static/surface.png"
+        app.config.ogp_image_alt = "Rate against distortion at constant classification loss"
+        app.config.sitemap_url_scheme = "{link}"
+        app.config.sitemap_excludes = ["search.html", "genindex.html"]
+        app.config.redirects = MOVED
     app.connect("html-page-context", complete, priority=900)  # when the scripts are known
     app.connect("build-finished", copy_colab_edition)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -54,7 +54,7 @@ window.paper = {
     await Promise.all(shown.map(image => { image.loading = "eager"; return image.decode(); }));
     await document.fonts.ready;
     for (const formula of all("mjx-container")) {
-      const room = formula.closest("div.math, td, th, p, li, dd, a, article").clientWidth;
+      const room = formula.closest("div.math, td, th, p, li, dd, article").clientWidth;
       const number = formula.parentElement.querySelector(":scope > .eqno");
       const free = room - (number ? number.offsetWidth + 12 : 0);
       const wide = formula.querySelector("mjx-math").getBoundingClientRect().width;
