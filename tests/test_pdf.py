@@ -172,7 +172,7 @@ def test_an_equation_reference_leads_to_its_number(book, texts):
     start = next(
         n
         for n, text in enumerate(texts)
-        if n > 6 and squeeze("5. Moving on the surface") in squeeze(text)
+        if squeeze(text).startswith(squeeze("5. Moving on the surface"))
     )
     targets = [
         number[link["/Dest"][0].idnum]
@@ -201,23 +201,24 @@ def test_no_raw_markup_and_no_buttons(texts):
     )
 
 
-def number_of(page):
-    """What stands alone at the middle of a page's foot."""
+def margins(page):
+    """What a page has outside of its text: Chromium counts the places of margin boxes from the
+    paper's corner, those of the text from the margins'."""
     found = []
 
-    def visit(text, _, matrix, font, size):
-        if text.strip() and matrix[5] < 60 and 250 < matrix[4] < 345:
+    def visit(text, frame, *_):
+        if text.strip() and frame[4] == 0:
             found.append(text.strip())
 
     page.extract_text(visitor_text=visit)
-    return "".join(found)
+    return found
 
 
 def test_pages_are_numbered_and_have_a_running_header(book, texts, front):
-    assert book.page_labels[:3] == ["i", "ii", "iii"] and front >= 3
-    assert number_of(book.pages[0]) == "" and number_of(book.pages[1]) == "ii"
+    assert margins(book.pages[0]) == [] and margins(book.pages[1]) == ["Contents", "ii"]
     for n in range(front, len(texts), 7):
-        assert number_of(book.pages[n]) == book.page_labels[n] == str(n - front + 1)
+        number = str(n - front + 1)
+        assert margins(book.pages[n])[1:] == [number] and book.page_labels[n] == number
     chapter = [text for text in texts if squeeze(text).startswith(squeeze("5. Moving on the surf"))]
     assert len(chapter) >= 8
 
