@@ -141,6 +141,7 @@ def test_grids_and_sampling():
     decoder, classifier = torch.nn.Linear(1, 64, **CPU), torch.nn.Linear(1, 10, **CPU)
     grid = fe.uniform_grid(80, 1, device="cpu")
     J = fe.GridModel(decoder, classifier, X, Y, grid, ridge=0.1)
+    assert torch.equal(fe.flatten(decoder, classifier)[0], J.theta0)
     assert (
         torch.isfinite(J(J.theta0, P))
         and J.posterior(J.theta0, P).isfinite().all()
