@@ -35,7 +35,7 @@ from .gauss_newton import network_response
 from .journal import Journal
 from .training import Ensemble, evaluate, generator, refresh_statistics, train_ensemble
 
-FEW = 20_000  # images on which statistics are refreshed, and several copies measured
+_FEW = 20_000  # images on which statistics are refreshed, and several copies measured
 
 
 class ConstraintLost(RuntimeError):
@@ -456,9 +456,9 @@ def _train(asked):
 def _measured(copies, run, stage):
     """The numbers of a stage; statistics are refreshed first."""
     x, y = run.data(stage.t)
-    refresh_statistics(copies, x[:FEW], y[:FEW])
+    refresh_statistics(copies, x[:_FEW], y[:_FEW])
     if isinstance(stage.lam, tuple):
-        return {k: v.tolist() for k, v in evaluate(copies, x[:FEW], y[:FEW])._asdict().items()}
+        return {k: v.tolist() for k, v in evaluate(copies, x[:_FEW], y[:_FEW])._asdict().items()}
     entry = {k: v.tolist() for k, v in evaluate(copies, x, y)._asdict().items()}
     for name, probe in run.probes.items():
         found = evaluate(copies, *probe, seed=1)._asdict()
@@ -468,7 +468,7 @@ def _measured(copies, run, stage):
 
 def _traced(ensemble, x, y):
     """(R, D, C) of every member now, with refreshed statistics; training is not disturbed."""
-    ensemble, x, y = copy.deepcopy(ensemble), x[:FEW], y[:FEW]
+    ensemble, x, y = copy.deepcopy(ensemble), x[:_FEW], y[:_FEW]
     refresh_statistics(ensemble, x, y)
     return torch.stack(evaluate(ensemble, x, y)[:3], 1).tolist()
 

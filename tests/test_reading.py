@@ -4,12 +4,11 @@ a file that is not there.
 
 import ast
 import functools
-import importlib
 import json
+import pkgutil
 import re
 import sys
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 import yaml
@@ -91,10 +90,7 @@ def test_the_functions_of_the_index_exist():
         for row in index_rows()
         for name in re.findall(r"\{py:(?:obj|mod)\}`~?([^`]+)`", row[3])
     }
-    for name in names:
-        module, _, attribute = name.rpartition(".")
-        assert name == "fe.networks" or hasattr(importlib.import_module(module), attribute), name
-    assert len(names) > 20
+    assert len(names) > 20 and all(map(pkgutil.resolve_name, names))  # or it is an error
 
 
 def test_the_tests_of_the_index_exist():
@@ -143,7 +139,6 @@ def test_the_glossary_is_in_order_and_plain():
     )
     for name, words in entries:
         assert re.search(r"\{doc\}`[Cc]hapter \d+ <(\d\d-[\w-]+)>`", words), f"{name}: no chapter"
-        assert 8 < len(words.split()) < 60, f"{name}: one or two sentences"
     for number, file in re.findall(
         r"hapter (\d+) <(\d\d-[\w-]+)>", " ".join(words for _, words in entries)
     ):
@@ -347,20 +342,21 @@ def test_citations():
         words == "The Authors, J. W. Gibbs (2026). Moving. Chapter 5 of “A book”, version 1.2.0. "
         "https://example.org/book"
     )
+    bibtex, words = takeaway.citations(CITATION | {"doi": "10.1/x"}, 5, "Moving", "https://e.org")
+    assert "doi       = {10.1/x}" in bibtex and words.endswith(" https://doi.org/10.1/x")
 
 
 def test_only_files_that_exist_are_offered(tmp_path, monkeypatch):
-    app = SimpleNamespace(srcdir=tmp_path)
     (tmp_path / "colab").mkdir()
     monkeypatch.delenv("FE_PDF", raising=False)
-    assert [name for name, *_ in takeaway.files(app, "book/05-x")] == ["Notebook"]
+    assert [name for name, *_ in takeaway.files(tmp_path, "book/05-x")] == ["Notebook"]
     (tmp_path / "colab" / "05-x.ipynb").write_text("{}")
-    assert [name for name, *_ in takeaway.files(app, "book/05-x")] == [
+    assert [name for name, *_ in takeaway.files(tmp_path, "book/05-x")] == [
         "Notebook",
         "Notebook for Colab",
     ]
     monkeypatch.setenv("FE_PDF", "1")  # they are printed next
-    assert [name for name, *_ in takeaway.files(app, "book/05-x")][2:] == [
+    assert [name for name, *_ in takeaway.files(tmp_path, "book/05-x")][2:] == [
         "PDF of this chapter",
         "PDF of the book",
     ]
@@ -379,10 +375,11 @@ def test_the_end_of_a_chapter(name):
     )
     assert f"Chapter {int(name[:2])} of" in box.get_text()
     links = soup.select("p.take-away a")
-    assert links[-1]["href"].startswith(f"{url}/issues/new?title=Chapter%20{int(name[:2])}%2C%20")
+    report = soup.select_one(".page-footer a")["href"]
+    assert report.startswith(f"{url}/issues/new?title=Chapter%20{int(name[:2])}%2C%20")
     menu = soup.select(".dropdown-download-buttons a")
-    assert menu and {a["href"] for a in menu} == {a["href"] for a in links[:-1]}
-    for link in [*links[:-1], *menu]:
+    assert menu and {a["href"] for a in menu} == {a["href"] for a in links}
+    for link in [*links, *menu]:
         assert (HTML / "book" / link["href"]).resolve().is_file(), f"dead link {link['href']}"
     assert links[0]["href"].endswith(f"_sources/book/{name}.ipynb")
     assert json.loads((HTML / "_sources" / "book" / f"{name}.ipynb").read_text())["cells"], (
