@@ -372,7 +372,10 @@ def drive(processes):
 
 
 def _key(run, request, name):
-    """Requests with one key are answered together: stages of one length on networks of one kind."""
+    """Requests with one key are answered together: stages of one length on networks of one kind.
+
+    `_train` then has one architecture, one number of images, and one epoch to go on from.
+    """
     if not isinstance(request, Stage) or request.trace:
         return name
     (x, y), begun = run.data(request.t), run.partial(request)
@@ -406,11 +409,11 @@ def _train(asked):
 
     def on_epoch(epoch, adam, _):
         nonlocal saved
-        now, whole = time.monotonic(), ensemble.state()
+        now = time.monotonic()
         if stage.trace:
             traced.append(_traced(ensemble, *run.data(stage.t)))
         keep = epoch < stage.epochs and now - saved > min(r.save_every for r, _ in asked)
-        saved = now if keep else saved
+        saved, whole = (now, ensemble.state()) if keep else (saved, None)
         for (r, s), place in zip(asked, places):
             if r.on_progress and s.span:
                 r.on_progress(s.span[0] + (s.span[1] - s.span[0]) * epoch / s.epochs)
