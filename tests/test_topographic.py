@@ -85,7 +85,8 @@ def test_lemma_5_written_out(small):
     auto = local.hvp(torch.eye(len(theta)))
     torch.testing.assert_close(A, auto, rtol=0, atol=1e-10)
     torch.testing.assert_close(J.dense_hessian(theta, P), auto, rtol=0, atol=1e-12)
-    soft = J.on(J.x, torch.softmax(torch.randn(60, 3), 1), torch.softmax(torch.randn(60), 0))
+    labels, weights = torch.randn(len(J.x), 3).softmax(1), torch.randn(len(J.x)).softmax(0)
+    soft = J.on(J.x, labels, weights)
     torch.testing.assert_close(
         soft.dense_hessian(theta, P),
         Local(soft, theta, P).hvp(torch.eye(len(theta))),
