@@ -91,7 +91,7 @@ def users():
 
 USERS = users()
 # without a user, and to go
-IDLE = {"distortion"}
+IDLE = set()
 
 
 @pytest.mark.parametrize("module", MODULES)
