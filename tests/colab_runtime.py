@@ -17,6 +17,7 @@ PYTHON = bare.ROOT / "_build" / "colab" / "bin" / "python"
 
 @pytest.fixture(scope="session")
 def wheel(tmp_path_factory):
+    assert PYTHON.exists(), __doc__
     return bare.wheels(tmp_path_factory.mktemp("wheels"))
 
 

@@ -3,7 +3,6 @@ with is refused.
 """
 
 import json
-import os
 import pathlib
 import re
 import shutil
@@ -16,7 +15,6 @@ import yaml
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tools"))
 
-import book_numbers  # noqa: E402
 import publish  # noqa: E402
 import setup_cell  # noqa: E402
 
@@ -24,11 +22,8 @@ PLACEHOLDER = setup_cell.PLACEHOLDER.removeprefix("https://github.com/")
 
 
 @pytest.fixture
-def copy(tmp_path, monkeypatch):
-    """The repository without its builds; an address changes no number of the book."""
-    if not (numbers := book_numbers.stored()):
-        (pytest.fail if os.environ.get("FE_TESTING") else pytest.skip)("run `python3 run.py book`")
-    monkeypatch.setattr(book_numbers, "read", lambda root: numbers)
+def copy(tmp_path):
+    """The repository without its builds."""
     left_out = shutil.ignore_patterns(
         ".*cache", ".git", ".venv", "_build", "own", "mathjax", "__pycache__", "*.egg-info"
     )
@@ -98,7 +93,7 @@ def test_workflows_that_publish_ask_first(url, code, tmp_path):
     before they publish.
     """
     (tmp_path / "tools").mkdir()
-    for name in ("publish.py", "setup_cell.py", "colab.py", "myst.py"):
+    for name in ("publish.py", "setup_cell.py", "colab.py"):
         shutil.copy(ROOT / "tools" / name, tmp_path / "tools")
     (tmp_path / "_config.yml").write_text(f"repository:\n  url: {url}\n")
     command = [sys.executable, tmp_path / "tools" / "publish.py", "--check"]

@@ -1,89 +1,313 @@
 """The Colab edition: every chapter as `colab/NN-name.ipynb` in plain Markdown, without outputs,
 ready to run alone.
 
-python tools/colab.py            write colab/
-python tools/colab.py --check    say which files are out of step with book/
+As an extension of Sphinx this leaves `_build/colab/` with the pages, written from the same resolved
+pages: numbers, references and citations are the book's own. `python tools/colab.py` takes it over.
+
+A theorem or an admonition becomes a quotation with a bold title, a drop-down or a solution folds,
+an equation carries its number as `\\tag`, a reference is the text that it has in the book, with a
+link where it leads to another page. An exercise and each part of its solution are cells of their
+own, with the exercise's label in their metadata. What has no form here is a warning, which fails
+the build.
 """
 
+import copy
+import gc
+import html
+import itertools
 import json
 import pathlib
-import sys
+import posixpath
+import re
 
-import myst
 import yaml
+from docutils import nodes
+from sphinx.locale import admonitionlabels
+from sphinx.util import logging
+from sphinx_exercise.nodes import exercise_enumerable_node, exercise_node, solution_node
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
-FOLDED = ("hide-input", "hide-cell", "remove-input")
+RULES = {"text-left": ":---", "text-center": ":---:", "text-right": "---:"}  # of a table's columns
+WORDS = {  # what becomes of the words in a node, by its class or one that it derives from
+    "emphasis": "*{}*",
+    "strong": "**{}**",
+    "rubric": "**{}**",
+    "term": "**{}**",
+    "subscript": "<sub>{}</sub>",
+    "superscript": "<sup>{}</sup>",
+    "footnote_reference": "<sup>{}</sup>",
+    "PassthroughTextElement": "{}",  # of sphinx-design: titles of cards, labels of tabs
+    "sd_tab_label": "**{}**",
+    "sd_tab_input": "",
+    "transition": "---",
+    "Invisible": "",
+    "Inline": "{}",
+    "title": "{}",
+}
+HOLDERS = {"section", "container", "compound", "figure", "legend", "proof_node"}
+HOLDERS |= {"definition", "definition_list_item"}
 
 
 class Addresses:
     """Where a page of the book is on the web: a chapter in its Colab edition, the rest as
-    rendered,
-    or in the repository.
+    rendered, or in the repository.
     """
 
     def __init__(self, root=ROOT):
         config = yaml.safe_load((root / "_config.yml").read_text())
-        self.root, self.book = root, config.get("html", {}).get("baseurl", "").rstrip("/")
-        self.repository, self.branch = (
-            config["repository"]["url"].rstrip("/"),
-            config["repository"]["branch"],
-        )
+        self.root, self.site = root, config.get("html", {}).get("baseurl", "").rstrip("/")
+        self.repository = config["repository"]["url"].rstrip("/")
+        self.branch = config["repository"]["branch"]
 
     def __call__(self, page):
         if (self.root / f"{page}.ipynb").exists():
-            return f"https://colab.research.google.com/{self.repository.replace('https://github.com', 'github')}/blob/{self.branch}/colab/{page.split('/')[-1]}.ipynb"  # noqa: E501
+            repository = self.repository.replace("https://github.com", "github")
+            file = f"colab/{page.split('/')[-1]}.ipynb"
+            return f"https://colab.research.google.com/{repository}/blob/{self.branch}/{file}"
         if (self.root / page).is_file():  # a picture
             return f"{self.repository}/raw/{self.branch}/{page}"
-        return (
-            f"{self.book}/{page}.html"
-            if self.book
-            else f"{self.repository}/blob/{self.branch}/{page}.md"
-        )
+        source = f"{self.repository}/blob/{self.branch}/{page}.md"
+        return f"{self.site}/{page}.html" if self.site else source
 
 
-def edition(path, numbers, link):
-    """The notebook at `path` in plain Markdown, as a dict."""
-    page = f"book/{path.stem}"
-    chapter, cells, keys, inside = json.loads(path.read_text()), [], [], None
-    for i, cell in enumerate(chapter["cells"]):
-        text, where = "".join(cell["source"]), f"{path.name}, cell {i}"
-        render = lambda s: myst.plain(s, numbers, page, where, link=link)
-        if cell["cell_type"] == "markdown":
-            plain = myst.plain(text, numbers, page, where, inside, link)
-            inside = myst.solution_after(text, inside)
-            keys += [key for key in myst.cited(text) if key not in keys]
-            if i == 0:
-                plain = plain.replace("# ", f"# {numbers.chapters[page]}. ", 1)
-            if plain.strip():
-                cells.append(_markdown(plain, cell["id"]))
-            continue
-        label, caption = myst.caption(cell)
-        number, tags = numbers.labels.get(label), cell["metadata"].get("tags", [])
-        title = None
-        if "setup" in tags:
-            title = "Set-up"
-        elif inside:
-            title = f"Solution to {numbers.labels[inside]}"
-        elif any(tag in tags for tag in FOLDED):
-            title = f"Code of {number}" if number else "Code"
-        if title:
-            text = f"# @title {title}\n{text}"
-        cells.append(_code(text, cell["id"], tags, folded=title and title != "Set-up"))
-        if caption:
-            words = " ".join(render(caption).split())
-            cells.append(
-                _markdown(
-                    f"**{number}** *{words}*" if number else f"*{words}*", f"{cell['id']}-caption"
+def dotted(number):
+    return ".".join(map(str, number))
+
+
+def indented(mark, text):
+    """The text behind a mark: its other lines stand under the first."""
+    return mark + re.sub(r"\n(?=.)", "\n" + " " * len(mark), text)
+
+
+def quoted(text):
+    """As a quotation, in which display mathematics must stand on one line."""
+    text = re.sub(r"\$\$.+?\$\$", lambda m: " ".join(m[0].split()), text, flags=re.DOTALL)
+    return "\n".join(f"> {line}".rstrip() for line in text.split("\n"))
+
+
+def folded(title, body):
+    return f"<details>\n<summary><b>{title}</b></summary>\n\n{body}\n\n</details>"
+
+
+def fence(text, least):
+    """Backticks, more than the text has."""
+    return "`" * max(least, 1 + max(map(len, re.findall("`+", text)), default=0))
+
+
+class Markdown:
+    """Markdown of the nodes of a resolved page; other nodes than WORDS and HOLDERS have a method
+    by the name of their class.
+    """
+
+    def __init__(self, env, page, address):
+        self.env, self.page, self.address = env, page, address
+
+    def __call__(self, node):
+        for name in (kind.__name__ for kind in type(node).__mro__):
+            if hasattr(self, name):
+                return getattr(self, name)(node)
+            if name in WORDS:
+                return WORDS[name].format(self.words(node))
+            if name in HOLDERS:
+                return self.blocks(node)
+        logging.getLogger(__name__).warning("no Markdown for <%s>", node.tagname, location=node)
+        return ""
+
+    def words(self, node):
+        return "".join(map(self, node))
+
+    def blocks(self, nodes):
+        return "\n\n".join(filter(None, (self(node).strip("\n") for node in nodes)))
+
+    def number(self, node):
+        """ "Theorem 5.1", "Exercise 5.2", "Fig. 5.3", "5.4" of an equation, or nothing."""
+        kind = node.get("realtype", "").title()
+        for counter, numbers in self.env.toc_fignumbers.get(self.page, {}).items():
+            for name in filter(numbers.get, node["ids"]):
+                form = f"{kind} %s" if kind else self.env.config.numfig_format.get(counter, "%s")
+                return form % dotted(numbers[name])
+        return kind
+
+    # words
+
+    def Text(self, node):
+        special = r"[\\`*$]|<(?=[a-zA-Z/!?])|\](?=[(\[])|(?<!\w)_|_(?!\w)"
+        return re.sub(special, r"\\\g<0>", node.astext())
+
+    def inline(self, node):
+        """The sources of citations stand at the end of the notebook: no link."""
+        return node.astext() if "bibtex-citation" in node["classes"] else self.words(node)
+
+    def literal(self, node):
+        ticks, space = fence(node.astext(), 1), " " if "`" in node.astext() else ""
+        return ticks + space + node.astext() + space + ticks
+
+    def math(self, node):
+        return f"${node.astext()}$"
+
+    def raw(self, node):
+        if "task-list-item-checkbox" in node.astext():
+            return "[x]" if "checked=" in node.astext() else "[ ]"
+        return node.astext() if node["format"] == "html" else ""
+
+    def reference(self, node):
+        words, target = self.words(node), node.get("refuri", "")
+        if node.get("internal"):
+            path = posixpath.join(posixpath.dirname(self.page), target.partition("#")[0])
+            page = posixpath.normpath(path).removesuffix(".html")
+            target = self.address(page) if page in self.env.titles and page != self.page else ""
+        return f"[{words}]({target})" if target else words
+
+    def image(self, node):
+        uri = node["uri"] if ":" in node["uri"] else self.address(node["uri"])
+        return f"![{node.get('alt', '')}]({uri})"
+
+    # blocks
+
+    def paragraph(self, node):
+        """No line begins with what would start a list, a heading or a quotation."""
+        start = r"^(\d*)(?=[.)]\s)|^(?=[-+>]\s|#+\s)"
+        return re.sub(start, r"\1\\", self.words(node), flags=re.MULTILINE)
+
+    def math_block(self, node):
+        body = re.sub(r"(?<!\\)%.*", "", node.astext()).strip("\n").rstrip()
+        tag = f" \\tag{{{self.number(node)}}}" if node.get("number") else ""
+        if node.get("nowrap"):  # an environment of LaTeX
+            return re.sub(r"\s*\\end\{[^}]*\}$", lambda end: tag + end[0], body)
+        return f"$$\n{body}{tag}\n$$" if "\n" in body else f"$${body}{tag}$$"
+
+    def literal_block(self, node):
+        ticks, text = fence(node.astext(), 3), node.astext().rstrip("\n")
+        return f"{ticks}{node.get('language', '').replace('default', '')}\n{text}\n{ticks}"
+
+    def bullet_list(self, node):
+        return "\n".join(indented("- ", self.blocks(item)) for item in node)
+
+    definition_list = bullet_list  # Colab and JupyterLab have none
+
+    def enumerated_list(self, node):
+        items = enumerate(node, node.get("start", 1))
+        return "\n".join(indented(f"{n}. ", self.blocks(item)) for n, item in items)
+
+    def block_quote(self, node):
+        return quoted(self.blocks(node))
+
+    def footnote(self, node):
+        return f"<sup>{node[0].astext()}</sup> {self.blocks(node[1:])}"
+
+    def table(self, node):
+        rows = list(node.findall(nodes.row))
+        cell = lambda entry: self.blocks(entry).replace("|", r"\|").replace("\n", " ")
+        rule = lambda entry: next((RULES[c] for c in entry["classes"] if c in RULES), "---")
+        lines = [[cell(entry) for entry in row] for row in rows]
+        lines.insert(1, [rule(entry) for entry in rows[0]])
+        return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+    def caption(self, node):
+        number, words = self.number(node.parent), " ".join(self.words(node).split())
+        return f"**{number}** *{words}*" if number else f"*{words}*"
+
+    def summary(self, title):
+        """The title of what folds, which stands in HTML."""
+        mark = {"literal": "<code>{}</code>", "math": "${}$"}
+        return "".join(mark.get(n.tagname, "{}").format(html.escape(n.astext())) for n in title)
+
+    def dropdown_main(self, node):
+        (title,) = (t for t in node[0] if "sd-summary-text" in t["classes"])
+        return folded(self.summary(title), self.blocks(node[1:]))
+
+    def Admonition(self, node):
+        """Theorems and exercises too."""
+        label = nodes.title("", str(admonitionlabels.get(node.tagname, "")))
+        title, body = (node[0], node[1:]) if isinstance(node[0], nodes.title) else (label, node)
+        if "dropdown" in node["classes"]:
+            return folded(self.summary(title), self.blocks(body))
+        number, words = self.number(node), self.words(title)
+        head = f"**{number}**{words}" if number else f"**{words}**" if words else ""
+        text = f"{head}\n\n{self.blocks(body)}".strip("\n")
+        plain = isinstance(node, (exercise_node, exercise_enumerable_node))
+        return text if plain or not head else quoted(text)
+
+    def sidebar(self, node):
+        return quoted(f"**{self.words(node[0]) or 'Aside'}**\n\n{self.blocks(node[1:])}")
+
+    def of_page(self, node, level=0, solution=None):
+        """(number of the notebook's cell, exercise, exercise whose solution it is, Markdown) of
+        each block on the page but code.
+        """
+        for child in node:
+            if isinstance(child, nodes.section):
+                yield from self.of_page(child, level + 1, solution)
+            elif isinstance(child, solution_node):
+                yield from self.of_page(child[1], level, child["target_label"])
+            elif child.get("nb_element") != "cell_code":
+                text, number = self(child), self.env.toc_secnumbers[self.page].get("")
+                if isinstance(child, nodes.title):
+                    number = f"{dotted(number)}. " if level == 1 and number else ""
+                    text = f"{'#' * level} {number}{text}"
+                line = next(n.line for n in (*child.findall(), child.parent) if n.line)
+                label = child["label"] if isinstance(child, exercise_enumerable_node) else None
+                if text.strip():  # myst-nb counts 10,000 lines a cell
+                    yield line // 10000 - 1, label, solution, text.strip("\n")
+
+
+def code_cells(node):
+    return {n["cell_index"]: n for n in node.findall(nodes.container) if "cell_index" in n}
+
+
+def references(env, page):
+    """The entries that a page cites."""
+    cite = env.get_domain("cite")
+    keys = {t.key for ref in cite.citation_refs if ref.docname == page for t in ref.targets}
+    texts = (c.formatted_entry.text for c in cite.citations if c.key in keys)
+    return sorted(" ".join(t.render_as("markdown").replace(r"\.", ".").split()) for t in texts)
+
+
+def edition(env, doctree, page, address):
+    """The notebook of a page in plain Markdown, as a dict."""
+    write, solved, captions, cells = Markdown(env, page, address), {}, {}, []
+    numbers = {n["label"]: write.number(n) for n in doctree.findall(exercise_enumerable_node)}
+    for node in doctree.findall(solution_node):
+        solved |= dict.fromkeys(code_cells(node), node["target_label"])
+    for i, node in code_cells(doctree).items():
+        captions |= {i: write(caption) for caption in node.findall(nodes.caption)}
+    words = itertools.groupby(write.of_page(doctree), key=lambda block: block[:3])
+    words = [(where, "\n\n".join(block[3] for block in blocks)) for where, blocks in words]
+
+    def add(kind, source, name, **metadata):
+        cell = {"cell_type": kind, "id": name, "metadata": metadata}
+        cell |= {"source": source.strip("\n").splitlines(keepends=True)}
+        cells.append(cell | ({"execution_count": None, "outputs": []} if kind == "code" else {}))
+
+    for i, cell in enumerate(json.loads(pathlib.Path(env.doc2path(page)).read_text())["cells"]):
+        name, tags = cell["id"], cell["metadata"].get("tags", ())
+        own = [(*where[1:], text) for where, text in words if where[0] == i]
+        for k, (exercise, solution, text) in enumerate(own):
+            marks = {"exercise": exercise} if exercise else {}
+            if solution:
+                marks = {"solution": solution}
+                more = (
+                    ", continued"
+                    if any(c["metadata"].get("solution") == solution for c in cells)
+                    else ""
                 )
-            )
-    if keys:
-        entries = sorted(numbers.references[key] for key in keys)
-        cells.append(
-            _markdown(
-                "## References\n\n" + "\n".join(f"- {entry}" for entry in entries), "references"
-            )
-        )
+                text = folded(f"Solution to {numbers[solution]}{more}", text)
+            add("markdown", text, f"{name}-{k}" if k else name, **marks)
+        if cell["cell_type"] == "code":
+            source, figure = "".join(cell["source"]), captions.get(i, "").split("**")[1:2]
+            metadata = {"tags": [t for t in tags if t in ("setup", "raises-exception")]}
+            metadata |= {"solution": solved.get(i)}
+            title = f"Solution to {numbers[solved[i]]}" if i in solved else ""
+            if not title and {"hide-input", "hide-cell", "remove-input"} & {*tags}:
+                title = "Set-up" if "setup" in tags else " of ".join(["Code", *figure])
+            if title and title != "Set-up":
+                metadata |= {"cellView": "form", "jupyter": {"source_hidden": True}}
+            source = f"# @title {title}\n{source}" if title else source
+            add("code", source, name, **{k: v for k, v in metadata.items() if v})
+        if i in captions:
+            add("markdown", captions[i], f"{name}-caption")
+    if entries := references(env, page):
+        add("markdown", "## References\n\n- " + "\n- ".join(entries), "references")
     metadata = {
         "colab": {"provenance": [], "toc_visible": True},
         "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
@@ -92,68 +316,75 @@ def edition(path, numbers, link):
     return {"cells": cells, "metadata": metadata, "nbformat": 4, "nbformat_minor": 5}
 
 
-def _lines(text):
-    return text.strip("\n").splitlines(keepends=True)
+def save(path, notebook):
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(json.dumps(notebook, indent=1, ensure_ascii=False) + "\n")
 
 
-def _markdown(text, id):
-    return {"cell_type": "markdown", "id": id, "metadata": {}, "source": _lines(text)}
+def keep(app, doctree, page):
+    if app.builder.name == "html" and app.env.doc2path(page).endswith(".ipynb"):
+        path = pathlib.Path(app.outdir).parent / "colab" / f"{page.split('/')[-1]}.ipynb"
+        save(path, edition(app.env, doctree, page, Addresses(pathlib.Path(app.srcdir))))
 
 
-def _code(text, id, tags, folded):
-    metadata = (
-        {"tags": kept}
-        if (kept := [tag for tag in tags if tag in ("setup", "raises-exception")])
-        else {}
-    )
-    if folded:
-        metadata |= {"cellView": "form", "jupyter": {"source_hidden": True}}
-    return {
-        "cell_type": "code",
-        "execution_count": None,
-        "id": id,
-        "metadata": metadata,
-        "outputs": [],
-        "source": _lines(text),
-    }
+def renumbered(app, env):
+    """Where a number has changed, every page is written anew: any may refer to it."""
+    now = env.toc_secnumbers, env.toc_fignumbers
+    before, env.book_numbers = getattr(env, "book_numbers", now), copy.deepcopy(now)
+    return [] if before == now else env.found_docs
 
 
-def editions(numbers, root=ROOT):
-    """name -> text of every file of colab/."""
-    link = Addresses(root)
-    return {
-        path.name: json.dumps(edition(path, numbers, link), indent=1, ensure_ascii=False) + "\n"
-        for path in sorted((root / "book").glob("*.ipynb"))
-    }
+def setup(app):
+    # it would look through millions of nodes again and again for cycles: half the time of a build
+    gc.disable()
+    app.connect("env-get-updated", renumbered, priority=900)
+    app.connect("doctree-resolved", keep, priority=100)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
 
 
-def out_of_step(numbers, root=ROOT):
+# the command
+
+
+def built(root=ROOT):
+    """{name: text} of what the last build left; an error if the sources are not what it read."""
+    pages = root / "_build" / "html" / "_sources"
+    for path in [*(root / "book").rglob("*.md"), *(root / "book").glob("*.ipynb")]:
+        read = pages / path.relative_to(root)
+        if not read.exists() or read.read_bytes() != path.read_bytes():
+            raise SystemExit(f"{path.relative_to(root)} is not as it was built: run.py book")
+    names = [path.name for path in (root / "book").glob("*.ipynb")]
+    return {name: (root / "_build" / "colab" / name).read_text() for name in names}
+
+
+def out_of_step(root=ROOT):
     """Names of the files of colab/ that `main` would change."""
-    wanted = editions(numbers, root)
-    stored = {path.name: path.read_text() for path in (root / "colab").glob("*.ipynb")}
-    return sorted(
-        name for name in wanted.keys() | stored.keys() if wanted.get(name) != stored.get(name)
-    )
+    new, stored = built(root), {p.name: p.read_text() for p in (root / "colab").glob("*.ipynb")}
+    return sorted(name for name in new.keys() | stored if new.get(name) != stored.get(name))
 
 
-def main(check=False, root=ROOT):
-    import book_numbers
+def main(root=ROOT):
+    changed, new = out_of_step(root), built(root)
+    (root / "colab").mkdir(exist_ok=True)
+    for name in changed:
+        path = root / "colab" / name
+        path.write_text(new[name]) if name in new else path.unlink()
+    print(f"colab/ is in step with book/: wrote {', '.join(changed) or 'nothing'}")
 
-    numbers = book_numbers.read(root)
-    wrong = out_of_step(numbers, root)
-    if check and wrong:
-        raise SystemExit(
-            f"out of step with book/: colab/{', colab/'.join(wrong)}; run python tools/colab.py"
-        )
-    wanted, folder = editions(numbers, root), root / "colab"
-    folder.mkdir(exist_ok=True)
-    for name in wrong:
-        (folder / name).write_text(wanted[name]) if name in wanted else (folder / name).unlink()
-    print(
-        f"colab/ is in step with book/: {len(wanted)} notebooks"
-        + (f"; wrote {', '.join(wrong)}" if wrong else "")
-    )
+
+def move(old, root=ROOT):
+    """Give the stored edition the addresses of _config.yml, in place of those of `old`."""
+    new, book = Addresses(root), root / "book"
+    pages = [f"book/{path.stem}" for path in [*book.glob("*.md"), *book.glob("*.ipynb")]]
+    for path in (root / "colab").glob("*.ipynb"):
+        text, chapter = path.read_text(), json.loads((book / path.name).read_text())
+        for page in pages:
+            text = text.replace(f"]({old(page)})", f"]({new(page)})")
+        notebook, sources = json.loads(text), {c["id"]: c["source"] for c in chapter["cells"]}
+        for cell in notebook["cells"]:
+            if "setup" in cell["metadata"].get("tags", ()):
+                cell["source"] = ["# @title Set-up\n", *sources[cell["id"]]]
+        save(path, notebook)
 
 
 if __name__ == "__main__":
-    main("--check" in sys.argv[1:])
+    main()

@@ -1,27 +1,22 @@
-"""The course edition: one nbgrader exercise sheet a chapter, read from the book's notebooks.
+"""The course edition: one nbgrader exercise sheet a chapter, from the chapter and its Colab
+edition, whose words are plain Markdown.
 
     python tools/course.py [FOLDER]        FOLDER is _build/course if none is named
 
 writes `source/` (for teachers, with solutions), `release/` (for students, without),
-`gradebook.db`
-and `nbgrader_config.py`.
-Run it again after a change to a chapter: submissions and grades in the folder stay.
+`gradebook.db` and `nbgrader_config.py`. Run it again after a change to a chapter: submissions and
+grades in the folder stay.
 
 A sheet has the chapter's set-up cell, imports and cells tagged `for-exercises`, then the
-exercises.
-What a machine grades is a stub to
-fill in and a locked test cell; what a person grades, a derivation, an answer in words or a
-project,
-is one cell of text.
+exercises. What a machine grades is a stub to fill in and a locked test cell; what a person grades,
+a derivation, an answer in words or a project, is one cell of text.
 """
 
 import pathlib
 import re
 import sys
 
-import book_numbers
 import exercises
-import myst
 import nbformat
 from nbgrader.converters import GenerateAssignment
 from nbgrader.coursedir import CourseDirectory
@@ -33,8 +28,9 @@ POINTS = {"checked": 4, "written": 3, "project": 10}
 EXCEPTIONS = {"ex-1-split": {"checked": 4, "written": 6}}  # an hour
 
 HOW = """\
-Run the first cells as they are, then write your answers into the cells below each exercise. The cell behind a function tests it and
-says in words what is wrong; run it as often as you like. Before you hand in, restart and run all."""  # noqa: E501
+Run the first cells as they are, then write your answers into the cells below each exercise. The \
+cell behind a function tests it and says in words what is wrong; run it as often as you like. \
+Before you hand in, restart and run all."""
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 CONFIG = '''\
@@ -46,138 +42,92 @@ c.ClearSolutions.code_stub = {"python": ""}  # what stays is the stub above the 
 c.ClearSolutions.text_stub = "*Your answer.*"
 c.Execute.timeout = 300  # seconds a cell
 '''
+# Students do not see the first lines; nbgrader puts the whole cell back before it grades.
+TEST = """\
+### BEGIN HIDDEN TESTS
+from importlib import reload
+
+reload({module})  # an answer that replaces its check gains nothing
+### END HIDDEN TESTS
+print({check})"""
 
 
 def points(exercise):
-    """{kind: points} of the parts of an exercise: "checked" by a machine; "written" or
-    "project",
+    """{kind: points} of the parts of an exercise: "checked" by a machine; "written" or "project",
     graded by a person.
     """
     return EXCEPTIONS.get(exercise.label, {kind: POINTS[kind] for kind in exercise.kinds})
 
 
-def converter(numbers):
-    """(MyST, page) -> plain Markdown, with the numbers of the book and links to it."""
-    return lambda text, page: myst.plain(
-        text, numbers, "book/a-sheet", where=page, link=Addresses(ROOT)
-    ).strip()
-
-
-def cell(grade_id, source, cell_type="code", grade=False, solution=False, worth=0):
-    """A cell with nbgrader's metadata: read-only unless it is a solution; what is graded and no
-    solution is a test.
+def cell(name, source, kind="code", worth=None, solution=False):
+    """A cell with nbgrader's metadata: read-only unless it is a solution; what is worth points and
+    no solution is a test.
     """
-    new = nbformat.v4.new_code_cell if cell_type == "code" else nbformat.v4.new_markdown_cell
-    marks = {
-        "grade": grade,
-        "solution": solution,
-        "locked": not solution,
-        "task": False,
-        "schema_version": 3,
-        "grade_id": grade_id,
-        "cell_type": cell_type,
-    }
-    return new(
-        source.strip(),
-        id=grade_id,
-        metadata={"nbgrader": marks | ({"points": worth} if grade else {})},
-    )
+    marks = dict(grade=worth is not None, solution=solution, locked=not solution, task=False)
+    marks |= dict(schema_version=3, grade_id=name, cell_type=kind)
+    marks |= {} if worth is None else {"points": worth}
+    new = nbformat.v4.new_code_cell if kind == "code" else nbformat.v4.new_markdown_cell
+    return new(source.strip(), id=name, metadata={"nbgrader": marks})
 
 
-def answer(exercise, words):
-    """The answer cell: the stub, then the solution with these words as comments, which nbgrader
-    cuts out.
-    """
-    comment = "".join(f"# {line}".rstrip() + "\n" for line in words.splitlines())
-    return (
-        f"{exercise.stub.rstrip()}\n### BEGIN SOLUTION\n{comment}{exercise.reference}### END "
-        "SOLUTION"
-    )
-
-
-def test(exercise):
-    """The locked test cell. Students do not see the first lines; nbgrader puts the whole cell
-    back
-    before it grades.
-    """
-    module = exercise.checks[0][0]
-    hidden = (
-        f"from importlib import reload\n\nreload({module})  # an answer that replaces its check "
-        "gains nothing\n"
-    )
-    return f"### BEGIN HIDDEN TESTS\n{hidden}### END HIDDEN TESTS\nprint({exercise.check})"
-
-
-def solution(exercise, plain):
+def explained(exercise, edition):
     """The folded solution as Markdown; its code is fenced, but that of a checked exercise stands
-    in
-    the answer cell.
+    in the answer cell.
     """
-    unmarked = lambda source: re.sub(
-        r"^### (BEGIN|END) SOLUTION\n?", "", source, flags=re.MULTILINE
-    ).strip()
-    pieces = [
-        plain(text) if cell_type == "markdown" else f"```python\n{unmarked(text)}\n```"
-        for cell_type, text in exercise.solution
-        if cell_type == "markdown" or not exercise.checked
-    ]
-    return "\n\n".join(pieces)
+    found = []
+    for part in edition.cells:
+        if part.metadata.get("solution") == exercise.label:
+            if part.cell_type == "markdown":
+                found.append(
+                    re.search(r"</summary>\s*(.*?)\s*</details>$", part.source, re.DOTALL)[1]
+                )
+            elif not exercise.checked:
+                code = re.sub(
+                    r"^(# @title|### (BEGIN|END)).*\n?", "", part.source, flags=re.MULTILINE
+                )
+                found.append(f"```python\n{code.strip()}\n```")
+    return "\n\n".join(found)
 
 
-def exercise_cells(e, number, plain):
+def exercise_cells(e, edition):
     """Statement, then cells for what is written, then the function and its test."""
-    worth = points(e)
+    worth, solution = points(e), explained(e, edition)
     told = " · ".join(
         f"{n} points {'by the test' if kind == 'checked' else 'for what you write'}"
         for kind, n in sorted(worth.items(), reverse=True)
     )
-    yield cell(
-        f"{e.label}-statement",
-        f"## Exercise {number}: {plain(e.title)}\n\n*{told}*\n\n{plain(e.statement)}",
-        "markdown",
-    )
+    (asked,) = (c.source for c in edition.cells if c.metadata.get("exercise") == e.label)
+    title, _, words = asked.replace(f"```python\n{e.stub}```", "").partition("\n\n")
+    title = title.replace("**", "")
+    yield cell(f"{e.label}-statement", f"## {title}\n\n*{told}*\n\n{words}", "markdown")
     for kind in worth.keys() - {"checked"}:
-        yield cell(
-            f"{e.label}-{kind}",
-            solution(e, plain),
-            "markdown",
-            grade=True,
-            solution=True,
-            worth=worth[kind],
-        )
+        yield cell(f"{e.label}-{kind}", solution, "markdown", worth[kind], solution=True)
     if "checked" in worth:
-        yield cell(e.label, answer(e, solution(e, plain) if len(worth) == 1 else ""), solution=True)
-        yield cell(f"{e.label}-checked", test(e), grade=True, worth=worth["checked"])
-    elif "project" in worth or any(cell_type == "code" for cell_type, _ in e.solution):
+        lines = [f"# {line}".rstrip() for line in solution.splitlines() if len(worth) == 1]
+        parts = [e.stub + "### BEGIN SOLUTION", *lines, e.reference + "### END SOLUTION"]
+        yield cell(e.label, "\n".join(parts), solution=True)
+        test = TEST.format(module=e.checks[0][0], check=e.check)
+        yield cell(f"{e.label}-checked", test, worth=worth["checked"])
+    elif "project" in worth or e.solution:
         yield nbformat.v4.new_code_cell("# Room for code.", id=f"{e.label}-code")
 
 
-def sheet(chapter, convert):
+def sheet(chapter):
     """The instructor's notebook of a chapter."""
-    plain = lambda text: convert(text, chapter.path.name)
+    edition = nbformat.read(ROOT / "colab" / chapter.path.name, 4)
+    title = re.match(r"# [\d.]+ (.*)", edition.cells[0].source)[1]
     total = sum(sum(points(e).values()) for e in chapter.exercises)
-    cells = [
-        cell(
-            "title",
-            plain(
-                f"# Exercises to chapter {chapter.number}\n\n[]({chapter.path.name}) · {total} "
-                f"points\n\n{HOW}"
-            ),
-            "markdown",
-        )
-    ]
-    setup, *others = chapter.preparation
-    preparation = [
-        re.sub(r', time="[^"]*"', "", setup),
-        *others,
-    ]  # the chapter's running time is not the sheet's
-    cells += [cell(f"preparation-{i}", source) for i, source in enumerate(preparation, 1)]
-    for number, e in enumerate(chapter.exercises, 1):
-        cells += exercise_cells(e, f"{chapter.number}.{number}", plain)
+    link = Addresses(ROOT)(f"book/{chapter.path.stem}")
+    head = f"# Exercises to chapter {chapter.number}\n\n[{title}]({link}) · {total} points\n\n{HOW}"
+    cells = [cell("title", head, "markdown")]
+    for i, source in enumerate(chapter.preparation, 1):  # without the chapter's running time
+        source = re.sub(r',?\s*time=(\s*"[^"]*")+,?', "", source)
+        cells.append(cell(f"preparation-{i}", source))
+    for e in chapter.exercises:
+        cells += exercise_cells(e, edition)
     kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
-    return nbformat.v4.new_notebook(
-        cells=cells, metadata={"kernelspec": kernel, "language_info": {"name": "python"}}
-    )
+    metadata = {"kernelspec": kernel, "language_info": {"name": "python"}}
+    return nbformat.v4.new_notebook(cells=cells, metadata=metadata)
 
 
 def assignment(chapter):
@@ -191,7 +141,7 @@ def settings(folder):
     return config
 
 
-def make(folder, chapters, convert):
+def make(folder, chapters):
     """Write source/ and release/ of these chapters into the course in `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "nbgrader_config.py").write_text(CONFIG)
@@ -199,24 +149,19 @@ def make(folder, chapters, convert):
     for chapter in chapters:
         path = folder / "source" / assignment(chapter) / chapter.path.name
         path.parent.mkdir(parents=True, exist_ok=True)
-        nbformat.write(sheet(chapter, convert), path)
-        GenerateAssignment(
-            coursedir=CourseDirectory(config=config, assignment_id=assignment(chapter)),
-            config=config,
-            force=True,
-        ).start()
+        nbformat.write(sheet(chapter), path)
+        course = CourseDirectory(config=config, assignment_id=assignment(chapter))
+        GenerateAssignment(coursedir=course, config=config, force=True).start()
 
 
 def main(folder=ROOT / "_build" / "course"):
     chapters = [exercises.chapter(path) for path in exercises.chapters()]
-    make(pathlib.Path(folder).resolve(), chapters, converter(book_numbers.read(ROOT)))
+    make(pathlib.Path(folder).resolve(), chapters)
     print("chapter   exercises   points: " + " + ".join(POINTS))
     for chapter in chapters:
         sums = [sum(points(e).get(kind, 0) for e in chapter.exercises) for kind in POINTS]
-        print(
-            f"{chapter.number:7d}   {len(chapter.exercises):9d}   {sum(sums):6d}: "
-            f"{' + '.join(map(str, sums))}"
-        )
+        told = f"{sum(sums):6d}: {' + '.join(map(str, sums))}"
+        print(f"{chapter.number:7d}   {len(chapter.exercises):9d}   {told}")
     print(f"\nFor students: {folder}/release. For teachers: {folder}/source, and book/teaching.md.")
 
 

@@ -65,8 +65,9 @@ def execute(path, timeout=600):
     notebook, began = nbformat.read(path, 4), time.time()
     metadata = dict(notebook.metadata)
     patient = dict(timeout=timeout, iopub_timeout=60, raise_on_iopub_timeout=True)
+    same = dict(record_timing=False, coalesce_streams=True)  # at every execution
     here = {"metadata": {"path": path.parent}}
-    client = NotebookClient(notebook, resources=here, record_timing=False, **patient)
+    client = NotebookClient(notebook, resources=here, **same, **patient)
     try:
         with tempfile.TemporaryDirectory() as empty:
             client.execute(env=os.environ | ONE | {"FE_RESULTS": empty})

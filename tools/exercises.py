@@ -3,18 +3,15 @@
 
 An exercise is a MyST directive with a label, followed by its folded solution:
 
-    ```{exercise} Title            the statement; a `~~~python` block in it, or a code cell behind
-    it, is the
-    :label: ex-5-3                 stub of a checked exercise
+    ```{exercise} Title            the statement; a `~~~python` block in it is the stub of a
+    :label: ex-5-3                 checked exercise
     ```
     ```{solution-start} ex-5-3     text and code cells up to {solution-end}; in a checked exercise
-    one code cell has the reference
-    ```                            between ### BEGIN SOLUTION and ### END SOLUTION, then
-    print(chapter5.check_…(name))
+    :class: dropdown               one code cell has the reference between ### BEGIN SOLUTION and
+    ```                            ### END SOLUTION, then print(chapter5.check_…(name))
 
 The metadata of the cell with the directive say what is asked: {"exercises": {"ex-5-3": ["checked",
-"written"]}} for a function to write
-and words beside it, "project" for an afternoon.
+"written"]}} for a function to write and words beside it, "project" for an afternoon.
 A checked exercise runs after `Chapter.preparation` alone: the set-up cell, the imports, the cells
 tagged `for-exercises`.
 """
@@ -22,15 +19,12 @@ tagged `for-exercises`.
 import json
 import pathlib
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+from markdown_it import MarkdownIt
 
 BOOK = pathlib.Path(__file__).resolve().parents[1] / "book"
-DIRECTIVE = re.compile(
-    r"^(`{3,})\{(exercise|solution-start|solution-end)\}[ \t]*(.*)\n((?:.*\n)*?)\1[ \t]*$",
-    re.MULTILINE,
-)
-STUB = re.compile(r"^~~~python\n((?:.*\n)*?)~~~[ \t]*$", re.MULTILINE)
-REGION = re.compile(r"^### BEGIN SOLUTION\n((?:.*\n)*?)### END SOLUTION[ \t]*$", re.MULTILINE)
+REGION = re.compile(r"^### BEGIN SOLUTION\n(.*?)^### END SOLUTION[ \t]*$", re.DOTALL | re.MULTILINE)
 CHECK = re.compile(r"^print\((chapter\d+)\.(\w+)\((\w+)\)\)$", re.MULTILINE)
 
 
@@ -38,13 +32,10 @@ CHECK = re.compile(r"^print\((chapter\d+)\.(\w+)\((\w+)\)\)$", re.MULTILINE)
 class Exercise:
     label: str
     title: str
-    statement: str  # MyST, without the stub
+    statement: str  # MyST, the stub in it
     stub: str  # source, empty where there is nothing to check
-    solution: tuple  # (cell type, source) pairs of the folded solution
-    checks: tuple  # (module, check, name of the answer) of each check call
-    kinds: (
-        tuple  # of "checked" (by a machine), "written", "project" (read by a person): what is asked
-    )
+    kinds: tuple  # of "checked" (by a machine), "written", "project" (read by a person)
+    solution: list = field(default_factory=list)  # its code cells
 
     @property
     def checked(self):
@@ -56,6 +47,11 @@ class Exercise:
         return re.findall(r"^def (\w+)", self.stub, re.MULTILINE)[-1]
 
     @property
+    def checks(self):
+        """(module, check, name of the answer) of each check call."""
+        return CHECK.findall("\n".join(self.solution))
+
+    @property
     def check(self):
         module, check, name = self.checks[0]
         return f"{module}.{check}({name})"
@@ -63,101 +59,52 @@ class Exercise:
     @property
     def reference(self):
         """What stands between the solution marks of the code cells."""
-        return "".join(
-            region
-            for kind, text in self.solution
-            if kind == "code"
-            for region in REGION.findall(text)
-        )
+        return "".join(REGION.findall("\n".join(self.solution)))
 
 
 @dataclass(frozen=True)
 class Chapter:
     number: int
     path: pathlib.Path
-    title: str
-    preparation: (
-        tuple  # sources of the set-up cell, the imports cell and the cells tagged for-exercises
-    )
-    exercises: tuple
+    preparation: list  # sources of the set-up cell, the imports, the cells tagged for-exercises
+    exercises: list
 
 
-def options(body):
-    """The `:name: value` lines that open a directive's body, and the rest."""
-    lines, found = body.split("\n"), {}
-    while lines and (match := re.match(r":([\w-]+):\s*(.*)", lines[0])):
-        found[match[1]] = match[2].strip()
-        lines.pop(0)
-    return found, "\n".join(lines).strip()
+def fences(text):
+    """(what follows the opening marks, content) of each fenced block that is in no other."""
+    return [(t.info.strip(), t.content) for t in MarkdownIt().parse(text) if t.type == "fence"]
 
 
 def chapter(path):
-    cells = [
-        (c["cell_type"], c["metadata"], "".join(c["source"]))
-        for c in json.loads(path.read_text())["cells"]
+    cells = json.loads(path.read_text())["cells"]
+    code = [cell for cell in cells if cell["cell_type"] == "code"]
+    chosen = [
+        c for i, c in enumerate(code) if i < 2 or "for-exercises" in c["metadata"].get("tags", ())
     ]
-    code = [i for i, (kind, _, _) in enumerate(cells) if kind == "code"]
-    tags = lambda i: cells[i][1].get("tags", [])
-    if "setup" not in tags(code[0]):
-        raise ValueError(f"{path.name}: the first code cell must be the one tagged 'setup'")
-    chosen = code[:2] + [i for i in code[2:] if "for-exercises" in tags(i)]
-    preparation = tuple(cells[i][2] for i in chosen)
-    title = re.search(r"^# (.+)$", cells[0][2], re.MULTILINE)[1]
-    return Chapter(int(path.name[:2]), path, title, preparation, tuple(exercises(cells, path.name)))
+    return Chapter(
+        int(path.name[:2]), path, ["".join(c["source"]) for c in chosen], exercises(cells)
+    )
 
 
-def exercises(cells, where):
+def exercises(cells):
     """The exercises in the order of the page."""
-    statement, solution = (
-        None,
-        None,
-    )  # the exercise that waits for its solution; the pieces of an open solution
-    for kind, metadata, source in cells:
-        if kind != "markdown":
-            if solution is not None:
-                solution.append((kind, source))
-            elif statement is not None:
-                statement["stub"] += source + "\n"
-            continue
-        at = 0
-        for match in [*DIRECTIVE.finditer(source), None]:
-            between = source[at : match.start() if match else len(source)].strip()
-            if between and solution is not None:
-                solution.append(("markdown", between))
-            if match is None:
-                break
-            at = match.end()
-            _, directive, argument, body = match.groups()
-            if directive == "exercise":
-                if statement is not None:
-                    raise ValueError(f"{where}: {statement['label']} has no solution")
-                named, text = options(body)
-                stub = "\n".join(STUB.findall(text))
-                statement = {
-                    "label": named["label"],
-                    "title": argument.strip(),
-                    "statement": STUB.sub("", text).strip(),
-                    "stub": stub,
-                    "kinds": tuple(metadata.get("exercises", {}).get(named["label"], ())),
-                }
-            elif directive == "solution-start":
-                if statement is None or argument.strip() != statement["label"]:
-                    raise ValueError(
-                        f"{where}: the solution of {argument.strip()!r} does not follow its "
-                        "exercise"
-                    )
-                solution = []
-            else:
-                checks = tuple(
-                    call
-                    for kind, text in solution
-                    if kind == "code"
-                    for call in CHECK.findall(text)
-                )
-                yield Exercise(**statement, solution=tuple(solution), checks=checks)
-                statement, solution = None, None
-    if statement is not None:
-        raise ValueError(f"{where}: {statement['label']} has no solution")
+    found, solution = [], None
+    for cell in cells:
+        source = "".join(cell["source"])
+        if cell["cell_type"] == "code" and solution is not None:
+            solution.append(source)
+        for info, content in fences(source) if cell["cell_type"] == "markdown" else ():
+            directive, _, argument = info.partition(" ")
+            if directive == "{exercise}":
+                label = re.search(r"^:label: *(\S+)$", content, re.MULTILINE)[1]
+                stub = "\n".join(code for info, code in fences(content) if info == "python")
+                kinds = cell["metadata"].get("exercises", {}).get(label, ())
+                found.append(Exercise(label, argument, content, stub, tuple(kinds)))
+            elif directive == "{solution-start}":
+                (solution,) = (e.solution for e in found if e.label == argument)
+            elif directive == "{solution-end}":
+                solution = None
+    return found
 
 
 def chapters():

@@ -70,10 +70,11 @@ def cite(path, url, site, authors):
 
 
 def publish(url, site=None, authors=(), root=ROOT):
+    before = colab.Addresses(root)
     configure(root / "_config.yml", url, site, authors)
     cite(root / "CITATION.cff", url, site, authors)
     setup_cell.main(root=root)
-    colab.main(root=root)
+    colab.move(before, root)
     tag = setup_cell.wheel(root).split("/")[-2]
     pages = f"its pages at {site}" if site else "its pages have no address: name it with --site"
     print(
