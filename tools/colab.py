@@ -15,11 +15,11 @@ import copy
 import gc
 import html
 import itertools
-import json
 import pathlib
 import posixpath
 import re
 
+import nbformat
 import yaml
 from docutils import nodes
 from sphinx.locale import admonitionlabels
@@ -27,25 +27,17 @@ from sphinx.util import logging
 from sphinx_exercise.nodes import exercise_enumerable_node, exercise_node, solution_node
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
-RULES = {"text-left": ":---", "text-center": ":---:", "text-right": "---:"}  # of a table's columns
-WORDS = {  # what becomes of the words in a node, by its class or one that it derives from
-    "emphasis": "*{}*",
-    "strong": "**{}**",
-    "rubric": "**{}**",
-    "term": "**{}**",
-    "subscript": "<sub>{}</sub>",
-    "superscript": "<sup>{}</sup>",
-    "footnote_reference": "<sup>{}</sup>",
-    "PassthroughTextElement": "{}",  # of sphinx-design: titles of cards, labels of tabs
+# what becomes of the words in a node, by the name of its class or of one that it derives from
+WORDS = {"emphasis": "*{}*", "strong": "**{}**", "rubric": "**{}**", "term": "**{}**"}
+WORDS |= {"subscript": "<sub>{}</sub>", "superscript": "<sup>{}</sup>", "transition": "---"}
+WORDS |= {"footnote_reference": "<sup>{}</sup>", "Inline": "{}", "title": "{}", "Invisible": ""}
+WORDS |= {
+    "PassthroughTextElement": "{}",
     "sd_tab_label": "**{}**",
     "sd_tab_input": "",
-    "transition": "---",
-    "Invisible": "",
-    "Inline": "{}",
-    "title": "{}",
-}
-HOLDERS = {"section", "container", "compound", "figure", "legend", "proof_node"}
-HOLDERS |= {"definition", "definition_list_item"}
+}  # cards, tabs
+BLOCKS = {"section", "container", "compound", "figure", "legend", "proof_node", "definition"}
+BLOCKS |= {"definition_list_item"}
 
 
 class Addresses:
@@ -95,8 +87,8 @@ def fence(text, least):
 
 
 class Markdown:
-    """Markdown of the nodes of a resolved page; other nodes than WORDS and HOLDERS have a method
-    by the name of their class.
+    """Markdown of the nodes of a resolved page; nodes of other kinds than WORDS and BLOCKS have a
+    method.
     """
 
     def __init__(self, env, page, address):
@@ -108,7 +100,7 @@ class Markdown:
                 return getattr(self, name)(node)
             if name in WORDS:
                 return WORDS[name].format(self.words(node))
-            if name in HOLDERS:
+            if name in BLOCKS:
                 return self.blocks(node)
         logging.getLogger(__name__).warning("no Markdown for <%s>", node.tagname, location=node)
         return ""
@@ -198,10 +190,8 @@ class Markdown:
     def table(self, node):
         rows = list(node.findall(nodes.row))
         cell = lambda entry: self.blocks(entry).replace("|", r"\|").replace("\n", " ")
-        rule = lambda entry: next((RULES[c] for c in entry["classes"] if c in RULES), "---")
-        lines = [[cell(entry) for entry in row] for row in rows]
-        lines.insert(1, [rule(entry) for entry in rows[0]])
-        return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+        lines = [f"| {' | '.join(map(cell, row))} |" for row in rows]
+        return "\n".join([lines[0], "|" + "---|" * len(rows[0]), *lines[1:]])
 
     def caption(self, node):
         number, words = self.number(node.parent), " ".join(self.words(node).split())
@@ -264,67 +254,61 @@ def references(env, page):
 
 
 def edition(env, doctree, page, address):
-    """The notebook of a page in plain Markdown, as a dict."""
-    write, solved, captions, cells = Markdown(env, page, address), {}, {}, []
-    numbers = {n["label"]: write.number(n) for n in doctree.findall(exercise_enumerable_node)}
+    """The notebook of a page in plain Markdown."""
+    write, cells, begun = Markdown(env, page, address), [], set()
+    titles = {
+        node["label"]: f"Solution to {write.number(node)}"
+        for node in doctree.findall(exercise_enumerable_node)
+    }
+    solved, captions = {}, {}
     for node in doctree.findall(solution_node):
         solved |= dict.fromkeys(code_cells(node), node["target_label"])
     for i, node in code_cells(doctree).items():
         captions |= {i: write(caption) for caption in node.findall(nodes.caption)}
     words = itertools.groupby(write.of_page(doctree), key=lambda block: block[:3])
-    words = [(where, "\n\n".join(block[3] for block in blocks)) for where, blocks in words]
-
-    def add(kind, source, name, **metadata):
-        cell = {"cell_type": kind, "id": name, "metadata": metadata}
-        cell |= {"source": source.strip("\n").splitlines(keepends=True)}
-        cells.append(cell | ({"execution_count": None, "outputs": []} if kind == "code" else {}))
-
-    for i, cell in enumerate(json.loads(pathlib.Path(env.doc2path(page)).read_text())["cells"]):
-        name, tags = cell["id"], cell["metadata"].get("tags", ())
-        own = [(*where[1:], text) for where, text in words if where[0] == i]
+    words = [(*where, "\n\n".join(block[3] for block in blocks)) for where, blocks in words]
+    for i, cell in enumerate(nbformat.read(env.doc2path(page), 4).cells):
+        own, tags = [part[1:] for part in words if part[0] == i], set(cell.metadata.get("tags", ()))
         for k, (exercise, solution, text) in enumerate(own):
-            marks = {"exercise": exercise} if exercise else {}
             if solution:
-                marks = {"solution": solution}
-                more = (
-                    ", continued"
-                    if any(c["metadata"].get("solution") == solution for c in cells)
-                    else ""
-                )
-                text = folded(f"Solution to {numbers[solution]}{more}", text)
-            add("markdown", text, f"{name}-{k}" if k else name, **marks)
-        if cell["cell_type"] == "code":
-            source, figure = "".join(cell["source"]), captions.get(i, "").split("**")[1:2]
-            metadata = {"tags": [t for t in tags if t in ("setup", "raises-exception")]}
-            metadata |= {"solution": solved.get(i)}
-            title = f"Solution to {numbers[solved[i]]}" if i in solved else ""
-            if not title and {"hide-input", "hide-cell", "remove-input"} & {*tags}:
-                title = "Set-up" if "setup" in tags else " of ".join(["Code", *figure])
-            if title and title != "Set-up":
-                metadata |= {"cellView": "form", "jupyter": {"source_hidden": True}}
-            source = f"# @title {title}\n{source}" if title else source
-            add("code", source, name, **{k: v for k, v in metadata.items() if v})
+                more = ", continued" if solution in begun else ""
+                text = folded(titles[solution] + more, text)
+            marks = {"exercise": exercise} if exercise else {"solution": solution}
+            cells.append(markdown(text, f"{cell.id}-{k}" if k else cell.id, **marks))
+            begun.add(solution)
+        if cell.cell_type == "code":
+            figure, solution = captions.get(i, "").split("**")[1:2], solved.get(i)
+            title = titles[solution] if solution else " of ".join(["Code", *figure])
+            marks = {"tags": sorted(tags & {"setup", "raises-exception"}), "solution": solution}
+            if "setup" in tags:
+                cell.source = f"# @title Set-up\n{cell.source}"
+            elif solution or tags & {"hide-input", "hide-cell", "remove-input"}:
+                cell.source = f"# @title {title}\n{cell.source}"
+                marks |= {"cellView": "form", "jupyter": {"source_hidden": True}}
+            marks = {name: mark for name, mark in marks.items() if mark}
+            cells.append(nbformat.v4.new_code_cell(cell.source, id=cell.id, metadata=marks))
+            begun.add(solution)
         if i in captions:
-            add("markdown", captions[i], f"{name}-caption")
+            cells.append(markdown(captions[i], f"{cell.id}-caption"))
     if entries := references(env, page):
-        add("markdown", "## References\n\n- " + "\n- ".join(entries), "references")
-    metadata = {
-        "colab": {"provenance": [], "toc_visible": True},
-        "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
-        "language_info": {"name": "python"},
-    }
-    return {"cells": cells, "metadata": metadata, "nbformat": 4, "nbformat_minor": 5}
+        cells.append(markdown("## References\n\n- " + "\n- ".join(entries), "references"))
+    kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
+    metadata = {"colab": {"provenance": [], "toc_visible": True}, "kernelspec": kernel}
+    metadata |= {"language_info": {"name": "python"}}
+    return nbformat.v4.new_notebook(cells=cells, metadata=metadata)
 
 
-def save(path, notebook):
-    path.parent.mkdir(exist_ok=True)
-    path.write_text(json.dumps(notebook, indent=1, ensure_ascii=False) + "\n")
+def markdown(text, name, **marks):
+    marks = {name: mark for name, mark in marks.items() if mark}
+    return nbformat.v4.new_markdown_cell(text.strip("\n"), id=name, metadata=marks)
 
 
 def keep(app, doctree, page):
     if app.builder.name == "html" and app.env.doc2path(page).endswith(".ipynb"):
         path = pathlib.Path(app.outdir).parent / "colab" / f"{page.split('/')[-1]}.ipynb"
-        save(path, edition(app.env, doctree, page, Addresses(pathlib.Path(app.srcdir))))
+        path.parent.mkdir(exist_ok=True)
+        address = Addresses(pathlib.Path(app.srcdir))
+        nbformat.write(edition(app.env, doctree, page, address), path)
 
 
 def renumbered(app, env):
@@ -364,7 +348,6 @@ def out_of_step(root=ROOT):
 
 def main(root=ROOT):
     changed, new = out_of_step(root), built(root)
-    (root / "colab").mkdir(exist_ok=True)
     for name in changed:
         path = root / "colab" / name
         path.write_text(new[name]) if name in new else path.unlink()
@@ -376,14 +359,14 @@ def move(old, root=ROOT):
     new, book = Addresses(root), root / "book"
     pages = [f"book/{path.stem}" for path in [*book.glob("*.md"), *book.glob("*.ipynb")]]
     for path in (root / "colab").glob("*.ipynb"):
-        text, chapter = path.read_text(), json.loads((book / path.name).read_text())
+        text, chapter = path.read_text(), nbformat.read(book / path.name, 4)
         for page in pages:
             text = text.replace(f"]({old(page)})", f"]({new(page)})")
-        notebook, sources = json.loads(text), {c["id"]: c["source"] for c in chapter["cells"]}
-        for cell in notebook["cells"]:
-            if "setup" in cell["metadata"].get("tags", ()):
-                cell["source"] = ["# @title Set-up\n", *sources[cell["id"]]]
-        save(path, notebook)
+        notebook, sources = nbformat.reads(text, 4), {c.id: c.source for c in chapter.cells}
+        for cell in notebook.cells:
+            if "setup" in cell.metadata.get("tags", ()):
+                cell.source = f"# @title Set-up\n{sources[cell.id]}"
+        nbformat.write(notebook, path)
 
 
 if __name__ == "__main__":

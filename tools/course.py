@@ -3,13 +3,11 @@ edition, whose words are plain Markdown.
 
     python tools/course.py [FOLDER]        FOLDER is _build/course if none is named
 
-writes `source/` (for teachers, with solutions), `release/` (for students, without),
-`gradebook.db` and `nbgrader_config.py`. Run it again after a change to a chapter: submissions and
-grades in the folder stay.
+writes `source/` (for teachers, with solutions), `release/` (for students), `gradebook.db` and
+`nbgrader_config.py`. Run it again after a change to a chapter: submissions and grades stay.
 
-A sheet has the chapter's set-up cell, imports and cells tagged `for-exercises`, then the
-exercises. What a machine grades is a stub to fill in and a locked test cell; what a person grades,
-a derivation, an answer in words or a project, is one cell of text.
+A sheet has the chapter's preparation, then the exercises. What a machine grades is a stub to fill
+in and a locked test cell; what a person grades is one cell of text.
 """
 
 import pathlib
@@ -74,32 +72,26 @@ def explained(exercise, edition):
     """The folded solution as Markdown; its code is fenced, but that of a checked exercise stands
     in the answer cell.
     """
+    parts = [c for c in edition.cells if c.metadata.get("solution") == exercise.label]
     found = []
-    for part in edition.cells:
-        if part.metadata.get("solution") == exercise.label:
-            if part.cell_type == "markdown":
-                found.append(
-                    re.search(r"</summary>\s*(.*?)\s*</details>$", part.source, re.DOTALL)[1]
-                )
-            elif not exercise.checked:
-                code = re.sub(
-                    r"^(# @title|### (BEGIN|END)).*\n?", "", part.source, flags=re.MULTILINE
-                )
-                found.append(f"```python\n{code.strip()}\n```")
-    return "\n\n".join(found)
+    for part in parts:
+        if part.cell_type == "markdown":
+            found.append(re.search(r"</summary>\s*(.*)\s*</details>", part.source, re.DOTALL)[1])
+        elif not exercise.checked:
+            code = re.sub(r"^(# @title|### (BEGIN|END)).*\n?", "", part.source, flags=re.MULTILINE)
+            found.append(f"```python\n{code.strip()}\n```")
+    return "\n\n".join(map(str.strip, found))
 
 
 def exercise_cells(e, edition):
     """Statement, then cells for what is written, then the function and its test."""
     worth, solution = points(e), explained(e, edition)
-    told = " · ".join(
-        f"{n} points {'by the test' if kind == 'checked' else 'for what you write'}"
-        for kind, n in sorted(worth.items(), reverse=True)
-    )
+    how = {"checked": "by the test", "written": "for what you write"}
+    told = [f"{n} points {how.get(k, how['written'])}" for k, n in sorted(worth.items())[::-1]]
     (asked,) = (c.source for c in edition.cells if c.metadata.get("exercise") == e.label)
     title, _, words = asked.replace(f"```python\n{e.stub}```", "").partition("\n\n")
-    title = title.replace("**", "")
-    yield cell(f"{e.label}-statement", f"## {title}\n\n*{told}*\n\n{words}", "markdown")
+    words = f"## {title.replace('**', '')}\n\n*{' · '.join(told)}*\n\n{words}"
+    yield cell(f"{e.label}-statement", words, "markdown")
     for kind in worth.keys() - {"checked"}:
         yield cell(f"{e.label}-{kind}", solution, "markdown", worth[kind], solution=True)
     if "checked" in worth:

@@ -1,26 +1,19 @@
 """The exercises of a chapter, read from its notebook. `tools/course.py` and
 `tests/test_exercises.py` stand on this.
 
-An exercise is a MyST directive with a label, followed by its folded solution:
-
-    ```{exercise} Title            the statement; a `~~~python` block in it is the stub of a
-    :label: ex-5-3                 checked exercise
-    ```
-    ```{solution-start} ex-5-3     text and code cells up to {solution-end}; in a checked exercise
-    :class: dropdown               one code cell has the reference between ### BEGIN SOLUTION and
-    ```                            ### END SOLUTION, then print(chapter5.check_…(name))
-
-The metadata of the cell with the directive say what is asked: {"exercises": {"ex-5-3": ["checked",
-"written"]}} for a function to write and words beside it, "project" for an afternoon.
-A checked exercise runs after `Chapter.preparation` alone: the set-up cell, the imports, the cells
-tagged `for-exercises`.
+An exercise is a MyST directive with a label; a `~~~python` block in it is the stub of a checked
+exercise. Its solution follows, from {solution-start} to {solution-end}; in a checked exercise a
+code cell of it has the reference between ### BEGIN SOLUTION and ### END SOLUTION, then
+print(chapter5.check_…(name)). The metadata of the cell with the directive say what is asked:
+{"exercises": {"ex-5-3": ["checked", "written"]}} for a function to write and words beside it,
+"project" for an afternoon. A checked exercise runs after `Chapter.preparation` alone.
 """
 
-import json
 import pathlib
 import re
 from dataclasses import dataclass, field
 
+import nbformat
 from markdown_it import MarkdownIt
 
 BOOK = pathlib.Path(__file__).resolve().parents[1] / "book"
@@ -76,29 +69,25 @@ def fences(text):
 
 
 def chapter(path):
-    cells = json.loads(path.read_text())["cells"]
-    code = [cell for cell in cells if cell["cell_type"] == "code"]
-    chosen = [
-        c for i, c in enumerate(code) if i < 2 or "for-exercises" in c["metadata"].get("tags", ())
-    ]
-    return Chapter(
-        int(path.name[:2]), path, ["".join(c["source"]) for c in chosen], exercises(cells)
-    )
+    cells = nbformat.read(path, 4).cells
+    setup, imports, *code = (cell for cell in cells if cell.cell_type == "code")
+    chosen = [cell for cell in code if "for-exercises" in cell.metadata.get("tags", ())]
+    preparation = [cell.source for cell in (setup, imports, *chosen)]
+    return Chapter(int(path.name[:2]), path, preparation, exercises(cells))
 
 
 def exercises(cells):
     """The exercises in the order of the page."""
     found, solution = [], None
     for cell in cells:
-        source = "".join(cell["source"])
-        if cell["cell_type"] == "code" and solution is not None:
-            solution.append(source)
-        for info, content in fences(source) if cell["cell_type"] == "markdown" else ():
+        if cell.cell_type == "code" and solution is not None:
+            solution.append(cell.source)
+        for info, content in fences(cell.source) if cell.cell_type == "markdown" else ():
             directive, _, argument = info.partition(" ")
             if directive == "{exercise}":
                 label = re.search(r"^:label: *(\S+)$", content, re.MULTILINE)[1]
                 stub = "\n".join(code for info, code in fences(content) if info == "python")
-                kinds = cell["metadata"].get("exercises", {}).get(label, ())
+                kinds = cell.metadata.get("exercises", {}).get(label, ())
                 found.append(Exercise(label, argument, content, stub, tuple(kinds)))
             elif directive == "{solution-start}":
                 (solution,) = (e.solution for e in found if e.label == argument)
