@@ -220,8 +220,7 @@ def test_stored_path_starts_where_a_fresh_run_does(stored):
 
 
 TINY = experiments.SMALL | dict(
-    batch_size=150,
-    start_epochs=40,
+    start_epochs=20,
     epochs=3,
     hidden=8,
     codes=3,
