@@ -235,10 +235,15 @@ def check(*chapters):
     touched = {found[1] for path in paths if (found := a_chapters.fullmatch(path.name))}
     numbers = chapters or [number for number in books if number in touched]
     always = {ROOT / "tests" / f"test_{n}.py" for n in ("book", "project", "exercises", "colab")}
+    found = set(uses.tests(paths))
     short = lambda files: [str(path.relative_to(ROOT)) for path in files]
-    tests, notebooks = short(uses.tests(paths | always)), short(books[n] for n in numbers)
-    of_these = " or ".join(["labels", *(f"ex-{number}-" for number in numbers)])
-    only = f"not runs_alone and (not test_exercises or {of_these})"
+    tests, notebooks = short(sorted(found | always)), short(books[n] for n in numbers)
+    words = [*(f"ex-{number}-" for number in numbers), *(books[n].stem for n in numbers)]
+    of_these = " or ".join(["labels", "in_step", "links", *words])
+    only = "not runs_alone"
+    for name in ("exercises", "colab"):  # of these two the tests that look at the chapters
+        if ROOT / "tests" / f"test_{name}.py" not in found:
+            only += f" and (not test_{name} or {of_these})"
     print(f"tests: {', '.join(tests)}\nchapters: {', '.join(notebooks) or 'none'}", flush=True)
 
     def pages_and_tests(log):

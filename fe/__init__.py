@@ -6,6 +6,7 @@ from .equilibrium import Equilibrium, minimise, schedule
 from .errors import NegativeCurvature, NotAtEquilibrium, NotConverged, SingularHessian
 from .gibbs import (
     GibbsObjective,
+    GridModel,
     GridTooCoarse,
     TabularModel,
     check_resolution,
@@ -48,6 +49,7 @@ __all__ = [
     "Functionals",
     "Geodesic",
     "GibbsObjective",
+    "GridModel",
     "GridTooCoarse",
     "LinearGaussian",
     "Mixture",

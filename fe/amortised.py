@@ -44,7 +44,7 @@ class AmortisedObjective(Ridged):
             for small d
 
     θ stacks encoder, decoder and classifier; `theta0`, `unflatten`, `n_parameters` as in
-    `GibbsObjective`.
+    `GridModel`.
 
     Raises:
         ValueError, TypeError: NaN, empty or mis-shaped data or noise, labels out of range, batch

@@ -1,10 +1,10 @@
 """Images and labels as two tensors: scikit-learn's digits by default (no download), MNIST, or a set
 of one's own.
 
-Every loader returns x (N, D) with pixels in [0, 1] and y (N,) int64, whole, on the device: a
-minibatch is then an index into a tensor, and no Python runs for a single image. A set of one's own
-is shuffled, always in the same way: files are often sorted by class, and "the first 20,000" of them
-would be of a few classes.
+Every loader returns x (N, D) with pixels in [0, 1] and y (N,) int64, whole, on `device` (default:
+the CPU): a minibatch is then an index into a tensor, and no Python runs for a single image. A set
+of one's own is shuffled, always in the same way: files are often sorted by class, and "the first
+20,000" of them would be of a few classes.
 """
 
 from pathlib import Path
@@ -32,22 +32,18 @@ def digits(n=None, *, classes=None, seed=0, dtype=torch.float64, device=None):
     Learning Repository (1998).
     """
     images, labels = load_digits(return_X_y=True)
-    x, y = (
-        torch.as_tensor(images / 16.0, dtype=dtype, device="cpu"),
-        torch.as_tensor(labels, dtype=torch.int64, device="cpu"),
-    )
     if classes is not None:
-        wanted = torch.tensor(list(classes), device="cpu")
-        if wanted.numel() == 0 or wanted.min() < 0 or wanted.max() > 9:
-            raise ValueError(f"classes must be some of 0 … 9, got {list(classes)}")
-        keep = torch.isin(y, wanted)
-        x, y = x[keep], y[keep]
-    if n is None:
-        n = len(x)
-    if not 1 <= n <= len(x):
-        raise ValueError(f"n must be between 1 and {len(x)}, got {n}")
-    order = _order(len(x), seed)[:n]
-    return x[order].to(device), y[order].to(device)
+        wanted = [int(c) for c in classes]
+        if not wanted or not set(wanted) <= set(range(10)):
+            raise ValueError(f"classes must be some of 0 … 9, got {wanted}")
+        kept = np.isin(labels, wanted)
+        images, labels = images[kept], labels[kept]
+    n = len(images) if n is None else n
+    if not 1 <= n <= len(images):
+        raise ValueError(f"n must be between 1 and {len(images)}, got {n}")
+    order = _order(len(images), seed)[:n]
+    x, y = torch.from_numpy(images[order] / 16), torch.from_numpy(labels[order])
+    return x.to(device=device, dtype=dtype), y.to(device=device, dtype=torch.int64)
 
 
 def mnist(root="data", *, train=True, download=False, dtype=torch.float32, device=None):
@@ -63,28 +59,14 @@ def mnist(root="data", *, train=True, download=False, dtype=torch.float32, devic
 
     Source: Y. LeCun, L. Bottou, Y. Bengio and P. Haffner, Proc. IEEE 86, 2278 (1998).
     """
-    from torchvision.datasets import MNIST
-
-    try:
-        data = MNIST(str(root), train=train, download=download)
-    except (RuntimeError, AssertionError, ValueError, EOFError) as e:
-        if "not found" in str(e):
-            raise FileNotFoundError(
-                f"no MNIST under {root}: pass download=True, or the folder that contains MNIST/raw"
-            ) from e
-        if download:  # no connection: torchvision's message says so
-            raise
+    x, y = _torchvision("MNIST", root, train, download, "the folder that contains MNIST/raw")
+    n = 60_000 if train else 10_000
+    if x.shape != (n, 28, 28) or len(y) != n:
         raise ValueError(
-            f"the MNIST files under {root} are truncated or damaged ({e}); delete them and "
-            "download again"
-        ) from e
-    expected = (60_000 if train else 10_000, 28, 28)
-    if tuple(data.data.shape) != expected or data.targets.shape != expected[:1]:
-        raise ValueError(
-            f"the MNIST files under {root} hold {tuple(data.data.shape)} images and "
-            f"{len(data.targets)} labels, not {expected}"
+            f"the MNIST files under {root} hold {x.shape} images and {len(y)} labels, not "
+            f"{(n, 28, 28)}"
         )
-    return _tensors(data.data.numpy(), data.targets.numpy(), str(root), dtype, device)
+    return _tensors(x, y, str(root), dtype, device)
 
 
 def cifar10(root="data", *, train=True, download=False, dtype=torch.float32, device=None):
@@ -105,23 +87,32 @@ def cifar10(root="data", *, train=True, download=False, dtype=torch.float32, dev
     Source: A. Krizhevsky, Learning Multiple Layers of Features from Tiny Images (2009).
     torchvision's files are pickles; it checks their MD5 sums before it reads them.
     """
-    from torchvision.datasets import CIFAR10
-
     folder = Path(root) / ("train" if train else "test")
     if folder.is_dir():
         return image_folder(folder, gray=False, dtype=dtype, device=device)
+    where = "the folder with cifar-10-batches-py, or one with train/ and test/"
+    x, y = _torchvision("CIFAR10", root, train, download, where)
+    return _tensors(x.transpose(0, 3, 1, 2), y, str(root), dtype, device)
+
+
+def _torchvision(name, root, train, download, where):
+    """Images and labels as arrays, from torchvision's files, or the reason why not."""
+    import torchvision
+
     try:
-        data = CIFAR10(str(root), train=train, download=download)
-    except RuntimeError as e:
+        data = getattr(torchvision.datasets, name)(str(root), train=train, download=download)
+    except (RuntimeError, AssertionError, ValueError, EOFError) as e:
         if "not found" in str(e):
             raise FileNotFoundError(
-                f"no CIFAR-10 under {root}: pass download=True, or the folder with "
-                "cifar-10-batches-py, or one with train/ and test/"
+                f"no {name} under {root}: pass download=True, or {where}"
             ) from e
-        raise
-    return _tensors(
-        data.data.transpose(0, 3, 1, 2), np.array(data.targets), str(root), dtype, device
-    )
+        if download:  # no connection: torchvision's message says so
+            raise
+        raise ValueError(
+            f"the {name} files under {root} are truncated or damaged ({e}); delete them and "
+            "download again"
+        ) from e
+    return np.asarray(data.data), np.asarray(data.targets)
 
 
 def npz(path, *, split="train", dtype=torch.float32, device=None):
@@ -137,22 +128,18 @@ def npz(path, *, split="train", dtype=torch.float32, device=None):
     """
     try:
         with np.load(path, allow_pickle=False) as arrays:  # a pickle inside could run code
-            whole = (
-                split == "train" and "x_train" not in arrays
-            )  # a test set must say that it is one
+            # a test set must say that it is one
+            whole = split == "train" and "x_train" not in arrays
             names = ("x", "y") if whole else (f"x_{split}", f"y_{split}")
-            missing = [n for n in names if n not in arrays]
-            if missing:
-                raise ValueError(f"{path} has no array {missing[0]!r}; it has {sorted(arrays)}")
-            x, y = arrays[names[0]], arrays[names[1]]
+            missing = [name for name in names if name not in arrays]
+            held = sorted(arrays)
+            x, y = (None, None) if missing else (arrays[name] for name in names)
     except FileNotFoundError:
         raise FileNotFoundError(f"no file {path}") from None
-    except ValueError as e:
-        if "has no array" in str(e):
-            raise
-        raise ValueError(f"{path} is not a .npz file of plain arrays: {e}") from e
     except Exception as e:  # zipfile and zlib raise their own kinds for a truncated file
-        raise ValueError(f"{path} is damaged or no .npz file: {e}") from e
+        raise ValueError(f"{path} is damaged or no .npz file of plain arrays: {e}") from e
+    if missing:
+        raise ValueError(f"{path} has no array {missing[0]!r}; it has {held}")
     return _tensors(x, y, str(path), dtype, device, shuffle=True)
 
 
@@ -184,13 +171,13 @@ def image_folder(root, *, gray=True, dtype=torch.float32, device=None):
                 f"{name} has shape {images[-1].shape}, the first image {images[0].shape}: resize "
                 "them to one size"
             )
-    return _tensors(
-        np.stack(images), np.array(data.targets), str(root), dtype, device, shuffle=True
-    )
+    x, y = np.stack(images), np.array(data.targets)
+    return _tensors(x, y, str(root), dtype, device, shuffle=True)
 
 
 def _order(n, seed=0):
-    return torch.randperm(n, generator=torch.Generator("cpu").manual_seed(seed), device="cpu")
+    rng = torch.Generator("cpu").manual_seed(seed)
+    return torch.randperm(n, generator=rng, device="cpu").numpy()
 
 
 def _tensors(x, y, name, dtype, device, shuffle=False):
@@ -203,18 +190,14 @@ def _tensors(x, y, name, dtype, device, shuffle=False):
             f"{name}: labels must be integers from 0, got {y.dtype} from {y.min()} to {y.max()}"
         )
     if shuffle:
-        x, y = (v[_order(len(v)).numpy()] for v in (x, y))
-    scale = 255 if x.dtype == np.uint8 else 1
-    x = (
-        torch.as_tensor(np.ascontiguousarray(x).reshape(len(x), -1), device="cpu").to(
-            device=device, dtype=dtype
-        )
-        / scale
-    )
-    low, high = (float(v) for v in x.aminmax())
-    if not (0 <= low and high <= 1):  # NaN fails too
+        order = _order(len(y))
+        x, y = x[order], y[order]
+    low, high, top = x.min(), x.max(), 255 if x.dtype == np.uint8 else 1
+    if not (0 <= low and high <= top):  # NaN fails too
         raise ValueError(
             f"{name}: pixels run from {low:.3g} to {high:.3g}; they must be uint8, or floating in "
             "[0, 1] and not NaN"
         )
-    return x, torch.as_tensor(y.astype(np.int64), device="cpu").to(device)
+    x = torch.from_numpy(np.ascontiguousarray(x).reshape(len(x), -1))
+    y = torch.from_numpy(y.astype(np.int64))
+    return x.to(device=device, dtype=dtype) / top, y.to(device)

@@ -33,7 +33,7 @@ class NetworkResponse(NamedTuple):
     report: CGReport
 
 
-def gauss_newton(J, theta, p):
+def _gauss_newton(J, theta, p):
     """V (P, m) -> (J_oᵀ ∇²_o G J_o + ρ) V (P, m) of an `AmortisedObjective` at (θ, p)."""
     outputs, pull = torch.func.vjp(J.outputs, theta)
     _, log_sigma, _, logits = (o.detach() for o in outputs)
@@ -81,7 +81,7 @@ def network_response(J, theta, p, *, damping=1e-3, rtol=1e-2, max_iterations=400
         matrix = "Hessian"
         X, report = conjugate_gradient(lambda V: local.hvp(V) + damping * V, B, **options)
     except (NegativeCurvature, SingularHessian, NotConverged):
-        matrix, product = "Gauss-Newton", gauss_newton(J, theta, p)
+        matrix, product = "Gauss-Newton", _gauss_newton(J, theta, p)
         X, report = conjugate_gradient(lambda V: product(V) + damping * V, B, **options)
     hess = -(B.T @ X)
     _, D, C = J.terms(theta)

@@ -72,25 +72,17 @@ class LinearGaussian(Ridged):
         if k < 1:
             raise ValueError(f"k must be at least 1, got {k}")
         size = cov.abs().max().item()
-        if (cov - cov.T).abs().max().item() > 1e-10 * size:
-            raise ValueError(
-                "cov must be symmetric, it differs from its transpose by "
-                f"{(cov - cov.T).abs().max().item():.3g}"
-            )
-        cov = (cov + cov.T) / 2
-        eigenvalues, vectors = torch.linalg.eigh(cov)
+        skew = (cov - cov.T).abs().max().item()
+        if skew > 1e-10 * size:
+            raise ValueError(f"cov must be symmetric, it differs from its transpose by {skew:.3g}")
+        eigenvalues, vectors = torch.linalg.eigh((cov + cov.T) / 2)
         if eigenvalues[0].item() < -1e-10 * size:  # eigh's own error is about 1e-15 · size
             raise ValueError(
                 "cov must be positive semi-definite, its smallest eigenvalue is "
                 f"{eigenvalues[0].item():.3g}"
             )
-        self.cov, self.dim_x, self.dim_y, self.k, self.ridge = (
-            cov,
-            dim_x,
-            len(cov) - dim_x,
-            k,
-            ridge,
-        )
+        self.cov, self.k, self.ridge = (cov + cov.T) / 2, k, ridge
+        self.dim_x, self.dim_y = dim_x, len(cov) - dim_x
         self.n_parameters = len(cov) * k
         self._root = vectors * eigenvalues.clamp(min=0).sqrt()  # L, Σ = LLᵀ
         Lx, Ly = self._root[:dim_x], self._root[dim_x:]
@@ -115,10 +107,8 @@ class LinearGaussian(Ridged):
         K = eye + lam * W.T @ W + gam * V.T @ V
         B = torch.cat([lam * W, gam * V])
         G = B.T @ self.cov @ B
-        trace = (
-            lam * self.cov[: self.dim_x, : self.dim_x].trace()
-            + gam * self.cov[self.dim_x :, self.dim_x :].trace()
-        )
+        variances, n = self.cov.diagonal(), self.dim_x
+        trace = lam * variances[:n].sum() + gam * variances[n:].sum()
         J = 0.5 * (torch.linalg.slogdet(K)[1] + trace - torch.linalg.solve(K, G).trace())
         return J + self.penalty(theta)
 
@@ -126,12 +116,8 @@ class LinearGaussian(Ridged):
         """θ drawn from N(0, scale²), the same for the same seed on every device. (θ = 0 is
         stationary for every p.)
         """
-        draw = torch.randn(
-            self.n_parameters,
-            generator=torch.Generator("cpu").manual_seed(seed),
-            dtype=torch.float64,
-            device="cpu",
-        )
+        rng = torch.Generator("cpu").manual_seed(seed)
+        draw = torch.randn(self.n_parameters, generator=rng, dtype=torch.float64, device="cpu")
         return scale * draw.to(self.cov.device)
 
     def _spectrum(self, p):
@@ -164,12 +150,9 @@ class LinearGaussian(Ridged):
         At λ = 0 (γ = 0) J does not depend on W (V); this is then the limit from λ > 0 (γ > 0).
         """
         e, vectors, active = self._spectrum(p)
-        columns = (
-            self._root @ vectors * (1 - 1 / torch.where(active, e, 1.0)).sqrt()
-        )  # (dx + dy, dx + dy)
+        columns = self._root @ vectors * (1 - 1 / torch.where(active, e, 1.0)).sqrt()
         theta = torch.zeros(len(e), self.k, dtype=e.dtype, device=e.device)
-        n = min(self.k, len(e))
-        theta[:, :n] = columns[:, :n]
+        theta[:, : len(e)] = columns[:, : self.k]
         return theta.flatten()
 
     def free_energy(self, p):
@@ -219,9 +202,8 @@ class LinearGaussian(Ridged):
         both, mixed = active[:, None] & active, active[:, None] & ~active  # (i, j)
         safe = torch.where(active, e, 1.0)
         g = torch.where(both, -0.5 / torch.outer(safe, safe), 0.0)
-        g_mixed = torch.where(
-            mixed, -0.5 * (1 - 1 / safe)[:, None] / torch.where(mixed, e[:, None] - e, 1.0), 0.0
-        )
+        apart = torch.where(mixed, e[:, None] - e, 1.0)
+        g_mixed = torch.where(mixed, -0.5 * (1 - 1 / safe)[:, None] / apart, 0.0)
         rotated = vectors.T @ self._slopes @ vectors  # (2, i, j)
         return torch.einsum("ij,pij,qij->pq", g + g_mixed + g_mixed.T, rotated, rotated)
 
@@ -234,16 +216,15 @@ class LinearGaussian(Ridged):
         if k < len(e) and e[k] > 1 and e[k - 1] - e[k] <= slack:
             raise ValueError(
                 f"F has no {what} at p = {p.tolist()}: e_{k} = e_{k + 1} = {e[k].item():.6g} > 1, "
-                f"so k = {k} codes can serve "
-                "either direction equally well and F has a kink. Use more codes or move p."
+                f"so k = {k} codes can serve either direction equally well and F has a kink. Use "
+                "more codes or move p."
             )
         at_one = (e[:k] - 1).abs() <= slack
         if thresholds and at_one.any():
             raise ValueError(
-                f"F has no {what} at p = {p.tolist()}: eigenvalue "
-                f"e_{int(at_one.nonzero()[0]) + 1} is 1, the threshold at "
-                "which that code collapses. The second derivatives differ on the two sides: move "
-                "p to one of them."
+                f"F has no {what} at p = {p.tolist()}: e_{int(at_one.nonzero()[0]) + 1} is 1, the "
+                "threshold at which that code collapses. The second derivatives differ on the two "
+                "sides: move p to one of them."
             )
 
     def thresholds(self, *, lam=None, gam=None):
@@ -281,9 +262,8 @@ class LinearGaussian(Ridged):
         if vary == 1:
             xx, yy, xy = yy, xx, xy.T
         block = torch.eye(len(yy), dtype=yy.dtype, device=yy.device) - 2 * held * yy
-        if torch.linalg.eigvalsh(block).abs().min() <= 1e-12 * max(
-            1.0, 2 * held * yy.abs().max().item()
-        ):
+        size = max(1.0, 2 * held * yy.abs().max().item())
+        if torch.linalg.eigvalsh(block).abs().min() <= 1e-12 * size:
             raise ValueError(
                 f"the held control {held} is a threshold by itself (an eigenvalue is 1 already); "
                 "move it"

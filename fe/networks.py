@@ -18,7 +18,7 @@ import torch
 from torch import nn
 
 
-def mlp(sizes, norm="batch", dropout=0.0):
+def _mlp(sizes, norm="batch", dropout=0.0):
     """Linear layers from sizes[0] to sizes[-1]; after each but the last: normalisation, ReLU,
     dropout.
 
@@ -45,7 +45,7 @@ class Encoder(nn.Module):
 
     def __init__(self, sizes=(784, 256, 16), norm="batch", dropout=0.0):
         super().__init__()
-        self.layers = mlp((*sizes[:-1], 2 * sizes[-1]), norm, dropout)
+        self.layers = _mlp((*sizes[:-1], 2 * sizes[-1]), norm, dropout)
 
     def forward(self, x):
         return self.layers(x).chunk(2, -1)
@@ -62,7 +62,7 @@ class Decoder(nn.Module):
         super().__init__()
         if output not in ("sigmoid", "linear"):
             raise ValueError(f'output must be "sigmoid" or "linear", got {output!r}')
-        self.layers, self.output = mlp(sizes, norm, dropout), output
+        self.layers, self.output = _mlp(sizes, norm, dropout), output
 
     def forward(self, z):
         xhat = self.layers(z)
@@ -76,7 +76,7 @@ class Classifier(nn.Module):
 
     def __init__(self, sizes=(16, 12, 10), norm="batch", dropout=0.0):
         super().__init__()
-        self.layers = mlp(sizes, norm, dropout)
+        self.layers = _mlp(sizes, norm, dropout)
 
     def forward(self, z):
         return self.layers(z)

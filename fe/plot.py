@@ -6,11 +6,9 @@ import matplotlib.pyplot as plt
 import numpy as np
 from cycler import cycler
 
-# Okabe and Ito's palette. With full colour vision and with each of the three deficiencies any
-# two
-# of these colours stay 15 apart
-# in CIELAB. On white, LINES stand 3 : 1 and more; the two light colours do not, so they are for
-# areas and for marks with an outline.
+# Okabe and Ito's palette. With full colour vision and with each of the three deficiencies any two
+# of these colours stay 15 apart in CIELAB. On white, LINES stand 3 : 1 and more; the two light
+# colours do not, so they are for areas and for marks with an outline.
 COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000"]
 MARKERS = ["o", "s", "^", "D", "v", "P", "X"]
 LINES = [COLOURS[i] for i in (0, 1, 2, 3, 6)]
@@ -59,9 +57,9 @@ def style():
         inline.figure_formats = {"retina"}
 
 
-def images(x, *, columns=10, shape=None, titles=None, ax=None, vmin=0.0, vmax=1.0):
-    """Draw images x (n, D) in a grid with `columns` columns; returns the axes. Squares are assumed
-    without `shape`.
+def images(x, *, columns=10, shape=None, ax=None):
+    """Draw images x (n, D), pixels in [0, 1], in a grid with `columns` columns; returns the axes.
+    Squares are assumed without `shape`.
     """
     x = np.asarray(x.detach().cpu() if hasattr(x, "detach") else x, dtype=float)
     side = round(x.shape[1] ** 0.5)
@@ -74,22 +72,11 @@ def images(x, *, columns=10, shape=None, titles=None, ax=None, vmin=0.0, vmax=1.
     rows = -(-len(x) // columns)
     canvas = np.full((rows * (h + 1) - 1, columns * (w + 1) - 1), np.nan)
     for i, image in enumerate(x):
-        r, c = divmod(i, columns)
-        canvas[r * (h + 1) : r * (h + 1) + h, c * (w + 1) : c * (w + 1) + w] = image.reshape(h, w)
+        top, left = i // columns * (h + 1), i % columns * (w + 1)
+        canvas[top : top + h, left : left + w] = image.reshape(h, w)
     if ax is None:
         _, ax = plt.subplots(figsize=(0.62 * columns, 0.62 * rows + 0.2))
     cmap = plt.get_cmap("gray_r").with_extremes(bad="white")
-    ax.imshow(canvas, cmap=cmap, vmin=vmin, vmax=vmax, interpolation="nearest")
+    ax.imshow(canvas, cmap=cmap, vmin=0, vmax=1, interpolation="nearest")
     ax.set_axis_off()
-    if titles is not None:
-        for i, title in enumerate(titles):
-            r, c = divmod(i, columns)
-            ax.text(
-                c * (w + 1) + w / 2 - 0.5,
-                r * (h + 1) - 0.8,
-                str(title),
-                ha="center",
-                va="bottom",
-                fontsize=8,
-            )
     return ax

@@ -1,19 +1,15 @@
 """Finite alphabets: x, z and y take finitely many values, every expectation is a finite sum, and
 nothing is sampled.
 
-Two solvers that share no code, so that each can check the other:
-
-* `blahut_arimoto`: with decoder and classifier fixed, min over encoders and marginals of R +
-  E[energy] is convex; the
-  alternating iteration reaches the global minimum and carries a certificate of how far it still is
-  from it.
-* `TabularModel`: the objective J(θ, p) of eq. (14) with decoder and classifier learned as well, for
-  gradient methods.
+With decoder and classifier fixed, min over encoders and marginals of R + E[energy] is convex:
+`blahut_arimoto` reaches the global minimum and carries a certificate of how far it still is from
+it. (`fe.TabularModel` learns decoder and classifier as well, by gradients. The two share no code,
+so that each can check the other.)
 
 Probabilities are tensors in float64, all information is in nats per example.
 """
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 
@@ -21,18 +17,17 @@ from .errors import NotConverged, check_finite
 
 
 def _array(name, values, ndim):
-    values = (
-        values.double()
-        if isinstance(values, torch.Tensor)
-        else torch.as_tensor(values, dtype=torch.float64, device="cpu")
-    )
+    if isinstance(values, torch.Tensor):
+        values = values.double()
+    else:
+        values = torch.as_tensor(values, dtype=torch.float64, device="cpu")
     if values.ndim != ndim or values.numel() == 0:
         raise ValueError(f"{name} must be {ndim}-D and not empty, got shape {tuple(values.shape)}")
     check_finite(name, values)
     return values
 
 
-def _distribution(name, p, ndim=1):
+def distribution(name, p, ndim=1):
     """`p` as float64, with every row (last axis) checked to be a probability vector."""
     p = _array(name, p, ndim)
     if (p < 0).any():
@@ -48,17 +43,19 @@ def _distribution(name, p, ndim=1):
     return p
 
 
-def _same_x(p_x, name, table):
+def _with_rows(p_x, name, table, check):
+    """p_x, and a checked table with a row for each x, on its device."""
+    p_x, table = distribution("p_x", p_x), check(name, table, 2)
     if len(table) != len(p_x):
         raise ValueError(
             f"{name} has {len(table)} rows but p_x has {len(p_x)} entries; rows are values of x"
         )
+    return p_x.to(table.device), table
 
 
 def entropy(p):
     """H = −Σ p log p ≥ 0 (eq. 1), with 0 log 0 = 0. p: (n,) probabilities."""
-    p = _distribution("p", p)
-    return -torch.xlogy(p, p).sum()
+    return torch.special.entr(distribution("p", p)).sum()
 
 
 def rate(p_x, encoder, marginal):
@@ -67,12 +64,10 @@ def rate(p_x, encoder, marginal):
     Shapes: p_x (X,), encoder (X, Z) with rows that sum to 1, marginal (Z,). Raises `ValueError` for
     what is no distribution.
     """
-    p_x, e, m = (
-        _distribution("p_x", p_x),
-        _distribution("encoder", encoder, 2),
-        _distribution("marginal", marginal),
+    (p_x, e), m = (
+        _with_rows(p_x, "encoder", encoder, distribution),
+        distribution("marginal", marginal),
     )
-    _same_x(p_x, "encoder", e)
     if e.shape[1] != len(m):
         raise ValueError(f"marginal has {len(m)} codes but encoder has {e.shape[1]}")
     joint = p_x[:, None] * e  # (X, Z)
@@ -83,8 +78,7 @@ def mutual_information(p_x, encoder):
     """I_e(x; z): the rate at the marginal that the encoder itself induces, m(z) = Σ_x p(x) e(z|x),
     which is the best m.
     """
-    p_x, e = _distribution("p_x", p_x), _distribution("encoder", encoder, 2)
-    _same_x(p_x, "encoder", e)
+    p_x, e = _with_rows(p_x, "encoder", encoder, distribution)
     m = p_x @ e
     return rate(p_x, e, m / m.sum())
 
@@ -94,12 +88,10 @@ def expected(p_x, encoder, energy):
 
     Shapes: p_x (X,), encoder and energy (X, Z).
     """
-    p_x, e, energy = (
-        _distribution("p_x", p_x),
-        _distribution("encoder", encoder, 2),
+    (p_x, e), energy = (
+        _with_rows(p_x, "encoder", encoder, distribution),
         _array("energy", energy, 2),
     )
-    _same_x(p_x, "encoder", e)
     if e.shape != energy.shape:
         raise ValueError(
             f"encoder {tuple(e.shape)} and energy {tuple(energy.shape)} must have one shape (X, Z)"
@@ -107,8 +99,7 @@ def expected(p_x, encoder, energy):
     return (p_x[:, None] * e * energy).sum()
 
 
-@dataclass(frozen=True)
-class RateDistortionPoint:
+class RateDistortionPoint(NamedTuple):
     """The minimum of R + E[energy]; the true minimum lies in [value − gap, value]."""
 
     value: torch.Tensor  # −Σ p(x) log Σ_z m(z) exp(−energy), nats
@@ -166,11 +157,9 @@ def blahut_arimoto(p_x, energy, *, m0=None, tol=1e-12, max_iterations=100_000):
         >>> f"{point.rate.item():.6f}"
         '0.110944'
     """
-    p_x, energy = _distribution("p_x", p_x), _array("energy", energy, 2)
-    _same_x(p_x, "energy", energy)
-    p_x = p_x.to(energy.device)
+    p_x, energy = _with_rows(p_x, "energy", energy, _array)
     n_codes = energy.shape[1]
-    m = torch.full_like(energy[0], 1 / n_codes) if m0 is None else _distribution("m0", m0)
+    m = torch.full_like(energy[0], 1 / n_codes) if m0 is None else distribution("m0", m0)
     if len(m) != n_codes or (m <= 0).any():
         raise ValueError(
             f"m0 must be {n_codes} positive numbers, got {m.tolist()}; a code that starts at 0 "
@@ -183,9 +172,8 @@ def blahut_arimoto(p_x, energy, *, m0=None, tol=1e-12, max_iterations=100_000):
     for iteration in range(1, max_iterations + 1):
         log_z = torch.logsumexp(log_m - energy, 1)  # (X,)
         log_c = torch.logsumexp((log_p - log_z)[:, None] - energy, 0)  # (Z,)
-        gap = max(
-            log_c.max().item(), 0.0
-        )  # Σ m c = 1 makes max c ≥ 1; only round-off makes it less
+        # Σ m c = 1 makes max c ≥ 1; only round-off makes it less
+        gap = max(log_c.max().item(), 0.0)
         if gap <= tol:
             encoder = (log_m - energy - log_z[:, None]).exp()
             value, R = -(p_x @ log_z), (p_x[:, None] * encoder * (-energy - log_z[:, None])).sum()
@@ -199,39 +187,29 @@ def blahut_arimoto(p_x, energy, *, m0=None, tol=1e-12, max_iterations=100_000):
         log_m = torch.log_softmax(log_m + step * log_c, 0)
     raise NotConverged(
         f"blahut_arimoto: after {max_iterations} iterations the duality gap is {gap:.3g} nats, "
-        f"above tol = {tol:.3g}. "
-        "Convergence is slow where codes are nearly interchangeable: allow more iterations, or a "
-        "larger tol (the value is wrong "
-        "by at most the gap)."
+        f"above tol = {tol:.3g}. Convergence is slow where codes are nearly interchangeable: allow "
+        "more iterations, or a larger tol (the value is wrong by at most the gap)."
     )
 
 
-@dataclass(frozen=True)
-class RateDistortionCurve:
+class RateDistortionCurve(NamedTuple):
     """One point a slope λ; all tensors are (len(lams),)."""
 
-    lam: torch.Tensor
     rate: torch.Tensor  # R
     distortion: torch.Tensor  # D = dF/dλ
     value: torch.Tensor  # F(λ) = R + λD
 
 
-def rate_distortion_curve(p_x, distortion, lams, *, tol=1e-12, max_iterations=100_000):
+def rate_distortion_curve(p_x, distortion, lams, *, tol=1e-12):
     """The curve F(λ) = min R + λD (eq. 3) for a fixed distortion (X, Z), at each slope of `lams`
-    (each ≥ 0).
-
-    R, D and F come from `blahut_arimoto`, which says what `tol` and `max_iterations` mean and what
-    is raised.
+    (each ≥ 0), by `blahut_arimoto`, which says what `tol` means and what is raised.
     """
-    lams, distortion = _array("lams", lams, 1), _array("distortion", distortion, 2)
+    distortion, lams = _array("distortion", distortion, 2), _array("lams", lams, 1)
     if (lams < 0).any():
         raise ValueError(f"lams must not be negative, got a minimum of {lams.min().item()}")
-    p_x, lams = _distribution("p_x", p_x).to(distortion.device), lams.to(distortion.device)
-    points = [
-        blahut_arimoto(p_x, lam * distortion, tol=tol, max_iterations=max_iterations)
-        for lam in lams
-    ]
-    D = torch.stack([expected(p_x, point.encoder, distortion) for point in points])
+    points = [blahut_arimoto(p_x, lam * distortion, tol=tol) for lam in lams.tolist()]
     return RateDistortionCurve(
-        lams, torch.stack([q.rate for q in points]), D, torch.stack([q.value for q in points])
+        torch.stack([point.rate for point in points]),
+        torch.stack([expected(p_x, point.encoder, distortion) for point in points]),
+        torch.stack([point.value for point in points]),
     )

@@ -38,14 +38,18 @@ from .topographic import TopographicMap
 
 def provenance(seconds, **arguments):
     """What a reader needs to run the same thing again."""
-    device = arguments.get("device", "cpu")
-    name = torch.cuda.get_device_name(device) if device.startswith("cuda") else platform.machine()
+    device, name, gpu = arguments.get("device", "cpu"), platform.machine(), {}
+    if device.startswith("cuda"):
+        name, where = torch.cuda.get_device_name(device), torch.backends
+        # what may be rounded to ten bits: matrix products and, unless told otherwise, convolutions
+        gpu = {"tf32": dict(products=where.cuda.matmul.allow_tf32, conv=where.cudnn.allow_tf32)}
     return {
         "arguments": arguments,
         "torch": torch.__version__.split("+")[0],
         "python": platform.python_version(),
         "threads": torch.get_num_threads(),
         "device": f"{device} ({name})",
+        **gpu,
         "seconds": round(seconds, 1),
     }
 

@@ -1,21 +1,17 @@
 """log Z_x where no grid is fine enough: importance sampling, and annealing from below and from
 above.
 
-All three want −H of eq. (11) as a function of codes paired with images, z (S, N, d) -> (S, N):
-`log_joint` of `fe.gibbs` makes it from a decoder and a classifier. S samples (or independent
-chains) for each of N images, d the dimension of z.
+All three want −H of eq. (11) as a function `log_joint` of codes paired with images, z (S, N, d) ->
+(S, N). S samples (or independent chains) for each of N images, d the dimension of z.
 
-* `importance_sampling` from a good proposal, for example an amortised encoder: cheap; its
-  effective
-  sample size says when
-  it fails, which in many dimensions is soon;
+* `importance_sampling` from a good proposal, for example an amortised encoder: cheap; its effective
+  sample size says when it fails, which in many dimensions is soon;
 * `annealed_importance_sampling` walks from m(z) to e* and is below log Z on average,
-  `reverse_annealed` walks back and is
-  above: where they meet, log Z is known.
+  `reverse_annealed` walks back and is above: where they meet, log Z is known.
 """
 
 import math
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 
@@ -31,11 +27,8 @@ def log_standard_normal(z):
     return -0.5 * z.square().sum(-1) - 0.5 * z.shape[-1] * math.log(2 * math.pi)
 
 
-@dataclass(frozen=True)
-class Estimate:
-    """log Z by sampling. The error bar is that of the delta method: it presumes that `ess` is
-    large.
-    """
+class Estimate(NamedTuple):
+    """log Z by sampling. The error bar is that of the delta method: it presumes a large `ess`."""
 
     log_z: torch.Tensor  # (N,)
     std_error: torch.Tensor  # (N,)
@@ -45,7 +38,7 @@ class Estimate:
     acceptance: torch.Tensor | None = None  # (steps,) Metropolis acceptance at each temperature
 
 
-def _estimate(log_weights, samples, sign, min_ess, acceptance=None):
+def _estimate(log_weights, samples, min_ess=0.0, acceptance=None):
     """log of the mean weight; the delta method gives Var log w̄ ≈ Var w / (S w̄²) = (1/ess − 1/S)
     S/(S − 1).
     """
@@ -59,20 +52,13 @@ def _estimate(log_weights, samples, sign, min_ess, acceptance=None):
     if (ess < min_ess).any():
         raise TooFewSamples(
             f"{int((ess < min_ess).sum())} of {len(ess)} images have fewer than {min_ess:.3g} "
-            f"effective samples out of {S} (the least "
-            f"{float(ess.min()):.3g}): a few samples carry the whole sum, log Z is off and its "
-            "error bar too small. Use a proposal "
-            "closer to the posterior, more temperatures, or more samples"
+            f"effective samples out of {S} (the least {float(ess.min()):.3g}): a few samples carry "
+            "the whole sum, log Z is off and its error bar too small. Use a proposal closer to the "
+            "posterior, more temperatures, or more samples"
         )
     error = ((1 / ess - 1 / S).clamp_min(0) * S / max(S - 1, 1)).sqrt()
-    return Estimate(
-        sign * (torch.logsumexp(log_weights, 0) - math.log(S)),
-        error,
-        ess,
-        samples,
-        weights,
-        acceptance,
-    )
+    log_z = torch.logsumexp(log_weights, 0) - math.log(S)
+    return Estimate(log_z, error, ess, samples, weights, acceptance)
 
 
 @torch.no_grad()
@@ -83,7 +69,7 @@ def importance_sampling(
     exp(−H)/q.
 
     Args:
-        log_joint: z (S, N, d) -> (S, N), −H of eq. (11), for example from `fe.gibbs.log_joint`
+        log_joint: z (S, N, d) -> (S, N), −H of eq. (11)
         proposal_mean, proposal_std: (N, d), for example the amortised encoder's
         n_samples: S
         generator: torch.Generator on the device of the proposal
@@ -95,33 +81,24 @@ def importance_sampling(
 
     Source: Owen, *Monte Carlo theory, methods and examples*, chapter 9 (2013).
     """
-    if (
-        proposal_mean.ndim != 2
-        or proposal_std.shape != proposal_mean.shape
-        or not bool((proposal_std > 0).all())
-    ):
+    mean, std = proposal_mean, proposal_std
+    if mean.ndim != 2 or std.shape != mean.shape or not bool((std > 0).all()):
         raise ValueError(
             "proposal_mean and proposal_std must both be (N, d), std > 0; got "
-            f"{tuple(proposal_mean.shape)}, "
-            f"{tuple(proposal_std.shape)}"
+            f"{tuple(mean.shape)}, {tuple(std.shape)}"
         )
-    check_finite("proposal_mean", proposal_mean)
+    check_finite("proposal_mean", mean)
     if n_samples < 2:
         raise ValueError(f"n_samples must be at least 2, got {n_samples}")
-    noise = torch.randn(
-        n_samples,
-        *proposal_mean.shape,
-        generator=generator,
-        dtype=proposal_mean.dtype,
-        device=proposal_mean.device,
-    )
-    z = proposal_mean + proposal_std * noise
-    log_q = log_standard_normal(noise) - proposal_std.log().sum(-1)
-    return _estimate(log_joint(z) - log_q, z, 1, min_ess)
+    size = n_samples, *mean.shape
+    noise = torch.randn(size, generator=generator, dtype=mean.dtype, device=mean.device)
+    z = mean + std * noise
+    log_q = log_standard_normal(noise) - std.log().sum(-1)
+    return _estimate(log_joint(z) - log_q, z, min_ess)
 
 
 def annealed_importance_sampling(
-    log_prior, log_joint, z0, betas, generator, *, step_size, n_leapfrog=10, min_ess=0.0
+    log_prior, log_joint, z0, betas, generator, *, step_size, n_leapfrog=10
 ):
     """log Z by annealing from m(z) to e* along π_β ∝ m(z) (d^λ c^γ)^β: below log Z on average.
 
@@ -131,8 +108,8 @@ def annealed_importance_sampling(
     the way would break detailed balance and with it unbiasedness.
 
     Args:
-        log_prior, log_joint: z (S, N, d) -> (S, N): log m and −H (normalised m;
-            `log_standard_normal` and `fe.gibbs.log_joint`)
+        log_prior, log_joint: z (S, N, d) -> (S, N): log m, normalised (`log_standard_normal`), and
+            −H
         z0: (S, N, d) independent samples of m
         betas: (T,) from 0 to 1, increasing
         step_size: number, or function of β (narrower laws want smaller steps) to anything that
@@ -145,14 +122,13 @@ def annealed_importance_sampling(
 
     Raises:
         ValueError: betas not increasing from 0 to 1, NaN
-        TooFewSamples: below min_ess
     """
-    logw, z, rate = _anneal(log_prior, log_joint, z0, betas, generator, step_size, n_leapfrog)
-    return _estimate(logw, z, 1, min_ess, rate)
+    betas = _increasing(betas, z0)
+    return _anneal(log_prior, log_joint, z0, betas, generator, step_size, n_leapfrog)
 
 
 def reverse_annealed(
-    log_prior, log_joint, z_posterior, betas, generator, *, step_size, n_leapfrog=10, min_ess=0.0
+    log_prior, log_joint, z_posterior, betas, generator, *, step_size, n_leapfrog=10
 ):
     """The same path walked from e* back to m(z): above log Z on average. With the forward run it
     brackets log Z.
@@ -170,23 +146,21 @@ def reverse_annealed(
     Returns:
         Estimate of log Z; its `weights` and `samples` belong to m(z)
     """
-    logw, z, rate = _anneal(
-        log_prior, log_joint, z_posterior, betas, generator, step_size, n_leapfrog, backwards=True
-    )
-    return _estimate(logw, z, -1, min_ess, rate)
+    betas = _increasing(betas, z_posterior).flip(0)
+    walk = _anneal(log_prior, log_joint, z_posterior, betas, generator, step_size, n_leapfrog)
+    return walk._replace(log_z=-walk.log_z)
 
 
-def _anneal(log_prior, log_joint, z, betas, generator, step_size, n_leapfrog, backwards=False):
-    """Σ_t (β_{t+1} − β_t) ℓ(z_t) (S, N), the last z, and the acceptance at inner temperatures."""
+def _increasing(betas, z):
     betas = torch.as_tensor(betas, dtype=z.dtype, device=z.device)
-    if (
-        betas.ndim != 1
-        or len(betas) < 2
-        or betas[0] != 0
-        or betas[-1] != 1
-        or not bool((betas.diff() > 0).all())
-    ):
+    ends = betas.ndim == 1 and len(betas) > 1 and betas[0] == 0 and betas[-1] == 1
+    if not ends or not bool((betas.diff() > 0).all()):
         raise ValueError(f"betas must increase from 0 to 1, got {betas.tolist()[:5]} …")
+    return betas
+
+
+def _anneal(log_prior, log_joint, z, betas, generator, step_size, n_leapfrog):
+    """The weights exp Σ_t (β_{t+1} − β_t) ℓ(z_t) of a walk through the temperatures `betas`."""
     if z.ndim != 3 or n_leapfrog < 1:
         raise ValueError(
             f"codes must have shape (S, N, d) and n_leapfrog be ≥ 1, got {tuple(z.shape)}, "
@@ -209,23 +183,20 @@ def _anneal(log_prior, log_joint, z, betas, generator, step_size, n_leapfrog, ba
             )
         return value.detach(), ell.detach(), gradient
 
-    z, rates, schedule = z.detach(), [], (betas.flip(0) if backwards else betas).tolist()
-    ell = local(z, schedule[0])[1]
+    z, rates, betas = z.detach(), [], betas.tolist()
+    like = dict(generator=generator, dtype=z.dtype, device=z.device)
+    ell = local(z, betas[0])[1]
     total = torch.zeros_like(ell)
-    for before, after in zip(schedule[:-1], schedule[1:]):
+    for before, after in zip(betas[:-1], betas[1:]):
         total = total + (after - before) * ell
-        if after == schedule[-1]:
+        if after == betas[-1]:
             break  # a move at the last temperature would not change the weight
-        # A trajectory of half a period would bring a Gaussian coordinate back to −z for ever:
-        # vary
-        # its length by a fifth,
-        # independently of the state, which leaves detailed balance alone (Neal, in Handbook of
-        # MCMC, 2011, section 5.4.2.2)
-        jitter = 0.8 + 0.4 * torch.rand(
-            *total.shape, 1, generator=generator, dtype=z.dtype, device=z.device
-        )
+        # A trajectory of half a period would bring a Gaussian coordinate back to −z for ever: vary
+        # its length by a fifth, independently of the state, which leaves detailed balance alone
+        # (Neal, in Handbook of MCMC, 2011, section 5.4.2.2)
+        jitter = 0.8 + 0.4 * torch.rand(*total.shape, 1, **like)
         eps = jitter * (step_size(after) if callable(step_size) else step_size)
-        momentum = torch.randn(z.shape, generator=generator, dtype=z.dtype, device=z.device)
+        momentum = torch.randn(z.shape, **like)
         value, _, gradient = local(z, after)
         new, v = z, momentum + 0.5 * eps * gradient
         for step in range(n_leapfrog):
@@ -233,10 +204,8 @@ def _anneal(log_prior, log_joint, z, betas, generator, step_size, n_leapfrog, ba
             new_value, new_ell, gradient = local(new, after)
             v = v + (0.5 if step == n_leapfrog - 1 else 1.0) * eps * gradient
         log_ratio = new_value - value - 0.5 * (v.square() - momentum.square()).sum(-1)
-        uniform = torch.rand(total.shape, generator=generator, dtype=z.dtype, device=z.device)
-        accept = (
-            uniform.log() < log_ratio
-        )  # an overflow gives NaN here, which rejects: the rate of acceptance shows it
+        # an overflow gives NaN here, which rejects: the rate of acceptance shows it
+        accept = torch.rand(total.shape, **like).log() < log_ratio
         z, ell = torch.where(accept[..., None], new, z), torch.where(accept, new_ell, ell)
         rates.append(accept.to(z.dtype).mean())
-    return total, z, torch.stack(rates) if rates else z.new_zeros(0)
+    return _estimate(total, z, acceptance=torch.stack(rates) if rates else z.new_zeros(0))

@@ -18,7 +18,7 @@ from .errors import check_data, check_weights
 from .training import generator
 
 
-def check_time(t):
+def _check_time(t):
     """Raise `ValueError` unless 0 ≤ t ≤ 1 (to rounding)."""
     value = float(t.detach() if isinstance(t, torch.Tensor) else t)
     if not -1e-9 <= value <= 1 + 1e-9:
@@ -64,7 +64,7 @@ class Mixture:
 
     def at(self, t):
         """(x (N, D), y (N,), w (N,)) at time t, a number or a scalar tensor."""
-        check_time(t)
+        _check_time(t)
         return self.x, self.y, torch.cat([(1 - t) * self.weights[0], t * self.weights[1]])
 
     def sample(self, t, n, seed=0):
@@ -75,7 +75,7 @@ class Mixture:
         are functions of the seed alone, so that two sets at t and t + δ differ in the δn slots that
         they must differ in.
         """
-        check_time(t)
+        _check_time(t)
         random = generator(seed, 11)
         draws = [_deal(w, n, random) for w in self.weights]
         u = ((torch.randperm(n, generator=random, device="cpu") + 0.5) / n).to(self.x.device)
@@ -89,7 +89,7 @@ def _deal(weights, n, random):
         torch.arange(n, device="cpu")
         + torch.rand(1, generator=random, dtype=torch.float64, device="cpu")
     ) / n
-    index = torch.searchsorted(weights.double().cpu().cumsum(0), points).clamp_(
+    index = torch.searchsorted(weights.cpu().double().cumsum(0), points).clamp_(
         max=len(weights) - 1
     )
     return index[torch.randperm(n, generator=random, device="cpu")].to(weights.device)
@@ -137,7 +137,7 @@ class Displacement:
         """(x (K, D), y, w (K,)) at time t; y (K, Y) probabilities, or (K,) labels if no pair's
         labels differ.
         """
-        check_time(t)
+        _check_time(t)
         xs, xt, ys, yt = self._ends
         x = (1 - t) * xs + t * xt
         if self.labels != "both" or bool((ys == yt).all()):
@@ -149,7 +149,7 @@ class Displacement:
         """E H(y(x, t)) in nats: no classifier has a smaller C on labels that are themselves
         uncertain. ≤ log 2, at t = ½.
         """
-        check_time(t)
+        _check_time(t)
         if self.labels != "both":
             return 0.0
         t = min(max(float(t), 0.0), 1.0)

@@ -16,10 +16,10 @@ import torch
 
 from . import gibbs
 from .errors import check_data, check_weights
-from .objective import Ridged, check_controls
+from .objective import check_controls
 
 
-class TopographicMap(Ridged):
+class TopographicMap(gibbs.GibbsObjective):
     """The objective J(θ, p) of eq. (14) for a map with K = grid² nodes and M = features² + 1
     features.
 
@@ -100,20 +100,6 @@ class TopographicMap(Ridged):
         xhat = self.phi @ W  # (K, D)
         log_d = 2 * self.x @ xhat.T - self._x_squared - xhat.square().sum(1)
         return log_d, gibbs.log_c(self.y, self.phi @ V)
-
-    def log_joint(self, theta, p):
-        """−H(z_k; x_n) = log m + λ log d + γ log c (eq. 11), shape (N, K)."""
-        log_d, log_c = self.log_likelihoods(theta)
-        return self.log_m + p[0] * log_d + p[1] * log_c
-
-    def __call__(self, theta, p):
-        """J(θ, p) = −Σ_n w_n log Z_n + ½ρ‖θ‖² (eq. 14), in nats per example."""
-        log_z = torch.logsumexp(self.log_joint(theta, p), 1)  # (N,)
-        return self.penalty(theta) - self.weights.dot(log_z)
-
-    def posterior(self, theta, p):
-        """The Gibbs encoder e(z_k|x_n) (eq. 9), shape (N, K); it sees the label."""
-        return torch.softmax(self.log_joint(theta, p), 1)
 
     def predict(self, theta, p, x=None):
         """Class probabilities (N, Y) from the image alone: e ∝ m d^λ, the label unseen, then c

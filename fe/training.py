@@ -370,7 +370,9 @@ def train_ensemble(
     size = min(batch_size, images)
     batches, adam = images // size, adam or torch.optim.Adam(ensemble.parameters(), fused=True)
     # Adam's fused kernel takes its rate as a double on the CPU, as a float elsewhere
-    rates = dict(device=like.device, dtype=torch.float32 if X.is_cuda else torch.float64)
+    rates = dict(device=like.device, dtype=torch.float32)
+    if like.device.type == "cpu":
+        rates = dict(device="cpu", dtype=torch.float64)
     (group,) = adam.param_groups
     group["lr"], group["capturable"] = torch.zeros((), **rates), X.is_cuda
     total, history = torch.zeros(M, 3, dtype=like.dtype, device=like.device), []
@@ -559,5 +561,5 @@ def evaluate(ensemble, x, y, *, seed=0, samples=8, chunk=5000):
     for xc, yc in zip(x.split(chunk), y.split(chunk)):
         noise = torch.randn(samples, len(xc), d, generator=random, dtype=x.dtype, device="cpu")
         terms = ensemble(xc, yc, noise.to(x.device), measure=True)
-        sums = sums + terms.double() * (len(xc) / len(x))
+        sums = sums + terms.cpu().double() * (len(xc) / len(x))
     return State(*sums.T)

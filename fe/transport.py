@@ -16,6 +16,7 @@ import warnings
 from typing import NamedTuple
 
 import numpy as np
+import scipy.special
 import torch
 
 from .errors import NotConverged, check_data, check_finite, check_weights
@@ -28,10 +29,7 @@ class Plan(NamedTuple):
     j: torch.Tensor  # (K,) int64
     mass: torch.Tensor  # (K,)
     cost: float  # Σ_k mass_k κ_{i_k j_k}
-    gap: (
-        # cost − dual bound ≥ 0: the cost exceeds the least possible one by no more than this
-        float
-    )
+    gap: float  # ≥ 0: the cost exceeds the least possible one by no more than this
 
 
 def squared_distances(a, b):
@@ -42,11 +40,17 @@ def squared_distances(a, b):
 
 
 def _problem(source, target, a, b, features, cost):
+    """The weights (n,) and (m,) and the costs (n, m) as the solvers want them, which run on the
+    CPU.
+    """
     for name, x in (("source", source), ("target", target)):
         try:
             check_data(x)
         except (ValueError, TypeError) as e:
             raise type(e)(f"{name}: {e}") from None
+    shape = len(source), len(target)
+    if cost is not None and cost.shape != shape:
+        raise ValueError(f"cost must have shape {shape}, got {tuple(cost.shape)}")
     if features is None and cost is None and source.shape[1] != target.shape[1]:
         raise ValueError(
             f"source images have {source.shape[1]} pixels and target images {target.shape[1]}: "
@@ -54,23 +58,11 @@ def _problem(source, target, a, b, features, cost):
         )
     a, b = check_weights(a, source, "source_weights"), check_weights(b, target, "target_weights")
     if cost is None:
-        with torch.no_grad():
-            kappa = squared_distances(
-                *((source, target) if features is None else (features(source), features(target)))
-            )
-    else:
-        kappa = cost.double()
-        if kappa.shape != (len(source), len(target)):
-            raise ValueError(
-                f"cost must have shape {(len(source), len(target))}, got {tuple(kappa.shape)}"
-            )
-    check_finite("cost", kappa)
-    numbers = [v.detach().double().cpu().numpy() for v in (a, b, kappa)]
-    return [
-        numbers[0] / numbers[0].sum(),
-        numbers[1] / numbers[1].sum(),
-        np.ascontiguousarray(numbers[2]),
-    ]
+        ends = (source, target) if features is None else (features(source), features(target))
+        cost = squared_distances(*(v.detach().cpu() for v in ends))
+    check_finite("cost", cost)
+    a, b, cost = (v.detach().cpu().double().numpy() for v in (a, b, cost))
+    return a / a.sum(), b / b.sum(), np.ascontiguousarray(cost)
 
 
 def _certified(i, j, mass, a, b, kappa, u, like):
@@ -80,8 +72,8 @@ def _certified(i, j, mass, a, b, kappa, u, like):
     cost = float((mass * kappa[i, j]).sum())
     v = (kappa - u[:, None]).min(0)
     gap = max(cost - float(a @ u + b @ v), 0.0)
-    index = [torch.as_tensor(k, dtype=torch.int64, device=like.device) for k in (i, j)]
-    return Plan(*index, torch.as_tensor(mass, device=like.device).to(like.dtype), cost, gap)
+    i, j = (torch.from_numpy(np.asarray(k, dtype=np.int64)).to(like.device) for k in (i, j))
+    return Plan(i, j, torch.from_numpy(mass).to(like.dtype).to(like.device), cost, gap)
 
 
 def optimal_plan(
@@ -124,9 +116,8 @@ def optimal_plan(
             f"the transport solver stopped early: {log['warning']}; raise max_iterations (now "
             f"{max_iterations})"
         )
-    i, j = np.nonzero(
-        gamma > 1e-15
-    )  # less is what rounding leaves of a mass that has been used up: the sum is one
+    # less is what rounding leaves of a mass that has been used up: the sum is one
+    i, j = np.nonzero(gamma > 1e-15)
     return _certified(i, j, gamma[i, j], a, b, kappa, log["u"], source)
 
 
@@ -162,23 +153,14 @@ def sinkhorn_plan(
     if not 0 < blur < math.inf:
         raise ValueError(f"blur must be a finite number > 0, got {blur}")
     epsilon = blur * kappa.mean()
+    how = dict(method="sinkhorn_log", numItermax=max_iterations, stopThr=1e-9, log=True)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        gamma, log = ot.sinkhorn(
-            a,
-            b,
-            kappa,
-            epsilon,
-            method="sinkhorn_log",
-            numItermax=max_iterations,
-            stopThr=1e-9,
-            log=True,
-        )
+        gamma, log = ot.sinkhorn(a, b, kappa, epsilon, **how)
     off = np.abs(gamma.sum(1) - a).sum() + np.abs(gamma.sum(0) - b).sum()
     if not off < 1e-6:
         raise NotConverged(
-            f"Sinkhorn's marginals are off by {off:.1e} after {max_iterations} iterations at "
-            "blur "
+            f"Sinkhorn's marginals are off by {off:.1e} after {max_iterations} iterations at blur "
             f"{blur}: raise either"
         )
     i, j = np.nonzero(gamma > keep * gamma.sum(1, keepdims=True))
@@ -192,10 +174,7 @@ def partners(plan):
 
     1 for a permutation; the number of targets for the independent plan.
     """
-    n = int(plan.i.max()) + 1
-    mass = plan.mass.double()
-    total = torch.zeros(n, dtype=mass.dtype, device=mass.device).index_add_(0, plan.i, mass)
-    entropy = torch.zeros_like(total).index_add_(
-        0, plan.i, torch.special.entr(mass / total[plan.i])
-    )
-    return float(total @ entropy.exp() / total.sum())
+    i, mass = plan.i.cpu().numpy(), plan.mass.detach().cpu().double().numpy()
+    total = np.bincount(i, mass)
+    entropy = np.bincount(i, scipy.special.entr(mass / total[i]))
+    return float(total @ np.exp(entropy) / total.sum())

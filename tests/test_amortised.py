@@ -109,7 +109,7 @@ def test_gap_is_the_divergence_from_the_gibbs_encoder():
     G = curved(rule=gibbs.uniform_grid(121, 2, 8.0))
     grid = gibbs.uniform_grid(201, 2, 18.0)  # the widest e has σ = 2.1
     gap = amortised.free_energy_gap(G, G.theta0, P, grid=grid)
-    J = gibbs.GibbsObjective(G.decoder, G.classifier, G.x, G.y, grid)
+    J = gibbs.GridModel(G.decoder, G.classifier, G.x, G.y, grid)
     best = J.posterior(J.theta0, P).log()
     with torch.no_grad():
         mu, log_sigma = G.encoder(G.x)
@@ -236,8 +236,8 @@ def test_networks_have_the_shapes_of_the_appendix():
     linear = networks.Decoder((2, 5), norm=None, output="linear")
     assert torch.equal(linear(torch.ones(1, 2)), linear.layers(torch.ones(1, 2)))
     for bad in (
-        lambda: networks.mlp((5,)),
-        lambda: networks.mlp((5, 2), norm="layer"),
+        lambda: networks._mlp((5,)),
+        lambda: networks._mlp((5, 2), norm="layer"),
         lambda: networks.Decoder(output="tanh"),
     ):
         with pytest.raises(ValueError):

@@ -1,20 +1,43 @@
 """Without a GPU: torch's default device is one on which nothing can be read, every input lies on
-the CPU, and every public call still works.
+the CPU, and every call that the book or the README makes still works.
 
 A tensor of our own that is made without a device, or a generator for the wrong one, fails at once.
-What is on a GPU behaves so where
-the default is the CPU.
+What is on a GPU behaves so where the default is the CPU.
 """
 
+import ast
+import concurrent.futures
+import pathlib
+
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import torch
+from test_names import MODULES, USERS, names_of_fe, public
+from torch.overrides import TorchFunctionMode
+from torch.utils._pytree import tree_leaves
 
 import fe
-from fe import data, experiments, gibbs, plot, process, reproduce, sampling, tasks, transport
+from fe import (
+    data,
+    experiments,
+    figures,
+    gibbs,
+    plot,
+    process,
+    reproduce,
+    sampling,
+    tasks,
+    transport,
+)
+from fe.amortised import kl_to_standard_normal
+from fe.book import notebook
+from fe.book.sliders import explore, live
 from fe.gauss_newton import network_response
+from fe.rate_distortion import entropy, expected, mutual_information
+from fe.response import Local, check_stability, conjugate_gradient, smallest_eigenpair
 from fe.retraining import Retraining, iso_classification
-from fe.training import Ensemble, evaluate, refresh_statistics, train_ensemble
+from fe.training import Ensemble, evaluate, refresh_statistics, step_decay, train_ensemble
 from fe.transfer import GeodesicLaw, transfer
 
 X, Y = fe.digits(60)
@@ -69,6 +92,21 @@ def test_exact_models():
     )
 
 
+def test_laws_and_what_response_is_made_of():
+    e = fe.minimise(MAP, MAP.initial(), P, preconditioner=MAP.preconditioner)
+    local = Local(MAP, e.theta, P)
+    b = torch.ones_like(e.theta)
+    check_stability(local)
+    assert smallest_eigenpair(local.hvp, b)[0] > 0
+    assert conjugate_gradient(local.hvp, b[:, None])[0].isfinite().all()
+    half = (X[:30], Y[:30]), (X[30:], Y[30:])
+    J = fe.TaskObjective(MAP, fe.Mixture(*half))
+    start = fe.minimise(J, e.theta, torch.tensor([0.5, 4.0, 0.0], **CPU), tol=1e-8)
+    for law in (fe.QuasiStatic((0.0, 0.0, 1.0)), fe.Geodesic(k=0.0)):
+        path = fe.follow(J, start.theta, start.p, law, 0.05)
+        assert path["rate"][0] == pytest.approx(float(process.rate(J, start.theta, start.p)))
+
+
 def test_finite_alphabets():
     p_x, energy = torch.full((4,), 0.25, **CPU), torch.rand(4, 3, **CPU)
     point = fe.blahut_arimoto(p_x, energy)
@@ -88,20 +126,29 @@ def test_finite_alphabets():
     assert fe.minimise(model, model.initial(0), P).gradient_norm < 1e-9
 
 
+def test_sums_over_an_alphabet():
+    p_x, e = torch.full((4,), 0.25, **CPU), torch.softmax(torch.rand(4, 3, **CPU), 1)
+    assert 0 < float(mutual_information(p_x, e)) < float(entropy(p_x))
+    assert float(expected(p_x, e, e)) > 0
+    log_m, d, c = e[0].log(), gibbs.log_d(X, X[:3]), gibbs.log_c(Y, torch.zeros(3, 10, **CPU))
+    assert gibbs.log_partition(log_m, d, c, P).shape == (60,)
+    law = gibbs.gibbs_posterior(log_m, d, c, P)
+    with pytest.raises(fe.GridTooCoarse):
+        gibbs.check_resolution(law, gibbs.Grid(X[:3, 10:11], log_m))
+
+
 def test_grids_and_sampling():
     decoder, classifier = torch.nn.Linear(1, 64, **CPU), torch.nn.Linear(1, 10, **CPU)
     grid = fe.uniform_grid(80, 1, device="cpu")
-    J = fe.GibbsObjective(decoder, classifier, X, Y, grid, ridge=0.1)
+    J = fe.GridModel(decoder, classifier, X, Y, grid, ridge=0.1)
     assert (
         torch.isfinite(J(J.theta0, P))
-        and len(J.terms(J.theta0, P)) == 3
+        and J.posterior(J.theta0, P).isfinite().all()
         and fe.gauss_hermite(5, 2, device="cpu").nodes.shape == (25, 2)
     )
-    random, p = torch.Generator("cpu").manual_seed(0), torch.tensor([0.01, 0.1], device="cpu")
-    joint, z = (
-        gibbs.log_joint(decoder, classifier, X, Y, p),
-        torch.randn(50, 60, 1, generator=random, **CPU),
-    )
+    random = torch.Generator("cpu").manual_seed(0)
+    joint = lambda z: sampling.log_standard_normal(z) - (X[:, 20:21] - z).square().sum(2)
+    z = torch.randn(50, 60, 1, generator=random, **CPU)
     found = fe.annealed_importance_sampling(
         sampling.log_standard_normal, joint, z, [0, 0.5, 1], random, step_size=0.1
     )
@@ -215,3 +262,114 @@ def test_jobs_of_the_figures():
         assert experiments.transfer_job(task, kind, 0)["runs"]["fixed"]["rows"]
     assert reproduce.digits_path(n=40, grid=7, features=2, lam_end=0.3, progress=False)["points"]
     assert plot.images(X[:3])
+
+
+def test_parts_of_the_experiments(tmp_path):
+    (x, y), _ = experiments.load(experiments.SMALL)
+    settings = experiments.SMALL5 | dict(size=100, plan_images=200)
+    task = experiments.task_of(settings, settings["kinds"][0])[0]
+    assert (
+        task.sample(0.5, 10)[0].device.type == x.device.type == "cpu" and 0 < step_decay(1, 10) < 1
+    )
+    with torch.device("cpu"):  # as torch's own, they are made on the default device
+        encoder, decoder, classifier = (
+            fe.Encoder((64, 8, 2)),
+            fe.Decoder((2, 8, 64)),
+            fe.Classifier((2, 8, 10)),
+        )
+    mu, log_sigma = encoder.float()(x[:20])
+    assert kl_to_standard_normal(mu, log_sigma).shape == (20,)
+    assert decoder.float()(mu).shape == (20, 64) and classifier.float()(mu).shape == (20, 10)
+    assert transport.squared_distances(x[:3], x[:4]).shape == (3, 4)
+    tiny = experiments.SMALL | dict(seeds=[0], hidden=8, codes=2, start_epochs=2, epochs=1)
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        record = reproduce.save(tmp_path / "fig4a.json", "fig4a", tiny, pool, progress=False)
+    assert record["runs"]
+
+
+def test_what_notebooks_call(monkeypatch, capsys):
+    monkeypatch.delenv("FE_SCALE", raising=False)
+    assert notebook.start(device="cpu")[0].type == "cpu" and notebook.own()
+    draw = lambda a: plt.subplots(figsize=(2, 1))[0]
+    assert live(draw, [1.0, 2.0], "a", "nothing at {value}", name="a").data and explore(
+        draw, a=(0, 2, 1)
+    )
+    assert figures.fig2(notebook.results("fig2.json")) and figures.fig4b(
+        notebook.results("fig2.json")
+    )
+    assert figures.fig4a(notebook.results("fig4a.json"))
+    record = notebook.results("fig5.json")
+    kind, runs = record["runs"][0]["kind"], record["runs"][0]["runs"]
+    assert figures.transfer_figure(record) and figures.seeds_of(record, kind, next(iter(runs)))
+    plot.style(), plt.close("all")
+
+
+def test_this_file_calls_all_that_readers_call():
+    """Functions and classes that a chapter, an exercise or the README names. Laws of transfer by
+    their name in the jobs.
+    """
+    here = names_of_fe(pathlib.Path(__file__).read_text())
+    readers = lambda who: who.startswith("chapter") or who.endswith(".md")
+    idle = []
+    for (module, name), who in USERS.items():
+        node = public(MODULES[module]).get(name) if module in MODULES else None
+        raised = isinstance(node, ast.ClassDef) and "Error" in ast.unparse(node.bases)
+        called = isinstance(node, ast.FunctionDef | ast.ClassDef) and not raised
+        if called and any(map(readers, who)) and (module, name) not in here:
+            idle.append(f"{module}.{name}")
+    assert sorted(set(idle) - {"fe.transfer.Fixed", "fe.transfer.Heuristic"}) == []
+
+
+class WithoutFloat64(TorchFunctionMode):
+    """Every tensor counts as one on a device that has no float64, unless it was put on the CPU by
+    that name, or follows from such tensors alone.
+    """
+
+    def __torch_function__(self, function, types, arguments=(), options=None):
+        options = options or {}
+        given = [v for v in tree_leaves((arguments, options)) if isinstance(v, torch.Tensor)]
+        found = function(*arguments, **options)
+        by_name = function is torch.Tensor.cpu
+        by_name = by_name or any(isinstance(v, str) and v == "cpu" for v in options.values())
+        if function is torch.Tensor.cpu:
+            found = torch.ops.aten.alias(found)
+        for v in tree_leaves(found):
+            if isinstance(v, torch.Tensor):
+                v.on_cpu = (
+                    by_name or bool(given) and all(getattr(u, "on_cpu", False) for u in given)
+                )
+                if v.dtype == torch.float64 and not v.on_cpu:
+                    raise TypeError(
+                        f"{function} makes a float64 tensor on a device without float64"
+                    )
+        return found
+
+
+def test_a_device_without_float64(single):
+    """Networks, their data, tasks and plans, and models on a grid in float32 need none."""
+    x, p = X.float(), P.float()
+    settings = experiments.SMALL | dict(hidden=8, codes=2)
+    modules = experiments.networks(settings, x, Y, 0)[0]
+    with WithoutFloat64():
+        x, y = fe.digits(60, dtype=torch.float32)
+        ensemble = Ensemble([modules])
+        train_ensemble(ensemble, x, y, 0.5, 4.0, 2, 1e-3, 0, batch_size=20)
+        assert evaluate(ensemble, x, y).rate.isfinite().all()
+        fe.train(*modules, x, y, (0.5, 4.0), 2, 20, fe.schedule, 0)
+        J = fe.AmortisedObjective(*modules, x, y, torch.zeros(2, 60, 2, device="cpu"), ridge=0.1)
+        assert network_response(J, J.theta0, p, damping=0.1).hess.isfinite().all()
+        half = (x[:30], y[:30]), (x[30:], y[30:])
+        plan = transport.optimal_plan(half[0][0], half[1][0])
+        assert transport.partners(plan) == pytest.approx(1.0)
+        fe.Displacement(*half, plan, n_classes=10).sample(0.5, 10)
+        fe.Mixture(*half).sample(0.5, 10)
+        grid = fe.uniform_grid(40, 2, dtype=torch.float32, device=x.device)
+        G = fe.GridModel(*modules[1:], x, y, grid, ridge=0.1)
+        assert (
+            fe.functionals(G, G.theta0, p).rate.isfinite() and G.resolution(G.theta0, p).min() > 1
+        )
+        J = fe.TopographicMap(x, y, grid=7, features=2, ridge=1e-1)
+        e = fe.minimise(J, J.initial(), p, tol=1e-4)
+        with pytest.raises(TypeError, match="float64"):
+            fe.TabularModel(x[0] / x[0].sum(), y, 2, 10)
+    assert e.gradient_norm < 1e-4

@@ -136,8 +136,11 @@ def test_labels_and_calls(number):
 
 @checked
 def test_the_reference_passes(label):
+    """Also where torch's default device is another one, here one on which nothing can be read."""
     number, exercise = CHECKED[label]
-    assert check(exercise, number, exercise.reference).startswith("right")
+    names = run(number, exercise.reference)
+    with torch.device("meta"), contextlib.chdir(ROOT / "book"):
+        assert eval(exercise.check, names).startswith("right")
 
 
 @checked

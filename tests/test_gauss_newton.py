@@ -7,7 +7,7 @@ import torch
 
 import fe
 from fe import AmortisedObjective, Classifier, Decoder, Encoder, digits
-from fe.gauss_newton import gauss_newton, network_response
+from fe.gauss_newton import _gauss_newton, network_response
 
 
 def objective(ridge=1e-3, n=20):
@@ -44,7 +44,7 @@ def test_the_product_is_the_matrix():
     hessian = torch.func.jacrev(torch.func.grad(flat))(torch.cat([v.flatten() for v in o]))
     eye = torch.eye(len(theta), dtype=theta.dtype)
     expected = jacobian.T @ hessian @ jacobian + J.ridge * eye
-    found = gauss_newton(J, theta, p)(eye)
+    found = _gauss_newton(J, theta, p)(eye)
     torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-9)
     assert float(torch.linalg.eigvalsh(found)[0]) > 0.99 * J.ridge
 

@@ -415,10 +415,18 @@ def test_workers_die_with_a_killed_parent_and_the_run_goes_on(tmp_path, single):
     assert without_provenance(again) == without_provenance(whole)
 
 
-def test_the_name_of_a_gpu_is_kept(monkeypatch):
+def test_the_name_of_a_gpu_and_its_rounding_are_kept(monkeypatch):
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: f"the GPU at {device}")
-    assert reproduce.provenance(1.0, device="cuda:1")["device"] == "cuda:1 (the GPU at cuda:1)"
-    assert reproduce.provenance(1.0)["device"].startswith("cpu (")
+    products, before = torch.backends.cuda.matmul, torch.backends.cuda.matmul.allow_tf32
+    try:
+        for products.allow_tf32 in (True, False):
+            made = reproduce.provenance(1.0, device="cuda:1")
+            assert made["device"] == "cuda:1 (the GPU at cuda:1)"
+            assert made["tf32"]["products"] == products.allow_tf32
+    finally:
+        products.allow_tf32 = before
+    made = reproduce.provenance(1.0)
+    assert made["device"].startswith("cpu (") and "tf32" not in made
 
 
 def broken(checkpoint=None):

@@ -1,4 +1,6 @@
-"""The picture of the README and the front page, book/_static/surface.png; chapter 5 explains it."""
+"""The picture of the README and the front page, explained in chapter 5: python tools/picture.py in
+the book's folder writes book/_static/surface.png.
+"""
 
 import json
 

@@ -44,6 +44,7 @@ def files(source):
         found |= new
         package = lambda path: ".".join(path.relative_to(ROOT).parts[:-1])
         new = {f for path in new for f in imported(path.read_text(), package(path))} - found
+    found |= {page for path in found for page in path.parent.glob("*.html")}
     stored = {ROOT / "results" / name for name in re.findall(r"[\"'](\w+\.json)[\"']", source)}
     return sorted(found | {path for path in stored if path.exists()})
 

@@ -11,10 +11,9 @@ import torch
 
 from .. import plot
 
-HERE = Path(__file__).resolve().parents[1]
-STORED = (
-    HERE / "results" if (HERE / "results").is_dir() else HERE.parent / "results"
-)  # installed; in the repository
+_FE = Path(__file__).resolve().parents[1]
+# of the book: beside the modules where `fe` is installed, beside `fe` in the repository
+_STORED = _FE / "results" if (_FE / "results").is_dir() else _FE.parent / "results"
 _kept = None  # what `keep` put into FE_RESULTS, and what was there before
 
 
@@ -28,9 +27,8 @@ def start(seed=0, scale="small", device="auto", keep="", time=None):
     another one, or without, it forgets the first. `time` is printed.
     """
     global _kept
-    name, scale = (
-        ("FE_SCALE", os.environ["FE_SCALE"]) if "FE_SCALE" in os.environ else ("scale", scale)
-    )
+    name = "FE_SCALE" if "FE_SCALE" in os.environ else "scale"
+    scale = os.environ.get("FE_SCALE", scale)
     if scale not in ("small", "paper"):
         raise ValueError(f"{name} must be 'small' or 'paper', got {scale!r}")
     if device == "auto":
@@ -55,9 +53,8 @@ def start(seed=0, scale="small", device="auto", keep="", time=None):
         os.environ["FE_RESULTS"] = str(folder)
     torch.manual_seed(seed)
     torch.set_default_dtype(torch.float64)
-    torch.set_num_threads(
-        1
-    )  # small models: more threads wait for each other, and sums would depend on how many there are
+    # small models: more threads wait for each other, and sums would depend on how many there are
+    torch.set_num_threads(1)
     plot.style()
     print(
         f"device {device} · scale {scale} · torch {torch.__version__}"
@@ -77,7 +74,7 @@ def own():
     book's repository; else ./results.
     """
     return Path(
-        os.environ.get("FE_RESULTS") or (STORED / "own" if STORED.parent != HERE else "results")
+        os.environ.get("FE_RESULTS") or (_STORED / "own" if _STORED.parent != _FE else "results")
     )
 
 
@@ -88,12 +85,12 @@ def results(name):
     if (own() / name).exists():
         print(f"shown: {own() / name}, your own run")
         return read(own() / name)
-    if not (STORED / name).exists():
+    if not (_STORED / name).exists():
         raise FileNotFoundError(
             f"no stored result {name!r}; there are "
-            f"{', '.join(sorted(p.name for p in STORED.glob('*.json')))}"
+            f"{', '.join(sorted(p.name for p in _STORED.glob('*.json')))}"
         )
-    return read(STORED / name)
+    return read(_STORED / name)
 
 
 def read(path):

@@ -4,7 +4,9 @@ import base64
 import html
 import io
 import json
+import pathlib
 import re
+import string
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -22,7 +24,7 @@ def levels(picture, step):
     return picture.point(lambda v: min(255, (v + step // 2) // step * step))
 
 
-def data_uri(figure, dpi=STYLE["figure.dpi"]):
+def _data_uri(figure, dpi):
     """The figure as a data URI with two pixels a pixel, and its width and height on the page;
     closes it.
     """
@@ -38,31 +40,6 @@ def data_uri(figure, dpi=STYLE["figure.dpi"]):
         picture.width // 2,
         picture.height // 2,
     )
-
-
-LIVE = """\
-<div class="fe-live" id="{name}">
-<label for="{name}-range">{label}</label>: <output for="{name}-range" id="{name}-value" aria-live="off" \
-style="display:inline-block;min-width:{wide}ch;font-weight:600">{text}</output>
-<input type="range" id="{name}-range" min="0" max="{last}" step="1" value="{start}" aria-valuetext="{text}" \
-style="display:block;box-sizing:border-box;width:min(100%,32em);height:44px;margin:0;accent-color:#0072B2">
-<div>{pictures}</div>
-<span id="{name}-said" aria-live="polite" style="position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%)"></span>
-<script>(function () {{
-  var texts = {texts}, box = document.getElementById("{name}"), range = box.querySelector("input"), said = box.querySelector("span"), wait;
-  var frames = box.querySelectorAll("img");
-  function fetch() {{ frames.forEach(function (f) {{ f.loading = "eager"; }}); }}  // in the book they are files that load late
-  range.addEventListener("focus", fetch);
-  range.addEventListener("pointerenter", fetch);
-  range.addEventListener("input", function () {{
-    for (var i = 0; i < frames.length; i++) frames[i].style.display = i == range.value ? "" : "none";
-    box.querySelector("output").textContent = texts[range.value];
-    range.setAttribute("aria-valuetext", texts[range.value]);
-    clearTimeout(wait);
-    wait = setTimeout(function () {{ said.textContent = frames[range.value].alt; }}, 500);
-  }});
-}})();</script>
-</div>"""  # noqa: E501
 
 
 def live(draw, values, label, alt, *, name, format="{:.3g}", start=0, dpi=STYLE["figure.dpi"]):
@@ -115,34 +92,31 @@ def live(draw, values, label, alt, *, name, format="{:.3g}", start=0, dpi=STYLE[
             f"live needs at least one value and 0 ≤ start < {len(values)}, got start = {start}"
         )
     texts = [format.format(v) for v in values]
-    frames = [data_uri(draw(v), dpi) for v in values]
+    frames = [_data_uri(draw(v), dpi) for v in values]
     sizes = {(width, height) for _, width, height in frames}
     if len(sizes) > 1:
         raise ValueError(
             f"all frames must have one size, or the page jumps; got {sorted(sizes)}: give every "
             "figure the same figsize"
         )
+    shown = lambda i: "" if i == start else "display:none"
     pictures = "".join(
         f'<img src="{src}" alt="{html.escape(alt.replace("{value}", text))}" width="{width}" '
-        f'height="{height}" '
-        f'style="max-width:100%;height:auto;background:white;{"" if i == start else "display:none"}">'  # noqa: E501
+        f'height="{height}" style="max-width:100%;height:auto;background:white;{shown(i)}">'
         for i, ((src, width, height), text) in enumerate(zip(frames, texts))
     )
+    page = string.Template(pathlib.Path(__file__).with_name("live.html").read_text())
     return HTML(
-        LIVE.format(
+        page.substitute(
             name=name,
             label=html.escape(label),
             text=html.escape(texts[start]),
             last=len(values) - 1,
             start=start,
             pictures=pictures,
-            wide=max(
-                map(len, texts)
-            ),  # a longer value must not break the line, or the picture jumps
-            texts=json.dumps(texts).replace(
-                "<", "\\u003c"
-            ),  # inside a script no HTML entity is read
-        )
+            wide=max(map(len, texts)),  # a longer value must not break the line
+            texts=json.dumps(texts).replace("<", "\\u003c"),  # no HTML entity is read in a script
+        ).rstrip("\n")
     )
 
 
@@ -173,22 +147,18 @@ def explore(draw, **controls):
     for name, (low, high, first) in controls.items():
         if not low <= first <= high:
             raise ValueError(f"{name} starts at {first}, outside its range {low} to {high}")
-        options = dict(
-            description=name,
-            value=first,
-            continuous_update=False,
-            layout=widgets.Layout(width="28em"),
-        )
+        how = dict(description=name, value=first, continuous_update=False)
+        how["layout"] = widgets.Layout(width="28em")
         if all(isinstance(v, int) for v in (low, high, first)):
-            sliders[name] = widgets.IntSlider(min=low, max=high, **options)
-        elif low > 0 and high / low >= 10:
-            sliders[name] = widgets.FloatLogSlider(
-                min=np.log10(low), max=np.log10(high), step=0.01, readout_format=".3g", **options
-            )
+            sliders[name] = widgets.IntSlider(min=low, max=high, **how)
+            continue
+        how["readout_format"] = ".3g"
+        if low > 0 and high / low >= 10:
+            ends = dict(min=np.log10(low), max=np.log10(high), step=0.01)
+            sliders[name] = widgets.FloatLogSlider(**ends, **how)
         else:
-            sliders[name] = widgets.FloatSlider(
-                min=low, max=high, step=(high - low) / 100, readout_format=".3g", **options
-            )
+            step = (high - low) / 100
+            sliders[name] = widgets.FloatSlider(min=low, max=high, step=step, **how)
     picture = widgets.Image(format="png", layout=widgets.Layout(max_width="100%"))
     report = widgets.Output()
 
@@ -200,9 +170,8 @@ def explore(draw, **controls):
         plt.close(figure)
         picture.value = buffer.getvalue()
 
+    shown = report.capture(clear_output=True)(redraw)  # an error shows below, not in a hidden log
     for slider in sliders.values():
-        slider.observe(
-            report.capture(clear_output=True)(redraw), "value"
-        )  # an error shows below, not in a hidden log
+        slider.observe(shown, "value")
     redraw()
     return widgets.VBox([*sliders.values(), picture, report])

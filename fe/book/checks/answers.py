@@ -6,12 +6,26 @@ single, double or extended precision: `number`, `several` and `array` read it an
 they cannot read, `near` compares within the precision that the answer's numbers have.
 """
 
+import functools
+
 import numpy as np
 import torch
 
-SINGLE = (
-    3e-5  # what some dozen operations in float32 leave, relative to the largest number involved
-)
+# what some dozen operations in float32 leave, relative to the largest number involved
+SINGLE = 3e-5
+
+
+def on_cpu(check):
+    """The check with its problems, and what the answer makes of them, on the CPU, whatever torch's
+    default device is.
+    """
+
+    @functools.wraps(check)
+    def judged(answer):
+        with torch.device("cpu"):
+            return check(answer)
+
+    return judged
 
 
 def several(value, name, n, what):

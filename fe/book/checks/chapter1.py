@@ -7,7 +7,7 @@ import math
 import torch
 
 from ... import rate_distortion
-from .answers import array, near, number, several
+from .answers import array, near, number, on_cpu, several
 
 F64 = torch.float64
 
@@ -24,6 +24,7 @@ def _same(got, want, rel=1e-9):
     return near(got, want, rel * max(1e-3, abs(float(want))))
 
 
+@on_cpu
 def check_convert(convert):
     """The numbers of the statement, then one code of random images whose three numbers are computed
     in both conventions.
@@ -85,6 +86,7 @@ def check_convert(convert):
     return "right: the same code, the same encoder, the same R + λD in both conventions"
 
 
+@on_cpu
 def check_close_gaps(close_gaps):
     """Exercise: the marginal e(z) and the decoder e(x|z) that make both bounds of eq. (2) tight."""
     generator = torch.Generator().manual_seed(1)
@@ -182,6 +184,7 @@ def _bracket_cases():
     yield p, energy, torch.ones(1, dtype=F64), float(p @ energy[:, 0])
 
 
+@on_cpu
 def check_bracket(bracket):
     """Exercise: any two numbers that hold the minimum and are no farther apart than G(m) and G(m) −
     max log c.
@@ -262,6 +265,7 @@ def _rate(variances, D):
     return 0.5 * float((variances / high).clamp(min=1).log().sum())
 
 
+@on_cpu
 def check_gaussian_rate(gaussian_rate):
     """Exercise: R(D) of a Gaussian source by reverse water-filling."""
     stated = torch.tensor([0.25, 4.0, 1.0], dtype=F64)
@@ -309,6 +313,7 @@ def check_gaussian_rate(gaussian_rate):
     return f"right: {len(cases)} sources and distortions, from all directions in use to none"
 
 
+@on_cpu
 def check_first_split(first_split):
     """Exercise: 1/(2σ₁²). What it means is tested here too: just below it c < 1 all around the
     mean, just above it c > 1 somewhere.

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from ... import LinearGaussian
-from .answers import SINGLE, array, near, number, several
+from .answers import SINGLE, array, near, number, on_cpu, several
 
 F64 = torch.float64
 
@@ -26,6 +26,7 @@ def _states():
         yield lam, gam, model.hessian(p(0.0)), total
 
 
+@on_cpu
 def check_lever(lever):
     """`lever(hess, lam, gam, beta)` against differences of C + R/β in closed forms, β below, near
     and above γ.
@@ -57,6 +58,7 @@ def check_lever(lever):
     return "right: it is the slope of C + R/β, of either sign"
 
 
+@on_cpu
 def check_neutral_beta(neutral_beta):
     """`neutral_beta(hess, lam, gam)`: the β at which C + R/β does not answer to γ; by differences
     in closed forms, F_λγ of both signs.
@@ -85,6 +87,7 @@ def check_neutral_beta(neutral_beta):
     return "right: there the sum does not answer to γ"
 
 
+@on_cpu
 def check_lag(lag):
     """`lag(gradient, mu)` on bowls, quadratic and not, where it must hold, and be attained along
     the softest direction.
@@ -134,6 +137,7 @@ def check_lag(lag):
     return "right: both bounds hold, and are attained"
 
 
+@on_cpu
 def check_schedule(schedule):
     """`schedule(t, g, K)`: even for constant g; else equal lengths by a trapezoidal rule and linear
     interpolation of its own.
@@ -198,6 +202,7 @@ def check_schedule(schedule):
     return "right: equal lengths"
 
 
+@on_cpu
 def check_waste(waste):
     """`waste(t, F_t, F)` against real relaxations of mixtures, quadratic and not, step by step."""
     draw = torch.Generator().manual_seed(7)

@@ -4,7 +4,7 @@ import math
 
 import torch
 
-from .answers import array, near, number, several
+from .answers import array, near, number, on_cpu, several
 
 F64 = torch.float64
 
@@ -25,6 +25,7 @@ def _prices(seed, n=20):
     return fixed + [tuple(pair) for pair in (0.01 * 3000**drawn).tolist()]
 
 
+@on_cpu
 def check_two_planes(two_planes):
     """Against the cheaper of the two members, on both sides of the kink."""
     members, prices = ((0, 3, 2), (2, 1, 1)), _prices(1)
@@ -60,6 +61,7 @@ def check_two_planes(two_planes):
     )
 
 
+@on_cpu
 def check_above(above):
     """Against the costs of the three members; positive at all prices, and 0.2 at the least."""
     for lam, gam in _prices(2):
@@ -155,6 +157,7 @@ def _surfaces():
         yield F, torch.tensor(hess(lam, gam), dtype=F64), lam, gam
 
 
+@on_cpu
 def check_surface_hessian(surface_hessian):
     """Against −(Hess F)⁻¹ of free energies whose Hessian is known in closed form."""
     for F, hess, lam, gam in _surfaces():
@@ -230,6 +233,7 @@ def _functions():
             yield F, *slopes(lam, gam), lam, gam
 
 
+@on_cpu
 def check_functionals(functionals_from_F):
     """Against free energies whose R, D and C are known in closed form."""
     for F, right_D, right_C, lam, gam in _functions():
@@ -295,6 +299,7 @@ def _chords(D, R, a):
     return ((1 - w) * R0[:, None] + w * R1).flatten()
 
 
+@on_cpu
 def check_lower_hull(lower_hull):
     """On convex curves, dents and random members in any order: between the hull of the given prices
     and that of all prices.
@@ -362,6 +367,7 @@ def check_lower_hull(lower_hull):
     return "right: convex curves are kept, dents are bridged"
 
 
+@on_cpu
 def check_first_law(first_law_residual):
     """Against the sum itself on random records; on exact records it is of second order in the step,
     and a broken one is found.

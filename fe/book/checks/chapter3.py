@@ -4,7 +4,7 @@ import math
 
 import torch
 
-from .answers import array, near, number, several
+from .answers import array, near, number, on_cpu, several
 
 
 def _problem(seed, n=3, k=5, scale=1.0, offset=0.0):
@@ -17,6 +17,7 @@ def _problem(seed, n=3, k=5, scale=1.0, offset=0.0):
     return log_m, log_d + offset * torch.arange(n, dtype=torch.float64)[:, None], log_c
 
 
+@on_cpu
 def check_postcard(postcard):
     """Against the sum of three products, at prices that tell the parts apart."""
     m, d, c = (1 / 2, 1 / 4, 1 / 4), (1 / 8, 1 / 2, 1 / 2), (1 / 2, 1 / 2, 1)
@@ -60,6 +61,7 @@ def check_postcard(postcard):
     )
 
 
+@on_cpu
 def check_tempered(tempered):
     """Against the Gaussian read off three values of the energy ½z² + λ(x − wz)²; signs, tiny and
     large λ among the problems.
@@ -120,6 +122,7 @@ def check_tempered(tempered):
     )
 
 
+@on_cpu
 def check_gibbs_encoder(gibbs_encoder):
     """Against softmax and logsumexp of −H, on moderate problems and on log-likelihoods of
     thousands, of either sign.
@@ -198,6 +201,7 @@ def check_gibbs_encoder(gibbs_encoder):
     )
 
 
+@on_cpu
 def check_excess(excess):
     """Against Σ e log(e/e*) in logarithms; zero for e* itself; encoders that are certain; codes
     that e* gives exp(−2000).
@@ -275,6 +279,7 @@ def check_excess(excess):
     )
 
 
+@on_cpu
 def check_ess(effective_sample_size):
     """Equal weights, one dominant weight, known and random mixtures, log weights near ±1000 and
     spread over thousands.

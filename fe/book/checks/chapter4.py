@@ -9,7 +9,7 @@ import torch
 from torch.overrides import TorchFunctionMode
 
 from ...topographic import TopographicMap
-from .answers import array, near, number, several
+from .answers import array, near, number, on_cpu, several
 
 F64 = torch.float64
 
@@ -23,6 +23,7 @@ def _hint(got, plausible, otherwise):
     )
 
 
+@on_cpu
 def check_bump(answer):
     """(place of the maximum, mean over maximum) of s^a (1 − s)^b, by sums over 400,000 points."""
     draw = random.Random(3)
@@ -80,6 +81,7 @@ def check_bump(answer):
     return f"right: place and ratio of {len(cases)} bumps, also with exponents that are not whole"
 
 
+@on_cpu
 def check_divergence_drop(answer):
     """KL(p‖π) − KL(p′‖π), against the sum over j of p′(j) KL(p(i|j)‖π(i|j)) of the chain read
     backwards.
@@ -141,6 +143,7 @@ def check_divergence_drop(answer):
     return f"right: the drop of {len(cases)} laws, also of laws with zeros; it is never negative"
 
 
+@on_cpu
 def check_well(answer):
     """|w| at the minimum of ½ log(1 + 2w²) + 1/(1 + 2w²) + ½ρw², where the force vanishes."""
     draw = random.Random(5)
@@ -227,6 +230,7 @@ def _lyapunov_problems():
     )
 
 
+@on_cpu
 def check_stationary_covariance(answer):
     """Σ with A Σ + Σ A = σ S, for matrices that mostly do not commute."""
     for A, S, sigma in _lyapunov_problems():
@@ -302,6 +306,7 @@ def check_stationary_covariance(answer):
     )
 
 
+@on_cpu
 def check_newton_decrement(answer):
     """δ = ½ gᵀA⁻¹g: J − min J on quadratics, the same in other coordinates, and by its definition
     elsewhere.
@@ -445,6 +450,7 @@ class _LogZIsNotDifferentiated(TorchFunctionMode):
         )
 
 
+@on_cpu
 def check_frozen_gradient(answer):
     """the gradient of eq. (12), E⟨H⟩ with the encoder frozen, plus that of the ridge."""
     generator = torch.Generator().manual_seed(6)

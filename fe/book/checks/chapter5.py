@@ -8,7 +8,7 @@ import math
 import torch
 
 from ...process import QuasiStatic, follow
-from .answers import array, near, number, several
+from .answers import array, near, number, on_cpu, several
 
 F64 = torch.float64
 
@@ -34,6 +34,7 @@ def _root(slope, low, high):
     return middle
 
 
+@on_cpu
 def check_quadratic(quadratic):
     """`quadratic(a, b, lam)` for J = ½aθ² − λbθ, against a minimum found by bisection and
     differences of it.
@@ -84,6 +85,7 @@ def check_quadratic(quadratic):
     return "right: the minimum, its motion, F and its curvature"
 
 
+@on_cpu
 def check_fold(fold):
     """`fold(eps)` for J = ⅓θ³ − εθ, ε = λ* − λ, against a minimum found by bisection and
     differences of it.
@@ -125,6 +127,7 @@ def check_fold(fold):
     return "right: μ dies like a square root, D stays finite, D_λ does not"
 
 
+@on_cpu
 def check_gibbs_hessian(gibbs_hessian):
     """`gibbs_hessian(e, dH, ddH)` of Lemma 5 on random H(θ), against second derivatives of −E log Σ
     exp(−H).
@@ -197,6 +200,7 @@ def check_gibbs_hessian(gibbs_hessian):
     return "right: complete minus missing information"
 
 
+@on_cpu
 def check_turns(turns):
     """`turns(T)`: directions in which functions of TTᵀ do not change, k(k − 1)/2 of them,
     independent.
@@ -288,6 +292,7 @@ def _problems():
             )
 
 
+@on_cpu
 def check_response(response):
     """`response(J, theta, p)` against the blocks of the Hessian of J in (θ, p) together, on
     quadratic and other problems.
@@ -400,6 +405,7 @@ def _transitions():
     return found
 
 
+@on_cpu
 def check_kind(kind):
     """`kind(path)` on folds and pitchforks, in one dimension and in several."""
     for name, path in _transitions():
@@ -428,6 +434,7 @@ def check_kind(kind):
     return "right: both kinds told apart"
 
 
+@on_cpu
 def check_energy_error(energy_error):
     """`energy_error(alphas, rho, k)` against ‖x − x_k‖_A computed from A itself."""
     for seed, (size, scale) in enumerate(((6, 1.0), (3, 1e-3), (8, 50.0), (2, 1.0))):

@@ -7,7 +7,7 @@ import math
 import torch
 
 from ...linear_gaussian import LinearGaussian
-from .answers import array, near, number, several
+from .answers import array, near, number, on_cpu, several
 
 
 def _hessians(seed):
@@ -80,6 +80,7 @@ def _held(name, solve, seed, held, other, holds_other, backwards, lost):
         )
 
 
+@on_cpu
 def check_hold_distortion(hold_distortion):
     """`hold_distortion(hess, alpha)` on negative definite Hess F of many kinds: D still, γ rising,
     C falling at α det Hess F.
@@ -97,6 +98,7 @@ def check_hold_distortion(hold_distortion):
     return "right: Ḋ = 0, γ̇ > 0, Ċ = −α det Hess F < 0"
 
 
+@on_cpu
 def check_velocity(velocity):
     """`velocity(hess, alpha)` on negative definite Hess F of many kinds: C still, D falling, λ
     rising, speed proportional to α.
@@ -146,6 +148,7 @@ def _paths():
         )
 
 
+@on_cpu
 def check_work(work):
     """`work(lam, gam, D, C)` against the trapezoid rule, on records with uneven steps and on
     equilibria of a model.
@@ -215,6 +218,7 @@ def _drifts():
     yield torch.func.grad(C)(p), torch.func.jacrev(torch.func.grad(C))(p), 1e-2
 
 
+@on_cpu
 def check_euler_drift(euler_drift):
     """`euler_drift(C_p, C_pp, h)` against ½h²(C_λλ + 2C_λγ γ′ + C_γγ γ′²) with γ′ = −C_λ/C_γ, on
     many second derivatives.
@@ -264,6 +268,7 @@ def _as_given(function, *values):
         return function(*(torch.tensor(v, dtype=torch.float64) for v in values))
 
 
+@on_cpu
 def check_correct(correct):
     """`correct(gam, C, target, slope)` where C = aγ^slope exactly: one step in logarithms must
     arrive, however far it is.
@@ -352,6 +357,7 @@ class _Training:
         return self.first + torch.stack([2 * a * u + b * v, b * u + 2 * c * v], 1)
 
 
+@on_cpu
 def check_log_slopes(log_slopes):
     """`log_slopes(train, lam, gam, delta, seed)` with trainings whose noise is a function of the
     seed, as large as the differences.

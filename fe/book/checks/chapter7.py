@@ -5,7 +5,7 @@ points to.
 import torch
 
 from ... import linear_response, minimise
-from .answers import array, near, number, several
+from .answers import array, near, number, on_cpu, several
 
 F64 = torch.float64
 
@@ -34,6 +34,7 @@ def _hint(found, candidates, fallback, tol=1e-6):
     raise AssertionError(fallback)
 
 
+@on_cpu
 def check_F_t(F_t):
     """`F_t(J_source, J_target, theta, p)` on mixtures with a minimum in closed form, and on some
     that are no quadratics.
@@ -112,6 +113,7 @@ def check_F_t(F_t):
     return "right: F_t is the difference of the two tasks at the θ that serves both"
 
 
+@on_cpu
 def check_velocity_28(velocity_28):
     """`velocity_28(hess, lam_dot)` on random symmetric 3×3 Hess F with F_γγ < 0, for λ at rest,
     rising and falling.
@@ -159,6 +161,7 @@ def check_velocity_28(velocity_28):
     return "right: Ċ = 0 with λ, γ and t all moving"
 
 
+@on_cpu
 def check_mixture_weights(mixture_weights):
     """`mixture_weights(ns, nt, t)`: the weights of every image and their derivatives by t, at both
     ends and between.
@@ -211,6 +214,7 @@ def check_mixture_weights(mixture_weights):
     return "right: weights of a distribution at every t, and a derivative with sum zero"
 
 
+@on_cpu
 def check_gain(gain):
     """`gain(F0, F_t0, F1)` on pairs of tasks: the frozen source model against one trained on the
     target, well or badly.
@@ -271,6 +275,7 @@ def check_gain(gain):
     return "right: what lies between the tangent and F at t = 1"
 
 
+@on_cpu
 def check_C_t(C_t):
     """`C_t(C_source, C_target, b_gam, b_t, A)` on mixtures, quadratic and not, against differences
     of C at minima solved anew.
@@ -357,6 +362,7 @@ def check_C_t(C_t):
     return "right: as C moves when the model settles at the next t"
 
 
+@on_cpu
 def check_new_class(new_class):
     """`new_class(rho, gam)` -> q, C_t at t = 0; against the two-logit classifier, minimised, and
     its linear response.

@@ -9,7 +9,7 @@ import torch
 from scipy.optimize import linprog
 
 from ...transport import optimal_plan, sinkhorn_plan, squared_distances
-from .answers import array, near, number, several
+from .answers import array, near, number, on_cpu, several
 
 F64 = torch.float64
 
@@ -40,6 +40,7 @@ def _indices(value, name, n, hint=""):
     return [int(k) for k in j]
 
 
+@on_cpu
 def check_plan_1d(plan_1d):
     """`plan_1d(x, y)` -> j (n,) integers, x[k] goes to y[j[k]]; against all permutations of a few
     points, and for many against none.
@@ -100,6 +101,7 @@ def _linear_programme(kappa, a, b):
     return linprog(kappa.flatten().numpy(), A_eq=rows, b_eq=torch.cat([a, b]).numpy())
 
 
+@on_cpu
 def check_dual_bound(dual_bound):
     """`dual_bound(kappa, a, b, u)` -> a·u + b·v with v_j = min_i (κ_ij − u_i); against a linear
     programme.
@@ -170,6 +172,7 @@ def check_dual_bound(dual_bound):
     return "right: a bound for every u, and tight for the best"
 
 
+@on_cpu
 def check_interpolate(interpolate):
     """`interpolate(xs, xt, plan, t)` -> x (K, D), w (K,); by its ends, its mean, and W₂ along the
     way.
@@ -226,6 +229,7 @@ def check_interpolate(interpolate):
     return "right: a straight line of constant speed in W₂"
 
 
+@on_cpu
 def check_by_hand(by_hand):
     """`by_hand()` -> j, u, v: a plan from 0, 1, 6 to 2, 3, 4 and prices that prove it; every plan
     and every inequality is tried.
@@ -260,6 +264,7 @@ def check_by_hand(by_hand):
     return "right: a plan, and prices that no cheaper plan could pay"
 
 
+@on_cpu
 def check_least(least):
     """`least(t, W)` against a search over points between (and beyond) two single images at a
     distance W.
@@ -296,6 +301,7 @@ def check_least(least):
     return "right: no p does better"
 
 
+@on_cpu
 def check_floor(floor):
     """`floor(t, q)` for a share q of soft labels (1 − t, t): the entropy, which no classifier of a
     search goes below; both ends too.
@@ -348,6 +354,7 @@ def check_floor(floor):
     return "right: no classifier is below, and the best is there"
 
 
+@on_cpu
 def check_sinkhorn(sinkhorn):
     """`sinkhorn(kappa, a, b, eps, steps)` -> Γ (n, m): its sums and its Gibbs form, and the plan
     itself where exp(−κ/ε) is zero or infinite.

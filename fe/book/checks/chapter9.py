@@ -8,7 +8,7 @@ import torch
 
 from ... import LinearGaussian, follow
 from ...process import Geodesic
-from .answers import near, number, several
+from .answers import near, number, on_cpu, several
 
 F64 = torch.float64
 
@@ -48,6 +48,7 @@ def _geodesics(*starts):
     return found
 
 
+@on_cpu
 def check_shares(shares):
     """`shares(F_t, lam, k)` -> what R and λD pay; on real geodesics of two Gaussian tasks, there
     and back, and on random numbers.
@@ -113,6 +114,7 @@ def check_shares(shares):
     return "right: as real geodesics share the bill"
 
 
+@on_cpu
 def check_geodesic_velocity(geodesic_velocity):
     """`geodesic_velocity(hess, F_t, lam, k)` on random concave F, slopes of both signs: Ċ = 0, Ḋ =
     kṘ by the first law, and the guard.
@@ -191,6 +193,7 @@ def check_geodesic_velocity(geodesic_velocity):
     return "right: C stays, the slope is k, and the singular line is refused"
 
 
+@on_cpu
 def check_fate(fate):
     """`fate(F_t, lam, k)` against geodesics of two Gaussian tasks that start on either side of λ*,
     with F_t > 0 and, walked backwards, F_t < 0.
@@ -232,6 +235,7 @@ def _fate(fate, F_t, lam, k):
     return str(answer)
 
 
+@on_cpu
 def check_area(area):
     """`area(spent, accuracy)` on the example, on random curves with unequal stretches, and on one
     measurement alone.
@@ -285,6 +289,7 @@ def check_area(area):
     return "right: an average over epochs"
 
 
+@on_cpu
 def check_slope(slope):
     """`slope(k, lam, q)`: dD/dR if q F_t stands in the place of F_t in eq. (30); by solving that
     equation on random concave F.
@@ -322,6 +327,7 @@ def check_slope(slope):
     return "right: the slope that the wrong candidate draws"
 
 
+@on_cpu
 def check_paired(paired):
     """`paired(a, b)` -> mean difference and its standard error, on pairs that share what a seed
     does to both; two to nine seeds.
