@@ -68,7 +68,6 @@ def install():
     print(f"Setting up {VENV} (torch and its libraries are about 5 GB; once).", flush=True)
     venv.create(VENV, with_pip=True, clear=True)
     pip = "python -m pip install --quiet --disable-pip-version-check".split()
-    pip.append("--no-compile")  # half of pip's time; Python compiles what it imports
     for what in (f"--require-hashes -r {LOCK.name}", "--no-deps --no-build-isolation -e ."):
         if run(*pip, *what.split()):
             sys.exit("installation failed; the lines above say why. Run the command again.")

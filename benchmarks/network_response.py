@@ -12,7 +12,10 @@ results/benchmark_network_response.json.
 import argparse
 import time
 
-from fe import experiments, reproduce
+from fe import reproduce
+from fe.journal import Journal
+from fe.retraining import Retraining, finite_differences, linear_response
+from fe.training import step_decay
 
 LAM, GAM = 0.25, 4.0
 GRID = [(1_000, 0.1), (3_000, 0.1), (10_000, 0.1), (3_000, 1.0), (3_000, 0.02)]
@@ -27,19 +30,16 @@ def main():
     parser.add_argument("--out", default="results/benchmark_network_response.json")
     chosen = parser.parse_args()
     began = time.perf_counter()
-    job = experiments._Job(
-        experiments.PAPER | dict(root=chosen.root),
-        0,
-        chosen.checkpoint,
-        benchmark="network response",
-    )
-    run = job.run
-    run.stage(LAM, GAM, experiments.PAPER["start_epochs"], experiments.step_decay)
-    run.stage(LAM, GAM)
+    settings = reproduce.PAPER | dict(root=chosen.root)
+    train, _ = reproduce.load(settings)
+    journal = Journal(chosen.checkpoint, dict(benchmark="network response"))
+    run = Retraining(reproduce.networks(settings, *train, 0), train, journal=journal)
+    run.stage(LAM, GAM, settings.start_epochs, step_decay)
+    run.stage(LAM, GAM, settings.epochs)
     rows = []
     for images, damping in GRID:
         clock = time.perf_counter()
-        found, matrices = run.linear_response(LAM, GAM, images, 2, damping)
+        found, matrices = run.follow(linear_response(LAM, GAM, images, 2, damping))
         rows.append(
             dict(
                 images=images,
@@ -52,7 +52,7 @@ def main():
         )
         print(rows[-1], flush=True)
     clock = time.perf_counter()
-    d = run.finite_differences(LAM, GAM, repeats=4)
+    d = run.follow(finite_differences(LAM, GAM, settings.epochs, repeats=4))
     copies = dict(
         slopes=d.slopes, errors=d.errors, seconds_a_repeat=(time.perf_counter() - clock) / 4
     )

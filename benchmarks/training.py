@@ -41,12 +41,13 @@ from torchvision import transforms
 from torchvision.datasets import MNIST
 
 import fe
-from fe import experiments, reproduce
+from fe import reproduce
+from fe.retraining import Retraining
 from fe.training import Ensemble, step_decay, train_ensemble
 
-PAPER, IMAGES = experiments.PAPER, 12_000
+PAPER, IMAGES = reproduce.PAPER, 12_000
 BATCH, START, EPOCHS, GAMMAS = (
-    PAPER[name] for name in ("batch_size", "start_epochs", "epochs", "gammas")
+    getattr(PAPER, name) for name in ("batch_size", "start_epochs", "epochs", "gammas")
 )
 # name -> steps, epochs an equilibration, the γ₀ of the curves that are run
 OBVIOUS = {
@@ -58,8 +59,8 @@ OBVIOUS = {
 # looser ones
 OURS = {
     "fe, as first seed": {},
-    "fe": PAPER["coarse"],
-    "fe, loose": PAPER["coarse"] | dict(tolerance=0.05, band=0.15),
+    "fe": PAPER.coarse,
+    "fe, loose": PAPER.coarse | dict(tolerance=0.05, band=0.15),
 }
 
 
@@ -112,7 +113,7 @@ def obvious(root, steps, epochs, gammas):
     for gam in gammas:
         began = time.perf_counter()
         torch.manual_seed(0)
-        nets, lam = torch.nn.ModuleList([fe.Encoder(), fe.Decoder(), fe.Classifier()]), PAPER["lam"]
+        nets, lam = torch.nn.ModuleList([fe.Encoder(), fe.Decoder(), fe.Classifier()]), PAPER.lam
         train(nets, lam, gam, START, step_decay)
         train(nets, lam, gam, epochs, fe.schedule)
         target, largest = measure(nets), 0.0
@@ -125,8 +126,7 @@ def obvious(root, steps, epochs, gammas):
                 ends.append(math.log(measure(other)))
             a, b = ends[1] - ends[0], ends[2] - ends[0]
             new = (
-                math.sqrt(PAPER["lam"])
-                + k / steps * (math.sqrt(PAPER["lam_end"]) - math.sqrt(PAPER["lam"]))
+                math.sqrt(PAPER.lam) + k / steps * (math.sqrt(PAPER.lam_end) - math.sqrt(PAPER.lam))
             ) ** 2
             gam *= math.exp(max(-0.5, min(0.5, -a / b * math.log(new / lam))))
             lam = new
@@ -155,7 +155,7 @@ def ours(root, workers, options):
         )  # the imports: the obvious loop has its own behind it too
         began, jobs = (
             time.perf_counter(),
-            {f"g{g:g}": (experiments.path_job, (settings, g, 0)) for g in GAMMAS},
+            {f"g{g:g}": (reproduce.path_job, (settings, g, 0), {}) for g in GAMMAS},
         )
         found = reproduce.run_jobs(jobs, pool, pathlib.Path(folder), progress=False).values()
         seconds = time.perf_counter() - began
@@ -186,16 +186,13 @@ def scatter(root, gam, repeats=10):
     """Standard deviation of ln C over equilibrations that begin at one state and differ by their
     minibatches and noise alone.
     """
-    run = experiments._Job(PAPER | dict(root=root, images_used=IMAGES), 0, None).run
-    run.stage(PAPER["lam"], gam, START, step_decay)
+    train, _ = reproduce.load(PAPER | dict(root=root, images_used=IMAGES))
+    run = Retraining(reproduce.networks(PAPER, *train, 0), train, batch_size=BATCH)
+    run.stage(PAPER.lam, gam, START, step_decay)
     for _ in range(3):
-        run.stage(PAPER["lam"], gam)
-    run.keep()
-    found = []
-    for k in range(repeats):
-        run.back()
-        found.append(math.log(run.stage(PAPER["lam"], gam, number=100 + k)["classification"][0]))
-    return statistics.stdev(found)
+        run.stage(PAPER.lam, gam, EPOCHS, keep="here")
+    stages = (run.stage(PAPER.lam, gam, EPOCHS, start="here") for _ in range(repeats))
+    return statistics.stdev(math.log(entry["classification"][0]) for entry in stages)
 
 
 def epoch_seconds(members, x, y, repeats=3, batch_size=BATCH):

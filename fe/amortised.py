@@ -15,7 +15,7 @@ import copy
 import torch
 
 from .errors import check_data, check_finite, check_weights
-from .gibbs import check_modules, check_outputs, check_resolution, log_c, log_d, log_partition
+from .gibbs import check_modules, check_resolution, log_c, log_d, log_partition
 from .objective import Ridged, check_controls, flatten
 
 
@@ -24,6 +24,46 @@ def kl_to_standard_normal(mu, log_sigma):
     nats.
     """
     return (0.5 * (mu.square() + torch.expm1(2 * log_sigma)) - log_sigma).sum(-1)
+
+
+def check_networks(encoder, decoder, classifier, x, y):
+    """Raise, in words, unless the three modules fit together and to the images x (N, …), labels y.
+
+    Raises:
+        ValueError, TypeError: What does not fit: an encoder that does not return (μ, log σ), images
+            of another shape than the decoder's, too few logits, parameters of another dtype or
+            device, NaN or empty data.
+    """
+    check_data(x.flatten(1) if isinstance(x, torch.Tensor) and x.ndim > 2 else x, y, soft=True)
+    check_modules(x, encoder=encoder, decoder=decoder, classifier=classifier)
+    few, shape = x[:2], tuple(x.shape[1:])
+    with torch.no_grad():
+        try:
+            code = encoder(few)
+        except RuntimeError as e:
+            raise ValueError(f"encoder must accept images of shape {shape}: {e}") from e
+        pair = isinstance(code, tuple | list) and len(code) == 2
+        if not pair or code[0].shape != code[1].shape or code[0].ndim != 2:
+            got = [tuple(v.shape) for v in (code if isinstance(code, tuple | list) else [code])]
+            raise ValueError(
+                "encoder(x) must return (mu, log_sigma), two tensors of one shape (N, d), got "
+                f"{' and '.join(map(str, got))}; a layer of 2d units can be split by .chunk(2, 1)"
+            )
+        try:
+            xhat, logits = decoder(code[0]), classifier(code[0])
+        except RuntimeError as e:
+            size = tuple(code[0].shape)
+            raise ValueError(
+                f"decoder and classifier must accept codes of shape {size}: {e}"
+            ) from e
+    if xhat.shape != few.shape:
+        raise ValueError(
+            f"decoder(z) must have shape {tuple(few.shape)} like the images, got "
+            f"{tuple(xhat.shape)}; nn.Flatten and nn.Unflatten(1, {shape}) go from one to the other"
+        )
+    if logits.ndim != 2 or len(logits) != len(few):
+        raise ValueError(f"classifier(z) must have shape (N, classes), got {tuple(logits.shape)}")
+    check_data(x.flatten(1), y.argmax(1) if y.is_floating_point() else y, logits.shape[1])
 
 
 class AmortisedObjective(Ridged):
@@ -54,20 +94,9 @@ class AmortisedObjective(Ridged):
     def __init__(
         self, encoder, decoder, classifier, x, y, noise, ridge=0.0, weights=None, noise_weights=None
     ):
-        check_data(x, y)
-        check_modules(x, encoder=encoder, decoder=decoder, classifier=classifier)
+        check_networks(encoder, decoder, classifier, x, y)
         with torch.no_grad():
-            output = encoder(x[:2])
-        if (
-            not isinstance(output, tuple | list)
-            or len(output) != 2
-            or output[0].shape != output[1].shape
-            or output[0].ndim != 2
-        ):
-            raise ValueError(
-                "encoder(x) must return (mu, log_sigma), two tensors of one shape (N, d)"
-            )
-        shape = (len(x), output[0].shape[1])
+            shape = len(x), encoder(x[:1])[0].shape[1]
         if (
             noise.ndim != 3
             or noise.shape[1:] != shape
@@ -90,7 +119,6 @@ class AmortisedObjective(Ridged):
                 f"noise_weights must be {len(noise)} numbers with sum 1, got shape "
                 f"{tuple(noise_weights.shape)}"
             )
-        check_outputs(decoder, classifier, output[0], x, y)
         self.encoder, self.decoder, self.classifier, self.x, self.y = (
             encoder,
             decoder,
@@ -119,7 +147,7 @@ class AmortisedObjective(Ridged):
         mu, log_sigma = torch.func.functional_call(self.encoder, encoder, (self.x,))
         z = (mu + log_sigma.exp() * self.noise).flatten(0, 1)  # (S N, d)
         xhat = torch.func.functional_call(self.decoder, decoder, (z,)).view(
-            len(self.noise), *self.x.shape
+            len(self.noise), len(self.x), -1
         )
         logits = torch.func.functional_call(self.classifier, classifier, (z,)).view(
             len(self.noise), len(self.x), -1
@@ -134,7 +162,7 @@ class AmortisedObjective(Ridged):
             log_cls = (log_cls * self.y).sum(2)
         else:
             log_cls = log_cls.gather(2, self.y.expand(len(self.noise), -1)[..., None])[..., 0]
-        D = self.noise_weights @ (self.x - xhat).square().sum(2)
+        D = self.noise_weights @ (self.x.flatten(1) - xhat).square().sum(2)
         return kl_to_standard_normal(mu, log_sigma), D, -(self.noise_weights @ log_cls)
 
     def terms(self, theta):

@@ -219,7 +219,7 @@ def check_modules(x, **modules):
                 )
 
 
-def check_outputs(decoder, classifier, z, x, y):
+def _check_outputs(decoder, classifier, z, x, y):
     """Raise unless decoder(z) has the shape of images and classifier(z) a logit for every label."""
     with torch.no_grad():
         try:
@@ -277,7 +277,7 @@ class GridModel(GibbsObjective):
                 f"{x.device}"
             )
         check_modules(x, decoder=decoder, classifier=classifier)
-        check_outputs(decoder, classifier, grid.nodes[:2], x, y)
+        _check_outputs(decoder, classifier, grid.nodes[:2], x, y)
         self.decoder, self.classifier, self.x, self.y, self.grid = decoder, classifier, x, y, grid
         self.log_m, self.weights, self.ridge = grid.log_weights, check_weights(weights, x), ridge
         self.theta0, self.unflatten = flatten(decoder, classifier)

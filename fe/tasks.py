@@ -41,7 +41,27 @@ def _check_pair(source, target):
         )
 
 
-class Mixture:
+class Task:
+    """What a path of tasks has: `at(t)`, from which the exact models and the networks both live.
+
+    One of your own needs `at(t)` -> (x (N, …), y, w (N,)), differentiable in t for the exact half.
+    For networks, whose training needs no more than images at each t, any function t -> (x, y) does.
+    """
+
+    def at(self, t):
+        """Images, labels and weights at time t, from 0 to 1."""
+        raise NotImplementedError("a task says what it is `at(t)`")
+
+    def sample(self, t, n, seed=0):
+        """A training set of n images at time t; which ones is a function of the seed, the same at
+        every t as far as the weights are.
+        """
+        x, y, weights = self.at(t)
+        index = _deal(weights, n, generator(seed, 12))
+        return x[index], y[index]
+
+
+class Mixture(Task):
     """p(x, t) = (1 − t) pˢ + t pᵗ (paper, eq. 23): images and labels stay, their weights move.
 
     Args:
@@ -95,7 +115,7 @@ def _deal(weights, n, random):
     return index[torch.randperm(n, generator=random, device="cpu")].to(weights.device)
 
 
-class Displacement:
+class Displacement(Task):
     """p(x, t) = Σ Γ_ij δ(x − (1 − t)x_i − t x'_j) (paper, eq. 37): images move along the pairs of a
     plan.
 
@@ -155,12 +175,6 @@ class Displacement:
         t = min(max(float(t), 0.0), 1.0)
         h = sum(-q * math.log(q) for q in (t, 1 - t) if q > 0)
         return h * float(self.weights @ (self._ends[2] != self._ends[3]).to(self.weights))
-
-    def sample(self, t, n, seed=0):
-        """A training set of n pairs at time t; which pairs is a function of the seed alone."""
-        index = _deal(self.weights, n, generator(seed, 12))
-        x, y, _ = self.at(t)
-        return x[index], y[index]
 
 
 class TaskObjective:

@@ -22,10 +22,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from .amortised import kl_to_standard_normal
+from .amortised import check_networks, kl_to_standard_normal
 from .equilibrium import schedule
-from .errors import check_data
-from .gibbs import check_modules
 
 
 def generator(*seeds, device="cpu"):
@@ -197,46 +195,6 @@ class Ensemble:
         """The number d of dimensions of the code."""
         with torch.no_grad():
             return self.net.encoder(x[:1])[0].shape[1]
-
-
-def check_networks(encoder, decoder, classifier, x, y):
-    """Raise, in words, unless the three modules fit together and to the images x (N, …), labels y.
-
-    Raises:
-        ValueError, TypeError: What does not fit: an encoder that does not return (μ, log σ), images
-            of another shape than the decoder's, too few logits, parameters of another dtype or
-            device, NaN or empty data.
-    """
-    check_data(x.flatten(1) if isinstance(x, torch.Tensor) and x.ndim > 2 else x, y, soft=True)
-    check_modules(x, encoder=encoder, decoder=decoder, classifier=classifier)
-    few, shape = x[:2], tuple(x.shape[1:])
-    with torch.no_grad():
-        try:
-            code = encoder(few)
-        except RuntimeError as e:
-            raise ValueError(f"encoder must accept images of shape {shape}: {e}") from e
-        pair = isinstance(code, tuple | list) and len(code) == 2
-        if not pair or code[0].shape != code[1].shape or code[0].ndim != 2:
-            got = [tuple(v.shape) for v in (code if isinstance(code, tuple | list) else [code])]
-            raise ValueError(
-                "encoder(x) must return (mu, log_sigma), two tensors of one shape (N, d), got "
-                f"{' and '.join(map(str, got))}; a layer of 2d units can be split by .chunk(2, 1)"
-            )
-        try:
-            xhat, logits = decoder(code[0]), classifier(code[0])
-        except RuntimeError as e:
-            size = tuple(code[0].shape)
-            raise ValueError(
-                f"decoder and classifier must accept codes of shape {size}: {e}"
-            ) from e
-    if xhat.shape != few.shape:
-        raise ValueError(
-            f"decoder(z) must have shape {tuple(few.shape)} like the images, got "
-            f"{tuple(xhat.shape)}; nn.Flatten and nn.Unflatten(1, {shape}) go from one to the other"
-        )
-    if logits.ndim != 2 or len(logits) != len(few):
-        raise ValueError(f"classifier(z) must have shape (N, classes), got {tuple(logits.shape)}")
-    check_data(x.flatten(1), y.argmax(1) if y.is_floating_point() else y, logits.shape[1])
 
 
 class History(NamedTuple):

@@ -315,12 +315,13 @@ myst_heading_anchors, myst_dmath_double_inline = 2, True
 numfig, math_numfig, myst_footnote_transition = True, True, False
 nb_execution_mode, root_doc, html_theme = "off", "book/index", "sphinx_book_theme"
 bibtex_bibfiles, bibtex_reference_style = ["book/a.bib"], "author_year"
+exclude_patterns = ["_build"]
 """
 
 
 def build(folder, *cells):
     """Sphinx's exit code and warnings for a book of one chapter with these cells."""
-    (folder / "book").mkdir()
+    (folder / "book").mkdir(exist_ok=True)
     shutil.copy(ROOT / "_config.yml", folder)
     shutil.copy(ROOT / "book" / "_static" / "surface.png", folder / "book" / "a.png")
     pages = {
@@ -330,7 +331,8 @@ def build(folder, *cells):
         "../conf.py": SETTINGS,
     }
     for name, text in pages.items():
-        (folder / "book" / name).write_text(text)
+        if not (folder / "book" / name).exists():
+            (folder / "book" / name).write_text(text)
     title = nbformat.v4.new_markdown_cell("# One", id="title")
     python = {"language_info": {"name": "python"}}
     notebook = nbformat.v4.new_notebook(cells=[title, *cells], metadata=python)
@@ -374,6 +376,20 @@ def test_what_has_no_markdown_fails_the_build(tmp_path):
     done = build(tmp_path, nbformat.v4.new_markdown_cell("```{eval-rst}\n| a\n| b\n```"))
     assert done.returncode and "no Markdown for <line_block>" in done.stderr
     assert "chapter.ipynb" in done.stderr, "and says where"
+
+
+def test_a_number_that_changes_changes_on_every_page(tmp_path):
+    """In an incremental build too, where only the chapter that was edited is read again."""
+    (tmp_path / "book").mkdir()
+    (tmp_path / "book" / "other.md").write_text(
+        "# Other\n\nBy {eq}`eq-a`.\n\n```{bibliography}\n```"
+    )
+    markdown = nbformat.v4.new_markdown_cell
+    for cells, number in ((["$$x$$ (eq-a)"], "(1.1)"), (["$$y$$ (eq-b)", "$$x$$ (eq-a)"], "(1.2)")):
+        done = build(tmp_path, *map(markdown, cells))
+        assert done.returncode == 0, done.stderr
+        page = BeautifulSoup((tmp_path / "_build/html/book/other.html").read_text(), "html.parser")
+        assert page.select_one("article a.reference.internal").text == number
 
 
 # -- it runs

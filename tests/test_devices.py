@@ -20,8 +20,6 @@ from torch.utils._pytree import tree_leaves
 import fe
 from fe import (
     data,
-    experiments,
-    figures,
     gibbs,
     plot,
     process,
@@ -35,6 +33,7 @@ from fe.book import notebook
 from fe.book.sliders import explore, live
 from fe.gauss_newton import network_response
 from fe.rate_distortion import entropy, expected, mutual_information
+from fe.reproduce import figures
 from fe.response import Local, check_stability, conjugate_gradient, smallest_eigenpair
 from fe.retraining import Retraining, iso_classification
 from fe.training import Ensemble, evaluate, refresh_statistics, step_decay, train_ensemble
@@ -182,8 +181,8 @@ def test_amortised_training():
     x, found = X.float(), []
     for default in ("meta", "cpu"):
         torch.set_default_device(default)
-        modules = experiments.networks(
-            experiments.SMALL | dict(hidden=8, codes=2, dropout=0.1), x, Y, 0
+        modules = reproduce.networks(
+            reproduce.SMALL | dict(hidden=8, codes=2, dropout=0.1), x, Y, 0
         )[0]
         history = fe.train(*modules, x, Y, (0.5, 4.0), 2, 20, fe.schedule, 0)
         noise = torch.randn(
@@ -209,8 +208,8 @@ def test_amortised_training():
 
 @pytest.mark.parametrize("M", [1, 3])
 def test_ensembles(M):
-    x, settings = X.float(), experiments.SMALL | dict(hidden=8, codes=2, dropout=0.1)
-    ensemble = Ensemble([experiments.networks(settings, x, Y, 0)[0]] * M)
+    x, settings = X.float(), reproduce.SMALL | dict(hidden=8, codes=2, dropout=0.1)
+    ensemble = Ensemble([reproduce.networks(settings, x, Y, 0)[0]] * M)
     train_ensemble(ensemble, x, Y, [0.5] * M, 4.0, 2, 1e-3, 0, batch_size=20)
     refresh_statistics(ensemble, x, Y)
     assert evaluate(ensemble, x, Y).rate.isfinite().all()
@@ -218,24 +217,23 @@ def test_ensembles(M):
 
 def test_processes_of_networks():
     x = X.float()
-    settings, hard = experiments.SMALL | dict(hidden=8, codes=2), dict(tolerance=9.0, band=9.0)
-    run = Retraining(experiments.networks(settings, x, Y, 0), x, Y, (x, Y), epochs=2, batch_size=20)
+    settings, hard = reproduce.SMALL | dict(hidden=8, codes=2), dict(tolerance=9.0, band=9.0)
+    network = reproduce.networks(settings, x, Y, 0)
+    run = Retraining(network, (x, Y), (x, Y), batch_size=20)
+    hard |= dict(epochs=2)
     try:
-        iso_classification(
-            run,
-            0.5,
-            4.0,
-            0.55,
-            start_epochs=20,
-            settle=(9.0, 9.0),
-            **hard,
-            on_station=lambda d: run.linear_response(0.5, 4.0, 30, 2),
+        response = dict(images=30, batches=2)
+        run.follow(
+            iso_classification(
+                0.5, 4.0, 0.55, start_epochs=20, settle=(9.0, 9.0), response=response, **hard
+            )
         )
     except fe.retraining.ConstraintLost as e:
         assert "does not answer" in str(e)
     task = fe.Mixture((x[:30], Y[:30]), (x[30:], Y[30:]))
+    run = Retraining(network, lambda t: task.sample(t, 30), batch_size=20)
     try:
-        transfer(run, task, 0.5, 4.0, [0.0, 0.5, 1.0], GeodesicLaw(1.0), size=30, **hard)
+        run.follow(transfer(0.5, 4.0, [0.0, 0.5, 1.0], GeodesicLaw(1.0), **hard))
     except fe.retraining.ConstraintLost as e:
         assert "does not answer" in str(e)
 
@@ -245,29 +243,29 @@ def test_jobs_of_the_figures():
     small = dict(hidden=8, codes=2, start_epochs=4, epochs=1)
     options = dict(step=0.5, max_step=0.5, tolerance=9.0, band=99.0, settle=(1e3, 1e3))
     path = (
-        experiments.SMALL
+        reproduce.SMALL
         | small
         | dict(lam_end=2.5, compare=[[5.0, 0]], repeats=2, images=50, options=options)
     )
     assert (
-        experiments.path_job(path, 5.0, 0)["rows"]
-        and experiments.relaxation_job(path, 0, epochs=2)["moves"]
+        reproduce.path_job(path, 5.0, 0)["rows"]
+        and reproduce.relaxation_job(path, 0, epochs=2)["moves"]
     )
     task = (
-        experiments.SMALL5
+        reproduce.SMALL5
         | small
         | dict(size=100, steps=2, plan_images=200, options=dict(tolerance=9.0, band=99.0))
     )
-    for kind in task["kinds"]:
-        assert experiments.transfer_job(task, kind, 0)["runs"]["fixed"]["rows"]
+    for kind in task.kinds:
+        assert reproduce.transfer_job(task, kind, 0)["runs"]["fixed"]["rows"]
     assert reproduce.digits_path(n=40, grid=7, features=2, lam_end=0.3, progress=False)["points"]
     assert plot.images(X[:3])
 
 
 def test_parts_of_the_experiments(tmp_path):
-    (x, y), _ = experiments.load(experiments.SMALL)
-    settings = experiments.SMALL5 | dict(size=100, plan_images=200)
-    task = experiments.task_of(settings, settings["kinds"][0])[0]
+    (x, y), _ = reproduce.load(reproduce.SMALL)
+    settings = reproduce.SMALL5 | dict(size=100, plan_images=200)
+    task = reproduce.task_of(settings, settings.kinds[0])[0]
     assert (
         task.sample(0.5, 10)[0].device.type == x.device.type == "cpu" and 0 < step_decay(1, 10) < 1
     )
@@ -281,7 +279,7 @@ def test_parts_of_the_experiments(tmp_path):
     assert kl_to_standard_normal(mu, log_sigma).shape == (20,)
     assert decoder.float()(mu).shape == (20, 64) and classifier.float()(mu).shape == (20, 10)
     assert transport.squared_distances(x[:3], x[:4]).shape == (3, 4)
-    tiny = experiments.SMALL | dict(seeds=[0], hidden=8, codes=2, start_epochs=2, epochs=1)
+    tiny = reproduce.SMALL | dict(seeds=[0], hidden=8, codes=2, start_epochs=2, epochs=1)
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
         record = reproduce.save(tmp_path / "fig4a.json", "fig4a", tiny, pool, progress=False)
     assert record["runs"]
@@ -348,8 +346,8 @@ class WithoutFloat64(TorchFunctionMode):
 def test_a_device_without_float64(single):
     """Networks, their data, tasks and plans, and models on a grid in float32 need none."""
     x, p = X.float(), P.float()
-    settings = experiments.SMALL | dict(hidden=8, codes=2)
-    modules = experiments.networks(settings, x, Y, 0)[0]
+    settings = reproduce.SMALL | dict(hidden=8, codes=2)
+    modules = reproduce.networks(settings, x, Y, 0)[0]
     with WithoutFloat64():
         x, y = fe.digits(60, dtype=torch.float32)
         ensemble = Ensemble([modules])

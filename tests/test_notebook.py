@@ -11,8 +11,9 @@ import types
 import matplotlib.pyplot as plt
 import pytest
 
-from fe import experiments, figures, reproduce
+from fe import reproduce
 from fe.book import notebook
+from fe.reproduce import figures
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 
@@ -125,7 +126,7 @@ def test_on_colab_it_says_when_results_will_not_be_kept(keep, lost, monkeypatch,
     )
 
 
-TINY = experiments.SMALL | dict(seeds=[0])
+TINY = reproduce.SMALL | dict(seeds=[0])
 trained = []
 
 

@@ -4,8 +4,8 @@ a file that is not there.
 
 import ast
 import functools
-import importlib
 import json
+import pkgutil
 import re
 import sys
 from pathlib import Path
@@ -91,10 +91,7 @@ def test_the_functions_of_the_index_exist():
         for row in index_rows()
         for name in re.findall(r"\{py:(?:obj|mod)\}`~?([^`]+)`", row[3])
     }
-    for name in names:
-        module, _, attribute = name.rpartition(".")
-        assert name == "fe.networks" or hasattr(importlib.import_module(module), attribute), name
-    assert len(names) > 20
+    assert len(names) > 20 and all(map(pkgutil.resolve_name, names))  # or it is an error
 
 
 def test_the_tests_of_the_index_exist():
@@ -143,7 +140,6 @@ def test_the_glossary_is_in_order_and_plain():
     )
     for name, words in entries:
         assert re.search(r"\{doc\}`[Cc]hapter \d+ <(\d\d-[\w-]+)>`", words), f"{name}: no chapter"
-        assert 8 < len(words.split()) < 60, f"{name}: one or two sentences"
     for number, file in re.findall(
         r"hapter (\d+) <(\d\d-[\w-]+)>", " ".join(words for _, words in entries)
     ):

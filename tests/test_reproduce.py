@@ -18,7 +18,7 @@ import torch
 from PIL import Image
 
 import fe
-from fe import experiments, reproduce
+from fe import reproduce
 from fe.tasks import Mixture, TaskObjective
 
 pytestmark = pytest.mark.long
@@ -219,7 +219,7 @@ def test_stored_path_starts_where_a_fresh_run_does(stored):
             ) and q.classification == pytest.approx(row["C"], rel=1e-6)
 
 
-TINY = experiments.SMALL | dict(
+TINY = reproduce.SMALL | dict(
     start_epochs=20,
     epochs=3,
     hidden=8,
@@ -299,7 +299,7 @@ def colour_images(tmp_path):
 
 
 def test_figure_3_end_to_end(tmp_path, single, colour_images):
-    settings = experiments.SMALL3 | dict(
+    settings = reproduce.SMALL3 | dict(
         data=colour_images,
         width=4,
         codes=4,
@@ -327,7 +327,7 @@ def test_figure_3_end_to_end(tmp_path, single, colour_images):
 @pytest.mark.parametrize("run", ["fig5", "fig6"])
 def test_transfer_end_to_end(run, tmp_path, single, colour_images):
     if run == "fig5":
-        settings = experiments.SMALL5 | dict(
+        settings = reproduce.SMALL5 | dict(
             hidden=16,
             codes=4,
             size=300,
@@ -337,7 +337,7 @@ def test_transfer_end_to_end(run, tmp_path, single, colour_images):
             options=dict(band=5.0, corrections=1),
         )
     else:
-        settings = experiments.SMALL6 | dict(
+        settings = reproduce.SMALL6 | dict(
             data=colour_images,
             width=4,
             codes=4,
@@ -354,7 +354,7 @@ def test_transfer_end_to_end(run, tmp_path, single, colour_images):
     record = reproduce.save(tmp_path / "a.json", run, settings, Here(), progress=False)
     again = json.loads((tmp_path / "a.json").read_text())  # no NaN in it
     assert again["runs"] == record["runs"] and (tmp_path / "a.png").stat().st_size > 5000
-    assert [r["kind"] for r in record["runs"]] == settings["kinds"]
+    assert [r["kind"] for r in record["runs"]] == settings.kinds
     for r in record["runs"]:
         assert {"held", "fixed", "finetuned", "scratch"} <= set(r["runs"])
         assert r["runs"]["fixed"]["rows"]["t"] == [0.0, 0.5, 1.0] and r["runs"]["scratch"]["rows"][
@@ -385,6 +385,33 @@ def test_a_process_pool_and_dask_give_the_same(tmp_path, single):
         distributed.Client(cluster) as client,
     ):
         assert save("dask", client.get_executor()) == here
+
+
+def test_all_jobs_as_one_computation_give_the_same(tmp_path, single):
+    """What a GPU is given, here on the CPU: two curves and two variants, then three models from
+    scratch, trained as one ensemble; as alone, but for the rounding of sums in another order.
+    """
+    settings = TINY | dict(compare=[], lam_end=0.26, scratch=[4.0])
+    alone = reproduce.save(tmp_path / "a.json", "fig2", settings, Here(), progress=False)
+    together = reproduce.save(tmp_path / "b.json", "fig2", settings, None, progress=False)
+    for a, b in zip(alone["runs"] + alone["scratch"], together["runs"] + together["scratch"]):
+        for name in ("rate", "distortion", "classification", "gam"):
+            one, other = (r["rows"][name][0] if "rows" in r else r[name] for r in (a, b))
+            assert other == pytest.approx(one, rel=0.01), name
+    assert [r["gam"] for r in together["runs"]] == [4.0, 8.0] and together["scratch"]
+
+
+@pytest.mark.parametrize(
+    "change, words",
+    [
+        (dict(hiden=3), "Curves has no hiden"),
+        (dict(options=dict(stepp=0.1)), "iso_classification takes no stepp"),
+        (dict(coarse=dict(law=1)), "coarse: iso_classification takes no law"),
+    ],
+)
+def test_a_misspelt_setting_is_an_error(change, words):
+    with pytest.raises(TypeError, match=words):
+        reproduce.SMALL | change
 
 
 def test_workers_die_with_a_killed_parent_and_the_run_goes_on(tmp_path, single):
@@ -439,8 +466,10 @@ def fine(checkpoint=None):
 
 def test_one_failure_does_not_stop_the_others(tmp_path):
     with pytest.raises(reproduce.JobsFailed, match=r"1 of 2 jobs failed \(b\); the first: no luck"):
-        reproduce.run_jobs({"b": (broken, ()), "a": (fine, ())}, Here(), tmp_path, progress=False)
-    assert reproduce.run_jobs({"a": (fine, ())}, Here(), tmp_path, progress=False) == {"a": 7}
+        reproduce.run_jobs(
+            {"b": (broken, (), {}), "a": (fine, (), {})}, Here(), tmp_path, progress=False
+        )
+    assert reproduce.run_jobs({"a": (fine, (), {})}, Here(), tmp_path, progress=False) == {"a": 7}
 
 
 def test_missing_data_is_said_before_anything_runs(tmp_path):
@@ -486,7 +515,7 @@ def test_a_readers_own_folder_of_images(tmp_path, single):
     record = reproduce.save(
         tmp_path / "a.json",
         "fig2",
-        settings | dict(options=TINY["options"] | dict(hold="validation")),
+        settings | dict(options=TINY.options | dict(hold="validation")),
         Here(),
         progress=False,
     )
@@ -495,14 +524,14 @@ def test_a_readers_own_folder_of_images(tmp_path, single):
 
 def test_a_folder_for_a_residual_network_keeps_its_colours(tmp_path):
     data = a_folder(tmp_path / "own", {"train": ["cat", "dog"], "test": ["cat", "dog"]}, side=16)
-    (x, _), _ = experiments.load(experiments.PAPER3 | dict(data=data))
+    (x, _), _ = reproduce.load(reproduce.PAPER3 | dict(data=data))
     assert x.shape == (80, 3 * 16 * 16)
 
 
 def test_a_folder_whose_halves_do_not_match(tmp_path):
     """A label is a sub-folder's number: were test/ without dogs, its emus would count as dogs."""
     with pytest.raises(ValueError, match=r"same classes, but \['dog'\]"):
-        experiments.load(
+        reproduce.load(
             TINY
             | dict(
                 data=a_folder(
@@ -512,7 +541,7 @@ def test_a_folder_whose_halves_do_not_match(tmp_path):
         )
     a_folder(tmp_path / "b", {"train": ["cat"]})
     with pytest.raises(ValueError, match="36 numbers each, test images 25"):
-        experiments.load(TINY | dict(data=a_folder(tmp_path / "b", {"test": ["cat"]}, side=5)))
+        reproduce.load(TINY | dict(data=a_folder(tmp_path / "b", {"test": ["cat"]}, side=5)))
     np.savez(
         tmp_path / "c.npz",
         x_train=np.zeros((4, 3)),
@@ -521,7 +550,7 @@ def test_a_folder_whose_halves_do_not_match(tmp_path):
         y_test=np.array([0, 2]),
     )
     with pytest.raises(ValueError, match="test set: labels run from 0 to 2"):
-        experiments.load(TINY | dict(data=str(tmp_path / "c.npz")))
+        reproduce.load(TINY | dict(data=str(tmp_path / "c.npz")))
 
 
 def test_what_cannot_be_held_is_refused(capsys, tmp_path):

@@ -7,24 +7,22 @@ import math
 import pytest
 import torch
 
-from fe import experiments, retraining
+from fe import reproduce, retraining
 from fe.journal import Journal
 from fe.retraining import ConstraintLost, Retraining
 from fe.training import evaluate, step_decay
 from fe.transfer import (
     Fixed,
+    FreeEnergyRate,
     GeodesicLaw,
     Heuristic,
     Slopes,
-    free_energy_rate,
     measure_slopes,
     transfer,
 )
 
-pytestmark = pytest.mark.long
-
-pytestmark = pytest.mark.usefixtures("single")
-TINY = experiments.SMALL5 | dict(
+pytestmark = [pytest.mark.long, pytest.mark.usefixtures("single")]
+TINY = reproduce.SMALL5 | dict(
     hidden=24,
     codes=4,
     size=400,
@@ -38,24 +36,20 @@ TINY = experiments.SMALL5 | dict(
 @pytest.fixture(scope="module")
 def found():
     torch.set_default_dtype(torch.float32)
-    return experiments.transfer_job(TINY, "aligned", 0)
+    return reproduce.transfer_job(TINY, "aligned", 0)
 
 
-def start(kind="aligned", seed=0, journal=None, epochs=30):
-    task, probes, classes = experiments.task_of(TINY, kind)
-    x, y = task.sample(0.0, TINY["size"], seed)
-    run = Retraining(
-        experiments.networks(TINY, x, y, seed, classes),
-        x,
-        y,
-        seed=seed,
-        epochs=4,
-        batch_size=50,
-        journal=journal,
-        probes=probes,
-    )
-    run.stage(4.0, 8.0, epochs, step_decay)
+def start(kind="aligned", seed=0, journal=None, epochs=30, size=300):
+    task, probes, classes = reproduce.task_of(TINY, kind)
+    data = lambda t: task.sample(t, size, seed)
+    network = reproduce.networks(TINY, *data(0.0), seed, classes)
+    run = Retraining(network, data, probes=probes, seed=seed, batch_size=50, journal=journal)
+    run.stage(4.0, 8.0, epochs, step_decay, t=0.0)
     return run, task
+
+
+def go(run, times, law, **options):
+    return run.follow(transfer(4.0, 8.0, times, law, **dict(epochs=4) | options))
 
 
 def test_a_transfer_and_its_controls(found):
@@ -76,7 +70,7 @@ def test_a_transfer_and_its_controls(found):
     # equal compute: as many stages, and to within rounding as many epochs, as the transfer
     spent = {name: run["rows"][-1]["spent"] for name, run in runs.items() if not run["stopped"]}
     for name in ("fixed", "finetuned", "scratch"):
-        assert abs(spent[name] - spent["held"]) <= (TINY["steps"] + 1) / 2, spent
+        assert abs(spent[name] - spent["held"]) <= (TINY.steps + 1) / 2, spent
     for name in ("finetuned", "scratch"):
         assert {row["t"] for row in runs[name]["rows"]} == {1.0}
 
@@ -98,7 +92,7 @@ def test_the_rate_of_F_is_that_of_the_mixture():
     agree.
     """
     run, task = start()
-    a, b = (free_energy_rate(run, task, 0.0, 4.0, 8.0, 300, dt) for dt in (0.5, 1.0))
+    a, b = (FreeEnergyRate(0.0, dt, 4.0, 8.0).measure(run)["F_t"] for dt in (0.5, 1.0))
     ends = []
     for t in (0.0, 1.0):
         R, D, C, _ = (float(v) for v in evaluate(run.network, *task.sample(t, 300, 0), seed=2))
@@ -109,7 +103,8 @@ def test_the_rate_of_F_is_that_of_the_mixture():
 
 def test_slopes_have_the_signs_of_a_concave_F():
     run, task = start(epochs=60)
-    slopes = measure_slopes(run, task, 0.0, 4.0, 8.0, 300)
+    run.kept["row"] = run.network.state()
+    slopes = run.follow(measure_slopes(0.0, 4.0, 8.0, 4))
     assert slopes.table[1][0] < 0 and slopes.table[2][1] < 0  # D_λ, C_γ
     assert slopes.table[2][2] > 0  # at t = 0 new digits raise C
 
@@ -129,7 +124,8 @@ def test_slopes_compare_what_was_measured_on_the_same_images(monkeypatch):
     )
     run, task = start(epochs=2)
     seen.clear()
-    measure_slopes(run, task, 0.0, 4.0, 8.0, 300)
+    run.kept["row"] = run.network.state()
+    run.follow(measure_slopes(0.0, 4.0, 8.0, 4))
     assert seen == [50, 50]
 
 
@@ -146,26 +142,16 @@ def test_times_that_do_not_run_forward_are_refused_before_the_training(law, time
     run, task = start(epochs=2)
     done = run.done
     with pytest.raises(ValueError, match="times must increase within 0 … 1"):
-        transfer(run, task, 4.0, 8.0, times, law, size=300)
+        go(run, times, law)
     assert run.done == done
 
 
 def test_a_band_that_cannot_be_kept_stops_the_run():
     run, task = start("mixture")
     with pytest.raises(ConstraintLost, match="left its band of 1%.*∂ln C/∂t") as e:
-        transfer(
-            run,
-            task,
-            4.0,
-            8.0,
-            [0.0, 0.5, 1.0],
-            Heuristic(),
-            size=300,
-            band=0.01,
-            tolerance=0.001,
-            corrections=1,
-        )
-    assert len(e.value.rows) >= 1 and len(e.value.measured) == 1
+        hard = dict(band=0.01, tolerance=0.001, corrections=1)
+        go(run, [0.0, 0.5, 1.0], Heuristic(), **hard)
+    assert len(e.value.record.rows) >= 1 and len(e.value.record.slopes) == 1
 
 
 def test_laws_by_hand():
@@ -173,34 +159,28 @@ def test_laws_by_hand():
     slopes = Slopes(
         0.0, 2.0, 3.0, 1 / 3, [[1.0, 1.0, 0.0], [-0.5, 0.0, 0.0], [0.0, -1.0, 2.0]], 1.0
     )
-    state = dict(R=1.0, D=0.5, C=0.36)
-    assert Fixed().prices(slopes, 2.0, 3.0, 0.1, 1.0, 0.0, 0.0) == (2.0, 3.0)
-    lam, gam = Heuristic(-1.5).prices(slopes, 2.0, 3.0, 0.1, 1.0, 0.0, 0.0)
-    assert lam == pytest.approx(1.85) and gam == pytest.approx(3 * math.exp(0.2))
-    assert Heuristic().correct(slopes, 2.0, 3.0, state, 0.3, 0.0)[1] == pytest.approx(
-        3 * 0.36 / 0.3
-    )
-    lam, gam = GeodesicLaw(0.0).prices(slopes, 2.0, 3.0, 0.1, 1.0, 0.0, 0.0)
-    assert lam == pytest.approx(2.0, abs=1e-6) and gam == pytest.approx(3 * math.exp(0.2), rel=1e-6)
+    missing = math.log(0.3 / 0.36)
+    lam, gam = Heuristic(-1.5).step(slopes, 2.0, 0.1, 1.0, 0.0)
+    assert 2 * lam == pytest.approx(1.85) and gam == pytest.approx(math.exp(0.2))
+    assert Heuristic().correct(slopes, 2.0, 0.0, missing) == (1.0, pytest.approx(0.36 / 0.3))
+    lam, gam = GeodesicLaw(0.0).step(slopes, 2.0, 0.1, 1.0, 0.0)
+    assert lam == pytest.approx(1.0, abs=1e-6) and gam == pytest.approx(math.exp(0.2), rel=1e-6)
     # Ḋ = k F_t/(1 + kλ): with k = 0.5, F_t = 1, dt = 0.1 D must rise by 0.025
-    lam, _ = GeodesicLaw(0.5).prices(slopes, 2.0, 3.0, 0.1, 1.0, 0.0, 0.0)
-    assert -0.5 * math.log(lam / 2) == pytest.approx(0.5 / 2 * 0.1, rel=1e-5)
+    lam, _ = GeodesicLaw(0.5).step(slopes, 2.0, 0.1, 1.0, 0.0)
+    assert -0.5 * math.log(lam) == pytest.approx(0.5 / 2 * 0.1, rel=1e-5)
     # the corrector: D − kR stands 0.02 below its line and C at 0.36 instead of 0.3. With dR = −λ
     # dD, D must rise by 0.02/(1 + kλ)
-    lam, gam = GeodesicLaw(0.5).correct(
-        slopes, 2.0, 3.0, state, 0.3, state["D"] - 0.5 * state["R"] + 0.02
-    )
-    rise = -0.5 * math.log(lam / 2)
+    assert GeodesicLaw(0.5).held(dict(distortion=0.5, rate=1.0)) == 0.0
+    lam, gam = GeodesicLaw(0.5).correct(slopes, 2.0, 0.02, missing)
+    rise = -0.5 * math.log(lam)
     assert rise == pytest.approx(0.01, rel=1e-5) and rise - 0.5 * (-2 * rise) == pytest.approx(
         0.02, rel=1e-5
     )
-    assert gam == pytest.approx(3 * 0.36 / 0.3, rel=1e-5)
-    assert (
-        "1 + kλ = 0.000" in GeodesicLaw(-0.5).singular(2.0)
-        and GeodesicLaw(0.5).singular(2.0) is None
-    )
+    assert gam == pytest.approx(0.36 / 0.3, rel=1e-5)
+    assert "1 + kλ = 0.000" in GeodesicLaw(-0.5).singular(2.0)
+    assert GeodesicLaw(0.5).singular(2.0) is None
     with pytest.raises(ValueError, match="too fast"):
-        Heuristic(-30.0).prices(slopes, 2.0, 3.0, 0.1, 1.0, 0.0, 0.0)
+        Heuristic(-30.0).step(slopes, 2.0, 0.1, 1.0, 0.0)
 
 
 def test_cut_at_every_entry_the_result_is_the_same(tmp_path):
@@ -211,7 +191,7 @@ def test_cut_at_every_entry_the_result_is_the_same(tmp_path):
     class Killed(Exception):
         pass
 
-    def go(path, stop=None):
+    def cut(path, stop=None):
         journal = Journal(path, {})
         if stop is not None:
             save, first = journal.save, len(journal.entries)
@@ -222,38 +202,25 @@ def test_cut_at_every_entry_the_result_is_the_same(tmp_path):
                     raise Killed
 
             journal.save = counted
-        run, task = start(journal=journal, epochs=60)
-        return transfer(
-            run,
-            task,
-            4.0,
-            8.0,
-            [0.0, 0.5, 1.0],
-            GeodesicLaw(1.0),
-            size=400,
-            band=9.0,
-            corrections=1,
-            station=1,
-            epochs=6,
-        )
+        run, _ = start(journal=journal, epochs=60, size=400)
+        options = dict(band=9.0, corrections=1, station=1, epochs=6)
+        return go(run, [0.0, 0.5, 1.0], GeodesicLaw(1.0), **options)
 
-    rows, slopes = go(tmp_path / "whole.pt")
+    whole = cut(tmp_path / "whole.pt")
     for tries in range(60):
         try:
-            again, slopes_again = go(tmp_path / "cut.pt", stop=1 + tries % 2)
+            again = cut(tmp_path / "cut.pt", stop=1 + tries % 2)
             break
         except Killed:
             continue
     else:
         raise AssertionError("never ended")
-    assert tries > 5 and [s.table for s in slopes_again] == [s.table for s in slopes]
-    drop = lambda rs: [{k: v for k, v in r.items() if "seconds" not in k} for r in rs]
-    assert drop(again) == drop(rows)
+    assert tries > 5 and again == whole
 
 
 def test_an_unknown_kind_of_task_is_refused():
     with pytest.raises(ValueError, match="kinds of task are .* got 'transprot'"):
-        experiments.task_of(TINY, "transprot")
+        reproduce.task_of(TINY, "transprot")
 
 
 @pytest.mark.parametrize(
@@ -265,7 +232,7 @@ def test_an_unknown_kind_of_task_is_refused():
 )
 def test_label_sets_that_do_not_match(change, words):
     with pytest.raises(ValueError, match=words):
-        experiments.task_of(TINY | change, "aligned")
+        reproduce.task_of(TINY | change, "aligned")
 
 
 def test_a_price_that_would_vanish_ends_the_run_with_its_rows():
@@ -274,18 +241,8 @@ def test_a_price_that_would_vanish_ends_the_run_with_its_rows():
     """
     run, task = start()
     with pytest.raises(ConstraintLost, match="too fast") as e:
-        transfer(
-            run,
-            task,
-            4.0,
-            8.0,
-            [0.0, 0.25, 0.5, 1.0],
-            Heuristic(-6.0),
-            size=300,
-            band=9.0,
-            corrections=0,
-        )
-    assert [row["t"] for row in e.value.rows] == [0.0, 0.25, 0.5] and e.value.measured
+        go(run, [0.0, 0.25, 0.5, 1.0], Heuristic(-6.0), band=9.0, corrections=0)
+    assert e.value.record["t"] == [0.0, 0.25, 0.5] and e.value.record.slopes
 
 
 @pytest.mark.parametrize(
@@ -294,12 +251,12 @@ def test_a_price_that_would_vanish_ends_the_run_with_its_rows():
 )
 def test_a_class_in_source_and_target(kind, source, target, labels):
     """It has one name in each: the target's must not rename the source's images."""
-    task, probes, classes = experiments.task_of(TINY | dict(source=source, target=target), kind)
+    task, probes, classes = reproduce.task_of(TINY | dict(source=source, target=target), kind)
     assert [task.source[1].unique().tolist(), task.target[1].unique().tolist()] == list(
         labels
     ) and classes == 1 + labels[1][1]
     assert [probes[k][1].unique().tolist() for k in ("source", "target")] == list(labels)
-    (x, y), _ = experiments.load(TINY)
+    (x, y), _ = reproduce.load(TINY)
     assert torch.equal(
         task.source[1], torch.tensor([source.index(int(v)) for v in y if int(v) in source])
     )

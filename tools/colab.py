@@ -250,7 +250,8 @@ def references(env, page):
     cite = env.get_domain("cite")
     keys = {t.key for ref in cite.citation_refs if ref.docname == page for t in ref.targets}
     texts = (c.formatted_entry.text for c in cite.citations if c.key in keys)
-    return sorted(" ".join(t.render_as("markdown").replace(r"\.", ".").split()) for t in texts)
+    plain = lambda text: re.sub(r"\\([.()-])", r"\1", text.render_as("markdown"))
+    return sorted(" ".join(plain(text).split()) for text in texts)
 
 
 def edition(env, doctree, page, address):

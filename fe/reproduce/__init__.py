@@ -9,7 +9,6 @@ is not done again, unless `--again` asks for it; the old result is then kept und
 
 import argparse
 import contextlib
-import functools
 import itertools
 import json
 import math
@@ -18,7 +17,6 @@ import os
 import platform
 import shutil
 import signal
-import sys
 import threading
 import time
 from concurrent.futures import ProcessPoolExecutor, wait
@@ -28,12 +26,57 @@ import matplotlib.pyplot as plt
 import torch
 from tqdm.auto import tqdm
 
-from . import experiments, figures
-from .book.notebook import own, read
-from .data import digits
-from .plot import STYLE
-from .process import Conserve, classification, follow
-from .topographic import TopographicMap
+from ..book.notebook import own, read
+from ..data import digits
+from ..plot import STYLE
+from ..process import Conserve, classification, follow
+from ..retraining import drive
+from ..topographic import TopographicMap
+from . import figures
+from .jobs import finished, path_job, relaxation_job, scratch_job, transfer_job
+from .settings import (
+    PAPER,
+    PAPER3,
+    PAPER5,
+    PAPER6,
+    SMALL,
+    SMALL3,
+    SMALL5,
+    SMALL6,
+    load,
+    networks,
+    task_of,
+)
+
+__all__ = [
+    "DIGITS",
+    "JobsFailed",
+    "PAPER",
+    "PAPER3",
+    "PAPER5",
+    "PAPER6",
+    "RUNS",
+    "SETTINGS",
+    "SMALL",
+    "SMALL3",
+    "SMALL5",
+    "SMALL6",
+    "digits_path",
+    "figures",
+    "load",
+    "main",
+    "networks",
+    "path_job",
+    "pool",
+    "provenance",
+    "relaxation_job",
+    "run_jobs",
+    "save",
+    "save_json",
+    "scratch_job",
+    "task_of",
+    "transfer_job",
+]
 
 
 def provenance(seconds, **arguments):
@@ -161,17 +204,20 @@ def digits_path(
     }
 
 
-def done(target, arguments):
+def done(target, settings):
     """The record in `target` if these arguments, and no others, made it; None if there is no file.
 
     Raises `ValueError` if it is damaged or of another run. Where the data lie and what computes
     them makes no other run.
     """
+    plain = isinstance(settings, dict)
+    arguments = settings if plain else settings.arguments()
     arguments = json.loads(json.dumps(arguments, allow_nan=False))
     if not target.exists():
         return None
     record = read(target)
     made = record.get("provenance", {}).get("arguments", {})
+    made = made if plain else type(settings)().arguments() | made
     apart = ("root", "download", "device", "save_every", "progress")
     differ = [
         k for k in {**arguments, **made} if k not in apart and made.get(k) != arguments.get(k)
@@ -208,55 +254,69 @@ class JobsFailed(RuntimeError):
 
 
 def run_jobs(jobs, executor, folder, progress=True, label=""):
-    """Results of `jobs`, a dict name -> (function, arguments), over any
-    `concurrent.futures.Executor`; names are checkpoints.
+    """Results of `jobs`, a dict name -> (function, arguments, options); names are checkpoints.
 
-    A bar shows the time left, from the progress files that the jobs keep in `folder`. One failure
-    does not stop the others.
+    A bar shows the time left. One failure does not stop the others.
+
+    Args:
+        executor: Any `concurrent.futures.Executor`, one job a task; or None: all jobs in this
+            process, as one computation (`fe.retraining.drive`), which is what a GPU is for.
 
     Raises:
         JobsFailed: after all others are done, with the first failure as its cause
     """
-    futures = {
-        name: executor.submit(function, *arguments, checkpoint=str(folder / f"{name}.pt"))
-        for name, (function, arguments) in jobs.items()
-    }
-    bar = tqdm(
-        total=100 * len(jobs),
-        disable=not progress,
-        desc=label,
-        bar_format="{desc} {percentage:3.0f}% |{bar}| [{elapsed} < {remaining}]",
-    )
-    try:
-        while True:
-            pending = wait(futures.values(), timeout=1).not_done
-            bar.n = (
-                sum(
-                    _fraction(folder / f"{name}.progress") if not f.done() else 1
-                    for name, f in futures.items()
-                )
-                * 100
-            )
-            bar.refresh()
-            if not pending:
-                break
-    except KeyboardInterrupt:
-        print(f"stopped. What is done is kept in {folder}; the same command goes on from there")
-        raise
-    finally:
-        bar.close()
-        for f in futures.values():
-            f.cancel()
+    files = {name: dict(checkpoint=str(folder / f"{name}.pt")) for name in jobs}
+    shape = "{desc} {percentage:3.0f}% |{bar}| [{elapsed} < {remaining}]"
+    with tqdm(total=100 * len(jobs), disable=not progress, desc=label, bar_format=shape) as bar:
+        try:
+            if executor is None:
+                return _together(jobs, files, folder, bar)
+            futures = {
+                name: executor.submit(function, *arguments, **options, **files[name])
+                for name, (function, arguments, options) in jobs.items()
+            }
+            try:
+                while wait(futures.values(), timeout=1).not_done:
+                    _show(bar, folder, [name for name, f in futures.items() if not f.done()])
+            finally:
+                for f in futures.values():
+                    f.cancel()
+        except KeyboardInterrupt:
+            print(f"stopped. What is done is kept in {folder}; the same command goes on from there")
+            raise
     failed = {name: f.exception() for name, f in futures.items() if f.exception()}
     if failed:
         name, error = next(iter(failed.items()))
         raise JobsFailed(
-            f"{len(failed)} of {len(jobs)} jobs failed ({', '.join(failed)}); the first: "
-            f"{error}. "
-            "What is done is kept "
-            f"in {folder}; run the same command again to go on"
+            f"{len(failed)} of {len(jobs)} jobs failed ({', '.join(failed)}); the first: {error}. "
+            f"What is done is kept in {folder}; run the same command again to go on"
         ) from error
     return {name: f.result() for name, f in futures.items()}
+
+
+def _together(jobs, files, folder, bar):
+    built = {name: f.build(*a, **o, **files[name]) for name, (f, a, o) in jobs.items()}
+    going = set(built)
+
+    def following(name, show):
+        def on_progress(done):
+            show(done)
+            going.discard(name if done == 1 else None)
+            _show(bar, folder, going)
+
+        return on_progress
+
+    for name, (run, _) in built.items():
+        run.on_progress = following(name, run.on_progress)
+    found = drive(built)
+    return {name: finished(built[name][0], found[name]) for name in jobs}
+
+
+def _show(bar, folder, going):
+    """The bar from the progress files of the jobs that are going on; the others are done."""
+    rest = sum(1 - _fraction(folder / f"{name}.progress") for name in going)
+    bar.n = bar.total - 100 * rest
+    bar.refresh()
 
 
 def _fraction(path):
@@ -303,20 +363,21 @@ def fig2(settings, executor, folder, progress=True):
     """
     name = "g{:g}_s{}".format
     jobs = {
-        name(g, s): (experiments.path_job, (settings, g, s))
-        for s in settings["seeds"]
-        for g in settings["gammas"]
+        name(g, s): (path_job, (settings, g, s), {})
+        for s in settings.seeds
+        for g in settings.gammas
     }
-    g, s = settings["gammas"][0], settings["seeds"][0]
+    g, s = settings.gammas[0], settings.seeds[0]
     variants = (
         {"uncorrected": dict(corrector=False), "validation": dict(hold="validation")}
-        if settings.get("variants", True)
+        if settings.variants
         else {}
     )
     named = {
         f"{name(g, s)}_{v}": (
-            functools.partial(experiments.path_job, variant=options),
+            path_job,
             (settings, g, s),
+            dict(variant=options),
         )
         for v, options in variants.items()
     }
@@ -324,17 +385,15 @@ def fig2(settings, executor, folder, progress=True):
     ends = [
         (r["rows"][-1]["lam"], r["rows"][-1]["gam"], r["gam"])
         for n, r in found.items()
-        if n in jobs and r["seed"] == s and r["gam"] in settings["scratch"] and not r["stopped"]
+        if n in jobs and r["seed"] == s and r["gam"] in settings.scratch and not r["stopped"]
     ]
     scratch = {
-        f"scratch_g{g:g}_s{k}": (experiments.scratch_job, (settings, lam, gam, 100 + k))
+        f"scratch_g{g:g}_s{k}": (scratch_job, (settings, lam, gam, 100 + k), {})
         for lam, gam, g in ends
         for k in range(3)
     }
     ended = run_jobs(scratch, executor, folder, progress, "from scratch")
-    held = {"train": "training", "validation": "validation"}[
-        settings["options"].get("hold", "train")
-    ]
+    held = {"train": "training", "validation": "validation"}[settings.options.get("hold", "train")]
     return {
         "what": "iso-classification of networks by retraining; amortised encoder; C held on the "
         f"{held} set; nats per example",
@@ -347,13 +406,14 @@ def fig2(settings, executor, folder, progress=True):
 
 def fig4a(settings, executor, folder, progress=True):
     """F during equilibration from (0.5, 1) to (0.51, 1.04), beside one that stays at (0.5, 1)."""
-    epochs = 100 if settings["data"] == "mnist" else 30
+    epochs = 100 if settings.data == "mnist" else 30
     jobs = {
         f"relaxation_s{s}": (
-            functools.partial(experiments.relaxation_job, epochs=epochs),
+            relaxation_job,
             (settings, s),
+            dict(epochs=epochs),
         )
-        for s in settings["seeds"]
+        for s in settings.seeds
     }
     found = run_jobs(jobs, executor, folder, progress, "relaxation")
     return {
@@ -366,9 +426,7 @@ def fig4a(settings, executor, folder, progress=True):
 
 def fig4b(settings, executor, folder, progress=True):
     """F along fig. 2's first curve, from (0.25, 4); several seeds."""
-    return fig2(
-        settings | dict(gammas=settings["gammas"][:1], compare=[]), executor, folder, progress
-    )
+    return fig2(settings | dict(gammas=settings.gammas[:1], compare=[]), executor, folder, progress)
 
 
 def fig3(settings, executor, folder, progress=True):
@@ -381,9 +439,9 @@ def fig5(settings, executor, folder, progress=True):
     and its controls.
     """
     jobs = {
-        f"{kind}_s{s}": (experiments.transfer_job, (settings, kind, s))
-        for kind in settings["kinds"]
-        for s in settings["seeds"]
+        f"{kind}_s{s}": (transfer_job, (settings, kind, s), {})
+        for kind in settings.kinds
+        for s in settings.seeds
     }
     found = run_jobs(jobs, executor, folder, progress, "transfer")
     return {
@@ -417,12 +475,12 @@ def _columns(result):
 
 RUNS = {"fig2": fig2, "fig3": fig3, "fig4a": fig4a, "fig4b": fig4b, "fig5": fig5, "fig6": fig5}
 SETTINGS = {  # (small, paper)
-    "fig2": (experiments.SMALL, experiments.PAPER),
-    "fig3": (experiments.SMALL3, experiments.PAPER3),
-    "fig4a": (experiments.SMALL, experiments.PAPER),
-    "fig4b": (experiments.SMALL, experiments.PAPER),
-    "fig5": (experiments.SMALL5, experiments.PAPER5),
-    "fig6": (experiments.SMALL6, experiments.PAPER6),
+    "fig2": (SMALL, PAPER),
+    "fig3": (SMALL3, PAPER3),
+    "fig4a": (SMALL, PAPER),
+    "fig4b": (SMALL, PAPER),
+    "fig5": (SMALL5, PAPER5),
+    "fig6": (SMALL6, PAPER6),
 }
 DIGITS = {"small": dict(n=150, grid=11, features=3, lam_end=1.5), "paper": {}}
 
@@ -472,7 +530,10 @@ def main(arguments=None):
         help="the set on which fig2, fig3 and fig4b hold C (default: train)",
     )
     parser.add_argument(
-        "--workers", type=int, default=None, help="processes (default: one a core; 1 on a GPU)"
+        "--workers",
+        type=int,
+        default=None,
+        help="processes (default: one a core; on a GPU one process trains everything at once)",
     )
     parser.add_argument("--device", default="cpu")
     chosen = parser.parse_args(arguments)
@@ -498,7 +559,7 @@ def main(arguments=None):
     if chosen.hold != "train":
         if chosen.run not in ("fig2", "fig3", "fig4b"):
             parser.error(f"--hold {chosen.hold}: {chosen.run} has no held-out set to hold C on")
-        settings |= dict(options=settings["options"] | dict(hold=chosen.hold))
+        settings |= dict(options=settings.options | dict(hold=chosen.hold))
     if not chosen.again and done(
         target, digits_path.__kwdefaults__ | settings if chosen.run == "digits-path" else settings
     ):
@@ -520,15 +581,17 @@ def main(arguments=None):
             f"{record['provenance']['seconds']} s"
         )
         return
-    experiments.load(settings)  # missing data shows now, and a download happens once
-    workers = chosen.workers or (os.cpu_count() if chosen.device == "cpu" else 1)
-    with pool(workers) as executor:
+    load(settings)  # missing data shows now, and a download happens once
+    together = chosen.device != "cpu" and not chosen.workers
+    with (
+        contextlib.nullcontext() if together else pool(chosen.workers or os.cpu_count()) as executor
+    ):
         save(target, chosen.run, settings, executor, again=chosen.again)
 
 
 def save(target, run, settings, executor, progress=True, again=False):
-    """Run one of `RUNS` over any Executor, write `target` (JSON) and its figure; checkpoints beside
-    it.
+    """Run one of `RUNS` over any Executor (None: see `run_jobs`), write `target` (JSON) and its
+    figure; checkpoints beside it.
 
     The checkpoints are deleted once the results are written. If `target` is there already, it is
     returned, see `done`; with again=True it is run all the same, and what was there is kept under
@@ -544,7 +607,7 @@ def save(target, run, settings, executor, progress=True, again=False):
     seconds = record.pop("seconds")
     record = {
         "what": record.pop("what"),
-        "provenance": provenance(seconds, **settings) | dict(threads=1),
+        "provenance": provenance(seconds, **settings.arguments()) | dict(threads=1),
         **record,
     }
     set_aside(target)
@@ -558,10 +621,3 @@ def save(target, run, settings, executor, progress=True, again=False):
         folder.parent.rmdir()
     print(f"wrote {target} and {target.with_suffix('.png').name}; {seconds:.0f} s of training")
     return record
-
-
-if __name__ == "__main__":
-    try:
-        main()
-    except KeyboardInterrupt:
-        sys.exit(130)

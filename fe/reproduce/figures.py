@@ -4,7 +4,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
-from .plot import LINES, MARKERS
+from ..plot import LINES, MARKERS
 
 
 def _curves(record):

@@ -1,0 +1,216 @@
+"""The paper's figures as jobs: functions of plain arguments that return plain numbers, for any
+process anywhere.
+"""
+
+import functools
+import math
+from pathlib import Path
+
+from ..journal import Journal
+from ..retraining import ConstraintLost, Retraining, Stage, iso_classification, state_of
+from ..training import step_decay
+from ..transfer import Fixed, GeodesicLaw, Heuristic, transfer
+from .settings import load, networks, one_thread, task_of
+
+
+def _run(settings, seed, checkpoint, data, sample, classes=None, **more):
+    """The `Retraining` of one job: its images and network, its journal and its progress file.
+
+    Progress is a number from 0 to 1 in a file beside the checkpoint.
+    """
+    what = more.pop("what")
+    checkpoint = checkpoint and Path(checkpoint)
+    if checkpoint:
+        checkpoint.parent.mkdir(parents=True, exist_ok=True)
+    apart = ("root", "download", "gammas", "seeds", "compare", "scratch", "device")
+    apart += ("save_every", "kinds")
+    arguments = (
+        {k: v for k, v in settings.arguments().items() if k not in apart} | dict(seed=seed) | what
+    )
+
+    def on_progress(done):
+        if checkpoint:
+            part = checkpoint.with_suffix(".progress.part")
+            part.write_text(f"{done:.4f}")
+            part.replace(checkpoint.with_suffix(".progress"))
+
+    return Retraining(
+        networks(settings, *sample, seed, classes),
+        data,
+        seed=seed,
+        batch_size=settings.batch_size,
+        journal=Journal(checkpoint, arguments),
+        on_progress=on_progress,
+        save_every=settings.save_every,
+        **more,
+    )
+
+
+def _job(build):
+    """A function that does alone what `build` prepares, (run, process), and says what it took.
+
+    `job.build` prepares it for `fe.retraining.drive`, with others.
+    """
+
+    @functools.wraps(build)
+    @one_thread
+    def job(*arguments, **options):
+        run, process = build(*arguments, **options)
+        return finished(run, run.follow(process))
+
+    job.build = build
+    return job
+
+
+def finished(run, result):
+    """A job's result with the seconds and stages that it took."""
+    entries = run.journal.entries
+    seconds = sum(e.get("seconds", 0.0) for e in entries)
+    return result | dict(seconds=round(seconds, 1), stages=len(entries))
+
+
+@_job
+def path_job(settings, gam, seed, checkpoint=None, variant=None):
+    """One curve of fig. 2: train from scratch at (λ, γ₀), then iso-classification to λ_end.
+
+    Returns rows, derivatives by finite differences, and by linear response where
+    settings.compare asks for both; for the first seed of the γ₀ in settings.scratch also
+    `stays`, what the end of the curve becomes when it is trained on at its prices for as long as a
+    model from scratch is.
+
+    Args:
+        variant: Options of `iso_classification` that differ from the settings', for example
+            {"corrector": False}.
+    """
+    compare = [gam, seed] in [list(c) for c in settings.compare] and not variant
+    train, validation = load(settings)
+    what = dict(gam=gam, variant=variant or {}, compare=compare)
+    run = _run(settings, seed, checkpoint, train, train, validation=validation, what=what)
+    options = settings.options | (settings.coarse if seed or variant else {})
+    options |= variant or {}
+    if compare:  # of a small set of one's own, all
+        images = min(settings.images, len(train[0]) // settings.batches)
+        names = dict(batches=settings.batches, damping=settings.damping)
+        response = names | dict(images=images)
+        options |= dict(repeats=settings.repeats, response=response)
+    again = gam in settings.scratch and seed == settings.seeds[0] and not variant
+
+    def process():
+        stays = stopped = None
+        start, epochs = settings.start_epochs, settings.epochs
+        options.update(start_epochs=start, start_lr=step_decay, epochs=epochs)
+        try:
+            record = yield from iso_classification(settings.lam, gam, settings.lam_end, **options)
+        except ConstraintLost as e:
+            record, stopped = e.record, str(e)
+        if again and not stopped:
+            at = record["lam"][-1], record["gam"][-1]
+            yield Stage(*at, start, step_decay)
+            stays = state_of((yield Stage(*at, epochs)), *at)
+        return dict(
+            gam=gam,
+            seed=seed,
+            variant=variant or {},
+            rows=record.rows,
+            derivatives=[d._asdict() for d in record.slopes],
+            responses=record.responses,
+            stays=stays,
+            stopped=stopped,
+        )
+
+    return run, process()
+
+
+@_job
+def scratch_job(settings, lam, gam, seed, checkpoint=None):
+    """A model trained from scratch at (λ, γ), like the start of a curve and its first
+    equilibration, for comparison.
+    """
+    train, validation = load(settings)
+    what = dict(lam=lam, gam=gam)
+    run = _run(settings, seed, checkpoint, train, train, validation=validation, what=what)
+
+    def process():
+        yield Stage(lam, gam, settings.start_epochs, step_decay, span=(0.0, 0.99))
+        entry = yield Stage(lam, gam, settings.epochs)
+        return dict(seed=seed, **state_of(entry, lam, gam))
+
+    return run, process()
+
+
+@_job
+def relaxation_job(
+    settings, seed, checkpoint=None, before=(0.5, 1.0), after=(0.51, 1.04), epochs=100
+):
+    """Fig. 4a: F at every epoch while a model in equilibrium at `before` goes to `after`, beside a
+    copy that stays.
+
+    The copies share minibatches and noise, so that their difference is what the change of (λ, γ)
+    did.
+    """
+    train, validation = load(settings)
+    what = dict(before=list(before), after=list(after), relaxation=epochs)
+    run = _run(settings, seed, checkpoint, train, train, validation=validation, what=what)
+
+    def process():
+        yield Stage(*before, settings.start_epochs, step_decay, span=(0.0, 0.5))
+        entry = yield Stage(*zip(before, after), epochs, trace=True, span=(0.5, 0.999))
+        stays, moves = zip(*entry["trace"])
+        prices = dict(before=list(before), after=list(after))
+        return dict(seed=seed, **prices, stays=list(stays), moves=list(moves))
+
+    return run, process()
+
+
+@_job
+def transfer_job(settings, kind, seed, checkpoint=None):
+    """Transfer from source to target by eq. (38), by eq. (30) if settings.k is a number, and
+    their controls at equal compute.
+
+    The controls spend as many epochs as the first transfer does, in as many stages: the same path
+    of tasks with (λ, γ) fixed, the target at once from the trained network (fine-tuning), the
+    target at once from new weights (scratch).
+    """
+    task, probes, classes = task_of(settings, kind)
+    size, steps, prices = settings.size, settings.steps, (settings.lam, settings.gam)
+    data, what = (lambda t: task.sample(t, size, seed)), dict(kind=kind)
+    first = data(0.0)
+    run = _run(settings, seed, checkpoint, data, first, classes, probes=probes, what=what)
+    new = networks(settings, *first, 1000 + seed, classes).state()
+    run.kept.setdefault("new", new)
+    times, ends, found = [k / steps for k in range(steps + 1)], [1.0] * (steps + 1), {}
+    options, heuristic = settings.options, Heuristic(settings.speed)
+
+    def go(name, law, times, start="start", **options):
+        span = {"held": (0.1, 0.5), "scratch": (0.9, 0.98)}.get(name, (0.5, 0.9))
+        options = dict(epochs=settings.epochs, span=span) | options
+        try:
+            record, stopped = (
+                (yield from transfer(*prices, times, law, start=start, **options)),
+                None,
+            )
+        except ConstraintLost as e:
+            record, stopped = e.record, str(e)
+        slopes = [s._asdict() for s in record.slopes]
+        found[name] = dict(rows=record.rows, slopes=slopes, stopped=stopped)
+        return max(record["spent"], default=0)
+
+    def process():
+        yield Stage(
+            *prices, settings.start_epochs, step_decay, t=0.0, keep="start", span=(0.0, 0.1)
+        )
+        spent = yield from go("held", heuristic, times, **options)
+        if found["held"]["stopped"]:  # once more without a band, to see what it would have done
+            free = options | dict(band=math.inf)
+            spent = max(spent, (yield from go("unbounded", heuristic, times, **free)))
+        if settings.k is not None:
+            yield from go("geodesic", GeodesicLaw(settings.k), times, **options)
+        epochs = max(1, round(spent / (steps + 1)))
+        yield from go("fixed", Fixed(), times, epochs=epochs)
+        yield from go("finetuned", Fixed(), ends, epochs=epochs)
+        yield from go("scratch", Fixed(), ends, "new", epochs=epochs)
+        floor = [task.label_entropy(t) if kind == "transport" else 0.0 for t in times]
+        what = dict(kind=kind, seed=seed, epochs_a_stage=epochs, label_entropy=floor)
+        return what | dict(runs=found)
+
+    return run, process()

@@ -1,0 +1,409 @@
+"""What the paper leaves open, said: data, networks, schedules and prices of every figure.
+
+For figures 2, 4 and 5 "paper" is the paper's network on MNIST and "small" the same on
+scikit-learn's digits, in a minute. For figures 3 and 6 "paper" is ResNet-18 on CIFAR-10, for a GPU,
+and "small" an eighth of its width on 16×16 pixels and a few thousand images.
+"""
+
+import contextlib
+import inspect
+import threading
+from dataclasses import asdict, dataclass, field, fields, replace
+from pathlib import Path
+
+import torch
+
+from ..data import cifar10, digits, image_folder, mnist, npz
+from ..errors import check_data
+from ..networks import Classifier, ConvolutionalDecoder, Decoder, Encoder, ResNetEncoder, seeded
+from ..retraining import iso_classification
+from ..tasks import Displacement, Mixture, align_labels, plan_by_class
+from ..training import Ensemble
+from ..transfer import transfer
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Of a network and its training. `settings | dict(seeds=[0])` changes some.
+
+    Raises:
+        TypeError: A name that is none of the settings, or an option that its process does not take.
+    """
+
+    data: str = "mnist"  # or "digits", "cifar10", a .npz file, a folder with train/ and test/
+    root: str = "data"  # where MNIST or CIFAR-10 is
+    download: bool = False
+    device: str = "cpu"
+    pool: int | None = None  # colour images are averaged over squares of so many pixels
+    images_used: int | None = None  # the first so many of the training images
+    network: str = "mlp"  # or "resnet"
+    width: int = 64  # of the ResNet
+    hidden: int = 256  # of the MLP
+    codes: int = 16
+    norm: str | None = "batch"
+    dropout: float = 0.0
+    head: int | None = 12  # the paper has a hidden layer of 12 in one place, none in another
+    batch_size: int = 250
+    start_epochs: int = 120
+    epochs: int = 3
+    save_every: float = 15.0  # seconds between checkpoints inside a stage
+    seeds: list = field(default_factory=lambda: [0, 1, 2])
+    options: dict = field(default_factory=dict)  # of the process
+
+    def __post_init__(self):
+        known = inspect.signature(self.process).parameters
+        for name in ("options", "coarse"):
+            wrong = [key for key in getattr(self, name, {}) if key not in known]
+            if wrong:
+                raise TypeError(f"{name}: {self.process.__name__} takes no {', '.join(wrong)}")
+
+    def __or__(self, changes):
+        wrong = [key for key in changes if key not in {f.name for f in fields(self)}]
+        if wrong:
+            raise TypeError(f"{type(self).__name__} has no {', '.join(wrong)}")
+        return replace(self, **changes)
+
+    def arguments(self):
+        """Everything that says what is computed, as plain values."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Curves(Settings):
+    """Of figures 2, 3 and 4; the values are figure 2's."""
+
+    process = staticmethod(iso_classification)
+    lam: float = 0.25
+    lam_end: float = 3.5
+    gammas: list = field(default_factory=lambda: [4.0, 6.0, 8.0, 10.0, 15.0])
+    variants: bool = True  # the first curve also without a corrector, and with the other set held
+    compare: list = field(default_factory=lambda: [[4.0, 0]])  # (γ₀, seed) with both derivatives
+    scratch: list = field(default_factory=lambda: [8.0])  # γ₀ whose end is compared
+    repeats: int = 4  # of copies, and below of Lemma 5, where both are compared
+    images: int = 5_000
+    batches: int = 2
+    damping: float = 0.1
+    # options of further seeds and of variants, which take longer steps, corrected less
+    coarse: dict = field(
+        default_factory=lambda: dict(
+            step=0.12, max_step=0.16, station=5, tolerance=0.015, corrections=4
+        )
+    )
+
+
+@dataclass(frozen=True)
+class Transfers(Settings):
+    """Of figures 5 and 6; the values are figure 5's, digits 0–4 -> 5–9.
+
+    The paper does not say where in (λ, γ) it starts, nor the minibatch, epochs and steps.
+    """
+
+    process = staticmethod(transfer)
+    hidden: int = 400
+    codes: int = 64
+    dropout: float = 0.1
+    head: int | None = None
+    start_epochs: int = 60
+    lam: float = 1.0
+    gam: float = 8.0
+    source: list = field(default_factory=lambda: [0, 1, 2, 3, 4])
+    target: list = field(default_factory=lambda: [5, 6, 7, 8, 9])
+    size: int = 12_000  # images a stage
+    steps: int = 12
+    speed: float = 0.0  # λ̇ of the heuristic
+    k: float | None = 1.0  # slope of the geodesic
+    kinds: list = field(default_factory=lambda: ["aligned", "mixture", "transport"])
+    plan_images: int | None = 12_000
+    options: dict = field(
+        default_factory=lambda: dict(tolerance=0.03, band=0.15, corrections=3, station=4)
+    )
+
+
+PAPER, PAPER5 = Curves(), Transfers()
+# An image of 64 pixels has about a twelfth of the distortion of one of 784, so that λ starts
+# higher
+SMALL = PAPER | dict(
+    data="digits",
+    hidden=64,
+    codes=4,
+    batch_size=50,
+    start_epochs=100,
+    epochs=10,
+    lam=2.0,
+    lam_end=8.0,
+    gammas=[5.0, 10.0],
+    seeds=[0],
+    compare=[[10.0, 0]],
+    scratch=[10.0],
+    repeats=2,
+    images=500,
+    batches=2,
+    options=dict(step=0.15, max_step=0.3, tolerance=0.03, band=0.1),
+    coarse={},
+)
+# Figure 3: R, D and the prices of CIFAR-10
+PAPER3 = PAPER | dict(
+    data="cifar10",
+    network="resnet",
+    width=64,
+    codes=256,
+    lam=0.5,
+    lam_end=1.4,
+    gammas=[5.0, 10.0, 15.0, 20.0],
+    compare=[],
+    scratch=[],
+)
+SMALL3 = PAPER3 | dict(
+    width=8,
+    codes=32,
+    pool=2,
+    images_used=3_000,
+    batch_size=100,
+    start_epochs=30,
+    epochs=3,
+    gammas=[5.0, 10.0],
+    seeds=[0],
+    options=dict(
+        step=0.06,
+        max_step=0.1,
+        tolerance=0.05,
+        band=0.2,
+        corrections=3,
+        station=3,
+        settle=(0.3, 0.15),
+    ),
+    coarse={},
+)
+# Figure 5: digits 0–4 -> 5–9. The paper does not say where in (λ, γ) it starts, nor the
+# minibatch,
+# epochs and steps
+SMALL5 = PAPER5 | dict(
+    data="digits",
+    hidden=64,
+    codes=8,
+    batch_size=50,
+    start_epochs=150,
+    epochs=10,
+    lam=4.0,
+    gam=8.0,
+    size=700,
+    steps=6,
+    seeds=[0],
+    plan_images=None,
+    options=dict(tolerance=0.05, band=0.3, corrections=2, station=3),
+)
+# Figure 6: vehicles -> animals, by the heuristic (38)
+PAPER6 = PAPER5 | dict(
+    data="cifar10",
+    network="resnet",
+    width=64,
+    codes=256,
+    dropout=0.0,
+    start_epochs=300,
+    lam=4.0,
+    gam=100.0,
+    speed=-1.5,
+    source=[0, 1, 8, 9],
+    target=[2, 3, 4, 5],
+    kinds=["paired"],
+    k=None,
+    steps=12,
+)
+SMALL6 = PAPER6 | dict(
+    width=8,
+    codes=32,
+    pool=2,
+    gam=20.0,
+    size=2_000,
+    images_used=20_000,
+    batch_size=50,
+    start_epochs=60,
+    epochs=6,
+    seeds=[0],
+    steps=6,
+    options=dict(tolerance=0.08, band=0.35, corrections=4, station=3),
+)
+_lock = threading.Lock()
+
+
+def load(settings):
+    """(x, y), (x_val, y_val) on the device: float32, pixels in [0, 1].
+
+    settings.data is "digits" (1,500 and 297 images), "mnist" or "cifar10" under `root`, a `.npz`
+    file, or a folder with `train` and `test` inside. With settings.pool = q colour images are
+    averaged over squares of q×q pixels.
+
+    Raises:
+        FileNotFoundError, ValueError: as the loaders of `fe.data`; training and test set of other
+            classes or of another size of image
+    """
+    name, device = settings.data, settings.device
+    if name == "digits":
+        x, y = digits(dtype=torch.float32, device=device)
+        sets = (x[:1500], y[:1500]), (x[1500:], y[1500:])
+    elif name in ("mnist", "cifar10"):
+        loader, download = (
+            {"mnist": mnist, "cifar10": cifar10}[name],
+            settings.download,
+        )
+        sets = tuple(
+            loader(settings.root, train=train, device=device, download=download)
+            for train in (True, False)
+        )
+    elif name.endswith(".npz"):
+        sets = tuple(npz(name, split=split, device=device) for split in ("train", "test"))
+    else:
+        gray = settings.network != "resnet"  # which takes three colours
+        sets = tuple(
+            image_folder(Path(name) / split, gray=gray, device=device)
+            for split in ("train", "test")
+        )
+        here, there = (
+            {p.name for p in (Path(name) / split).iterdir() if p.is_dir()}
+            for split in ("train", "test")
+        )
+        if (
+            here != there
+            # a label is the number of a sub-folder: with other sub-folders it would mean
+            # something else
+        ):
+            raise ValueError(
+                f"{name}: train and test must have the same classes, but {sorted(here ^ there)} "
+                "are in one of them only"
+            )
+    if settings.pool:
+        sets = tuple((_pooled(x, settings.pool), y) for x, y in sets)
+    first = settings.images_used  # the first so many of the training images
+    sets = tuple(v[:first] for v in sets[0]), sets[1]
+    if sets[0][0].shape[1] != sets[1][0].shape[1]:
+        raise ValueError(
+            f"{name}: training images have {sets[0][0].shape[1]} numbers each, test images "
+            f"{sets[1][0].shape[1]}; they must be of one size"
+        )
+    classes = int(sets[0][1].max()) + 1
+    for split, (x, y) in zip(("training", "test"), sets):
+        try:
+            check_data(x, y, classes)
+        except (ValueError, TypeError) as e:
+            raise type(e)(f"{name}, {split} set: {e}") from None
+    return sets
+
+
+def _pooled(x, q):
+    side = round((x.shape[1] / 3) ** 0.5)
+    if 3 * side * side != x.shape[1] or side % q:
+        raise ValueError(
+            f"pool = {q} needs colour images of a side that it divides, got {x.shape[1]} "
+            "numbers "
+            "an image"
+        )
+    return torch.nn.functional.avg_pool2d(x.view(-1, 3, side, side), q).flatten(1)
+
+
+def networks(settings, x, y, seed, classes=None):
+    """An `Ensemble` of one with the paper's architecture for these images; its first weights are a
+    function of the seed.
+
+    They are drawn on the CPU in float32, whatever torch's default device and dtype are, and then
+    moved to x's.
+    """
+    classes = classes or int(y.max()) + 1
+    D, d, norm, dropout = x.shape[1], settings.codes, settings.norm, settings.dropout
+    single = _setting("default_dtype", torch.float32)
+    with _lock, torch.device("cpu"), single, seeded(seed):  # from the global generator
+        if settings.network == "resnet":
+            shape = 3, round((D / 3) ** 0.5), round((D / 3) ** 0.5)
+            members = (
+                ResNetEncoder(d, shape, settings.width),
+                ConvolutionalDecoder(d, shape, settings.width),
+                Classifier((d, classes)),
+            )
+        else:
+            h, head = settings.hidden, settings.head
+            members = (
+                Encoder((D, h, d), norm, dropout),
+                Decoder((d, h, D), norm, dropout),
+                Classifier((d, head, classes) if head else (d, classes), norm),
+            )
+    return Ensemble([tuple(m.to(x) for m in members)])
+
+
+@contextlib.contextmanager
+def _setting(name, value):
+    """torch's global setting of this name for a while, and as it was afterwards."""
+    before = getattr(torch, f"get_{name}")()
+    getattr(torch, f"set_{name}")(value)
+    try:
+        yield
+    finally:
+        getattr(torch, f"set_{name}")(before)
+
+
+# Small matrices: more threads cost more than they bring (one process a curve instead), and sums
+# depend on how many there are
+one_thread = _setting("num_threads", 1)
+
+
+def _classes(data, wanted, names=None):
+    """The images with these labels; labels renamed by the dict `names`."""
+    x, y = data
+    keep = torch.isin(y, torch.tensor(wanted, device=y.device))
+    missing = sorted(set(wanted) - set(y.unique().tolist()))
+    if missing:
+        raise ValueError(
+            f"no images with the labels {missing}: source and target classes must be in the data"
+        )
+    x, y = x[keep], y[keep]
+    if names:
+        y = torch.tensor([names.get(v, -1) for v in range(int(y.max()) + 1)], device=y.device)[y]
+    return x, y
+
+
+def task_of(settings, kind):
+    """The task of one kind, the test sets of source and target, and the number of classes.
+
+    Args:
+        kind: "mixture", labels as they are, one output for each; "paired", a mixture with target
+            classes named after source classes in the order of the settings; "aligned", named by
+            `align_labels`; "transport", displacement along a plan that joins equal labels
+
+    Raises:
+        ValueError: another kind; a class of source or target is not in the data; other than for
+            "mixture", numbers of classes that differ
+    """
+    if kind not in ("mixture", "paired", "aligned", "transport"):
+        raise ValueError(
+            f'kinds of task are "mixture", "paired", "aligned" and "transport", got {kind!r}'
+        )
+    train, test = load(settings)
+    first, second = settings.source, settings.target
+    if len(first) != len(second) and kind != "mixture":
+        raise ValueError(
+            f"source has {len(first)} classes and target {len(second)}: they cannot be paired"
+        )
+    here, there = ({c: k for k, c in enumerate(classes)} for classes in (first, second))
+    if kind == "mixture":  # a class may be in both
+        there = here | {c: len(here) + k for k, c in enumerate(c for c in second if c not in here)}
+    source, target = _classes(train, first, here), _classes(train, second, there)
+    names = {k: k for k in range(len(first))}
+    if kind in ("aligned", "transport"):
+        few = 300 * len(first)
+        _, names, _ = align_labels(tuple(v[:few] for v in source), tuple(v[:few] for v in target))
+        target = (
+            target[0],
+            torch.tensor([names[k] for k in range(len(first))], device=target[1].device)[target[1]],
+        )
+    probe = _classes(test, second, there)
+    if kind != "mixture":
+        probe = (
+            probe[0],
+            torch.tensor([names[k] for k in range(len(first))], device=probe[1].device)[probe[1]],
+        )
+    probes = {"source": _classes(test, first, here), "target": probe}
+    if kind == "transport":
+        n = settings.plan_images or len(source[0])
+        source, target = (tuple(v[:n] for v in data) for data in (source, target))
+        task = Displacement(source, target, plan_by_class(source, target), len(first))
+    else:
+        task = Mixture(source, target)
+    return task, probes, len(there)
