@@ -88,7 +88,8 @@ def build(fresh=False, everything=False, log=None, **environment):
     did or `everything` is asked for; if nothing changed, nothing is done.
     """
     stamp = ROOT / "_build" / "made_by"
-    tools = digest("requirements.lock", "tools/*.py", "book/_static/*.*", "CITATION.cff")
+    looks = ("book/_static/*.*", "book/_static/scripts/*", "book/_templates/*")
+    tools = digest("requirements.lock", "tools/*.py", *looks, "CITATION.cff")
     made_by = [tools, digest("_*.yml", "book/**/*.*", "fe/**/*.py")]
     pages = ROOT / "_build" / "html" / "index.html"
     known = stamp.read_text().split() if stamp.exists() and pages.exists() else [""]

@@ -1,9 +1,7 @@
-"""Equilibria: the surface Θ_{λ,γ} = {θ : J(θ, λ, γ) = F(λ, γ)} of eq. (13), and how far a given θ
-is from it.
+"""Equilibria: the surface Θ_{λ,γ} = {θ : J(θ, λ, γ) = F(λ, γ)} of eq. (13).
 
-`minimise` goes all the way to ‖∇J‖ ≤ 1e-10 on smooth objectives: L-BFGS first, then Newton steps
-whose systems are solved by conjugate gradients. It ends with the smallest eigenvalue of A, so that
-a saddle is never taken for a minimum.
+`minimise` goes all the way to ‖∇J‖ ≤ 1e-10 on smooth objectives: L-BFGS first, then Newton steps.
+It ends with the smallest eigenvalue of A, so that a saddle is never taken for a minimum.
 """
 
 import math
@@ -13,7 +11,13 @@ import torch
 
 from .errors import NegativeCurvature, NotConverged, NotFinite, SingularHessian, check_vector
 from .objective import check_controls
-from .response import Local, check_deterministic, check_stability, conjugate_gradient
+from .response import (
+    Local,
+    approximate_inverse,
+    check_deterministic,
+    check_stability,
+    conjugate_gradient,
+)
 
 
 class Equilibrium(NamedTuple):
@@ -23,7 +27,8 @@ class Equilibrium(NamedTuple):
     p: torch.Tensor  # (n,)
     value: float  # J(θ, p), which is F(p) if the minimum is global
     gradient_norm: float  # ‖∇_θ J‖
-    curvature: float  # smallest eigenvalue of A found
+    curvature: float  # smallest eigenvalue of A
+    curvature_error: float  # how far off it may be
     direction: torch.Tensor  # (P,) its eigenvector
     iterations: int  # L-BFGS evaluations + Newton steps
 
@@ -32,8 +37,8 @@ def minimise(J, theta, p, *, tol=1e-10, preconditioner=None, max_iterations=5000
     """A minimum of J(·, p) near θ, to ‖∇J‖ ≤ tol, with positive semi-definite A.
 
     Args:
-        preconditioner: callable (theta, p) -> (apply: (P, m) -> (P, m)), for example
-            `TopographicMap.preconditioner`
+        preconditioner: callable (theta, p) -> (apply: (P, m) -> (P, m)), for where A is too large
+            to be written out, for example `TopographicMap.preconditioner`
         max_iterations: evaluations of ∇J by L-BFGS, over all restarts
         seed: of the random vectors that look for negative curvature
 
@@ -41,15 +46,13 @@ def minimise(J, theta, p, *, tol=1e-10, preconditioner=None, max_iterations=5000
         Equilibrium. The minimum is local; that is all that a gradient can promise.
 
     Raises:
-        NotConverged: no descent is left but ‖∇J‖ > tol (float32, or J is not smooth), the budget is
-            used up, or every way down ends at a saddle
+        NotConverged: no descent is left but ‖∇J‖ > tol (float32, or J is not smooth), the budget
+            is used up, or every way down ends at a saddle
         ValueError, TypeError: NaN, wrong shapes or dtypes, λ < 0, a J that changes from call to
             call
 
     Example:
-        Minima at ±1, a maximum at 0:
-
-        >>> J = lambda theta, p: p[0] * (theta.square() - 1).square().sum()
+        >>> J = lambda theta, p: p[0] * (theta.square() - 1).square().sum()  # minima at ±1
         >>> e = minimise(J, torch.zeros(1, dtype=torch.float64), torch.ones(1, dtype=torch.float64))
         >>> round(abs(float(e.theta)), 9), round(e.curvature, 6)
         (1.0, 8.0)
@@ -58,42 +61,40 @@ def minimise(J, theta, p, *, tol=1e-10, preconditioner=None, max_iterations=5000
     check_controls(p, theta)
     check_deterministic(J, theta, p)
     theta, p = theta.detach().clone(), p.detach().clone()
-    make = preconditioner or (lambda theta, p: None)
-    noise = torch.randn(
-        len(theta),
-        2,
-        generator=torch.Generator("cpu").manual_seed(seed),
-        dtype=torch.float64,
-        device="cpu",
-    )
-    noise = noise[:, : len(theta)].to(theta)
-    spent = 0
+    random = torch.Generator("cpu").manual_seed(seed)
+    noise = torch.randn(len(theta), 2, generator=random, dtype=torch.float64, device="cpu")
+    noise, spent = noise[:, : len(theta)].to(theta), 0
     for _ in range(10):
         theta, calls = _lbfgs(J, theta, p, max(1e-4, tol), max_iterations - spent)
-        theta, local, steps = _newton(J, theta, p, tol, make)
+        local, M, steps = _newton(J, theta, p, tol, preconditioner)
+        theta, size = local.theta.detach(), float(local.gradient.norm())
         spent += calls + steps
-        size = float(local.gradient.norm())
         try:
-            mu, u = check_stability(local, make(theta, p), start=noise)
+            M = M or approximate_inverse(local, preconditioner)
+            mu, u, error = check_stability(local, M, start=noise)
         except NegativeCurvature as saddle:
             mu, theta = saddle.curvature, _leave(J, theta, p, saddle)
             continue
         if size <= tol:
-            return Equilibrium(theta, p, float(local.value), size, mu, u, spent)
+            return Equilibrium(theta, p, float(local.value), size, mu, error, u, spent)
         if spent >= max_iterations:
             break
     raise NotConverged(
         f"minimise stopped at ‖∇J‖ = {size:.2e} (wanted {tol:.0e}) with smallest curvature "
-        f"{mu:.1e} (below zero: a saddle) "
-        f"after {spent} evaluations at p = {p.tolist()}; dtype {theta.dtype}. float32 reaches "
-        "about 1e-5, a J with ReLU kinks no limit"
+        f"{mu:.1e} (below zero: a saddle) after {spent} evaluations at p = {p.tolist()}; dtype "
+        f"{theta.dtype}. float32 reaches about 1e-5, a J with ReLU kinks no limit"
     )
 
 
 def _lbfgs(J, theta, p, tol, budget):
-    theta = theta.clone().requires_grad_()
+    """θ where max |∇J| √P ≤ tol, or the budget of evaluations is spent, and how many were.
+
+    The search itself, a few vectors and many comparisons, runs on the CPU: of the device it asks
+    one answer an evaluation.
+    """
+    x = theta.cpu().requires_grad_()
     optimiser = torch.optim.LBFGS(
-        [theta],
+        [x],
         max_iter=max(budget, 1),
         max_eval=max(budget, 1),
         tolerance_grad=tol / math.sqrt(len(theta)),
@@ -106,13 +107,14 @@ def _lbfgs(J, theta, p, tol, budget):
     def closure():
         nonlocal calls
         calls += 1
-        optimiser.zero_grad()
-        value = J(theta, p)
-        value.backward()
-        return value
+        at = x.detach().to(theta.device).requires_grad_()
+        value = J(at, p)
+        answer = torch.cat([*torch.autograd.grad(value, at), value.detach()[None]]).cpu()
+        x.grad = answer[:-1]
+        return answer[-1]
 
     optimiser.step(closure)
-    theta = theta.detach()
+    theta = x.detach().to(theta.device)
     if not torch.isfinite(theta).all():
         raise ValueError(
             f"minimisation left the finite numbers at p = {p.tolist()}: J is unbounded below or "
@@ -122,39 +124,46 @@ def _lbfgs(J, theta, p, tol, budget):
 
 
 def _newton(J, theta, p, tol, make, max_steps=60):
-    """Newton steps with a backtracking line search, until ‖∇J‖ ≤ tol or no progress."""
-    local, steps = Local(J, theta, p), 0
-    size = float(local.gradient.norm())
+    """Newton steps with a backtracking line search, until ‖∇J‖ ≤ tol or no progress.
+
+    A⁻¹ written out, where there is no `make`, serves until conjugate gradients need more than
+    twenty iterations with it.
+    """
+    local, M, steps = Local(J, theta, p), None, 0
+    value, size = torch.stack([local.value, local.gradient.norm()]).tolist()
     while size > tol and steps < max_steps:
         try:
-            forcing = min(1e-2, size)
-            step = conjugate_gradient(
-                local.hvp, -local.gradient[:, None], preconditioner=make(theta, p), rtol=forcing
-            )[0][:, 0]
+            M = make(local.theta.detach(), p) if make else M or approximate_inverse(local)
+            step, report = conjugate_gradient(
+                local.hvp, -local.gradient[:, None], preconditioner=M, rtol=min(1e-2, size)
+            )
+            step, M = step[:, 0], M if report.iterations <= 20 else None
         except NegativeCurvature as e:
             sign = -1.0 if float(e.direction @ local.gradient) > 0 else 1.0
-            step = sign * e.direction * min(1.0, 1e-2 * max(float(theta.norm()), 1e-2))
+            step = (
+                sign * e.direction * min(1.0, 1e-2 * max(float(local.theta.detach().norm()), 1e-2))
+            )
+            M = None
         except (SingularHessian, NotConverged):
-            step = -local.gradient
+            step, M = -local.gradient, None
         slope, length = float(step @ local.gradient), 1.0
-        rounding = 1e3 * torch.finfo(theta.dtype).eps * max(abs(float(local.value)), 1.0)
+        rounding = 1e3 * torch.finfo(theta.dtype).eps * max(abs(value), 1.0)
         while length > 1e-8:
             try:
-                new = Local(J, theta + length * step, p)
+                new = Local(J, local.theta + length * step, p)
             except NotFinite:
                 length /= 2
                 continue
-            new_size = float(new.gradient.norm())
+            there, new_size = torch.stack([new.value, new.gradient.norm()]).tolist()
             # J decreases, or (where J no longer resolves the difference) the gradient does
-            if new.value <= local.value + 1e-4 * length * slope and abs(length * slope) > rounding:
-                break
-            if abs(float(new.value - local.value)) <= rounding and new_size < 0.9 * size:
+            falls = there <= value + 1e-4 * length * slope and abs(length * slope) > rounding
+            if falls or (abs(there - value) <= rounding and new_size < 0.9 * size):
                 break
             length /= 2
         else:
             break
-        theta, local, size, steps = theta + length * step, new, new_size, steps + 1
-    return theta, local, steps
+        local, value, size, steps = new, there, new_size, steps + 1
+    return local, M, steps
 
 
 def _leave(J, theta, p, saddle):

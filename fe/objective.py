@@ -58,16 +58,26 @@ def functionals(J, theta, p):
     """
     check_vector("theta", theta)
     check_controls(p, theta)
-    return _functionals(J, theta, p)
-
-
-def _functionals(J, theta, p):
     dJ, value = torch.func.grad_and_value(J, argnums=1)(theta, p)
     D = dJ[0]
     C = dJ[1] if len(p) > 1 else torch.zeros_like(D)
-    gamma_C = p[1] * C if len(p) > 1 else 0.0
-    R = value - p[0] * D - gamma_C
-    return Functionals(value, R, D, C)
+    return Functionals(value, value - dJ[:2] @ p[:2], D, C)
+
+
+def rate(J, theta, p):
+    """R(θ, p) = J − λD − γC, with the ridge where J has one; to conserve or to plot."""
+    dJ, value = torch.func.grad_and_value(J, argnums=1)(theta, p)
+    return value - dJ[:2] @ p[:2]
+
+
+def distortion(J, theta, p):
+    """D(θ, p) = ∂J/∂λ."""
+    return torch.func.grad(J, argnums=1)(theta, p)[0]
+
+
+def classification(J, theta, p):
+    """C(θ, p) = ∂J/∂γ."""
+    return torch.func.grad(J, argnums=1)(theta, p)[1]
 
 
 class Ridged:

@@ -1,19 +1,18 @@
-"""Processes on the equilibrium surface: follow θ*(p) while p moves by a law that the surface itself
-supplies.
+"""Processes on the equilibrium surface: follow θ*(p) while p moves by a law.
 
-`QuasiStatic` moves p at a given velocity (paper, eq. 16–17). `Conserve` holds one function of the
-state constant, or several, so that some components of ṗ are given and the others follow
-(iso-classification, eq. 19–20; Remark 8; transfer, eq. 26 and 38). `Geodesic` is the case of two: C
-and D − kR (eq. 30). All are read off the linear response at the current point; `follow` does the
-rest:
+`QuasiStatic` moves p at a given velocity (paper, eq. 16–17). `Conserve` holds functions of the
+state constant, so that some components of ṗ are given and the others follow (iso-classification,
+eq. 19–20; Remark 8; transfer, eq. 26 and 38). `Geodesic` is the case of two: C and D − kR (eq. 30).
+All are read off the linear response at the current point; `follow` does the rest:
 
 * predict: p + h ṗ, θ + h Σ_q θ_q ṗ_q;
-* correct: Newton on ∇_θJ = 0 and on what is conserved together (a bordered system, solved with A⁻¹
-  only);
+* correct: Newton on ∇_θJ = 0 and on what is conserved together (a bordered system);
 * control the step, by how hard the correction was;
 * watch the smallest eigenvalue of A. Where it reaches zero the branch ends: locate the point, leave
-  along the null
-  direction, minimise onto the stable branch, restore the conserved value, record the jump, go on.
+  along the null direction, minimise onto the stable branch, restore the conserved value, record the
+  jump, go on.
+
+Where A is cheap to write out its factor serves until conjugate gradients take long with it.
 """
 
 import contextlib
@@ -25,8 +24,14 @@ import torch
 
 from .equilibrium import minimise
 from .errors import NegativeCurvature, NotConverged, NotFinite, SingularHessian
-from .objective import _functionals
-from .response import Local, check_stability, conjugate_gradient, hessian_of_free_energy
+from .objective import classification, distortion, rate
+from .response import (
+    Local,
+    approximate_inverse,
+    check_stability,
+    conjugate_gradient,
+    hessian_of_free_energy,
+)
 
 
 class Point(NamedTuple):
@@ -43,10 +48,9 @@ class Point(NamedTuple):
     hess: torch.Tensor  # (n, n) Hess F on this branch
     velocity: torch.Tensor  # (n,) ṗ
     gradient_norm: float
-    drift: (
-        float  # conserved quantity − its target (the largest of several; 0 if nothing is conserved)
-    )
+    drift: float  # conserved quantity − its target; the largest of several, 0 if there is none
     curvature: float  # smallest eigenvalue of A
+    curvature_error: float  # how far off it may be
     theta_p: torch.Tensor  # (P, n)
 
 
@@ -63,9 +67,7 @@ class Jump(NamedTuple):
 
 @dataclass
 class Path:
-    """The points of a path in order, and its jumps. `path["rate"]` is a list over points;
-    `path.controls` is (T, n).
-    """
+    """The points of a path in order, and its jumps. `path["rate"]` is a list over points."""
 
     points: list = field(default_factory=list)
     jumps: list = field(default_factory=list)
@@ -75,34 +77,19 @@ class Path:
 
     @property
     def controls(self):
+        """p at every point, (T, n)."""
         return torch.stack([point.p for point in self.points])
 
 
-class QuasiStatic:
-    """ṗ = velocity, a tensor (n,) or a function p -> (n,) (paper, eq. 17 with λ̇, γ̇ given)."""
-
-    def __init__(self, velocity):
-        self._velocity = velocity
-
-    def value(self, J, theta, p):
-        """Nothing is conserved."""
-        return None
-
-    def velocity(self, p, total):
-        """ṗ (n,), as given."""
-        return self._velocity(p) if callable(self._velocity) else self._velocity
-
-
 class Conserve:
-    """Hold g(θ, p) constant: ṗ = along + σ·adjust with σ such that dg/dp · ṗ = 0 (paper, eq. 20,
-    26, 38; Remark 8).
+    """Hold g(θ, p) constant: ṗ = along + σ·adjust such that dg/dp · ṗ = 0 (paper, eq. 20, 26, 38).
 
     Args:
         quantity: function of (J, theta, p) -> scalar tensor, or (m,) for m quantities at once,
             differentiable. `classification`, `distortion` and `rate` of this module are ready; C +
             R/β is `lambda J, th, p: classification(J, th, p) + rate(J, th, p) / beta`.
-        along: (n,) the part of ṗ that is given (default λ̇ = 1); (λ̇, 0, 1) for eq. (38), with t
-            the third control
+        along: (n,) the part of ṗ that is given (default λ̇ = 1), or a function p -> (n,); (λ̇, 0, 1)
+            for eq. (38), with t the third control
         adjust: (n,) the direction of p that is free (default γ), or (m, n): as many directions as
             quantities
 
@@ -115,13 +102,14 @@ class Conserve:
         self.quantity, self.along, self.adjust = quantity, along, adjust
 
     def value(self, J, theta, p):
-        """g(θ, p), what the corrector brings back."""
-        return self.quantity(J, theta, p)
+        """g(θ, p) (m,), what the corrector brings back."""
+        return self.quantity(J, theta, p).reshape(-1)
 
     def vectors(self, p):
         """along (n,) and adjust (m, n) as tensors like p."""
+        along = self.along(p) if callable(self.along) else self.along
         along, adjust = (
-            torch.as_tensor(v, dtype=p.dtype, device=p.device) for v in (self.along, self.adjust)
+            torch.as_tensor(v, dtype=p.dtype, device=p.device) for v in (along, self.adjust)
         )
         adjust = adjust.reshape(-1, adjust.shape[-1])
         if along.shape != p.shape or adjust.shape[1:] != p.shape:
@@ -140,6 +128,8 @@ class Conserve:
                 f"{len(total)} conserved quantities need as many directions in `adjust`, got "
                 f"{len(adjust)}"
             )
+        if not len(total):
+            return along
         lever = total @ adjust.T  # (m, m)
         if float(torch.linalg.svdvals(lever / total.norm(dim=1, keepdim=True))[-1]) <= 1e-10:
             raise ValueError(
@@ -147,6 +137,18 @@ class Conserve:
                 f"= {lever.tolist()} at p = {p.tolist()}"
             )
         return along - torch.linalg.solve(lever, total @ along) @ adjust
+
+
+class QuasiStatic(Conserve):
+    """ṗ = velocity, a tensor (n,) or a function p -> (n,); nothing is conserved (paper, eq. 17)."""
+
+    def __init__(self, velocity):
+        super().__init__(lambda J, theta, p: p[:0], along=velocity, adjust=())
+
+    def vectors(self, p):
+        """velocity (n,), and no direction that is free."""
+        self.adjust = p.new_zeros(0, len(p))
+        return super().vectors(p)
 
 
 class Geodesic(Conserve):
@@ -170,50 +172,36 @@ class Geodesic(Conserve):
         if not math.isfinite(k):
             raise ValueError(f"k must be a finite slope dD/dR, got {k}")
         self.k = k
-        super().__init__(
-            self._quantity, along=(0.0, 0.0, 1.0), adjust=((1.0, 0.0, 0.0), (0.0, 1.0, 0.0))
+        line = lambda J, th, p: torch.stack(
+            [classification(J, th, p), distortion(J, th, p) - k * rate(J, th, p)]
         )
-
-    def _quantity(self, J, theta, p):
-        f = _functionals(J, theta, p)
-        return torch.stack([f.classification, f.distortion - self.k * f.rate])
+        super().__init__(line, along=(0, 0, 1), adjust=((1, 0, 0), (0, 1, 0)))
 
     def velocity(self, p, total):
         """ṗ of eq. (30); raises `ValueError` near 1 + kλ = 0."""
-        if abs(1 + self.k * float(p[0])) < 0.02:
+        lam, _, t = p.tolist()
+        if abs(1 + self.k * lam) < 0.02:
             raise ValueError(
                 f"the geodesic with k = {self.k:.4g} is singular at λ = −1/k: 1 + kλ = "
-                f"{1 + self.k * float(p[0]):.3f} at "
-                f"λ = {float(p[0]):.4g}, t = {float(p[2]):.4g}. Choose another slope, or start at "
-                "another λ"
+                f"{1 + self.k * lam:.3f} at λ = {lam:.4g}, t = {t:.4g}. Choose another slope, or "
+                "start at another λ"
             )
         return super().velocity(p, total)
-
-
-def rate(J, theta, p):
-    """R(θ, p) = J − λD − γC, with the ridge where J has one; to conserve or to plot."""
-    return _functionals(J, theta, p).rate
-
-
-def distortion(J, theta, p):
-    """D(θ, p) = ∂J/∂λ."""
-    return _functionals(J, theta, p).distortion
-
-
-def classification(J, theta, p):
-    """C(θ, p) = ∂J/∂γ."""
-    return _functionals(J, theta, p).classification
 
 
 class _Lost(Exception):
     """The corrector did not arrive: the step was too long, or there is no branch to arrive at."""
 
 
+FAILED = (_Lost, NegativeCurvature, SingularHessian, NotConverged, NotFinite)
+OVERFLOW = (ValueError, torch.linalg.LinAlgError)  # of J or its derivatives, far from the path
+
+
 def follow(
     J,
     theta,
     p,
-    process,
+    law,
     length,
     *,
     step=None,
@@ -226,14 +214,12 @@ def follow(
     max_points=2000,
     on_point=None,
 ):
-    """Follow an equilibrium from (θ, p) for `length` units of s (with `Conserve`'s default, λ from
-    p[0] to p[0] + length).
+    """Follow an equilibrium from (θ, p) for `length` units of s (by default, of λ).
 
     Args:
         J: objective
         theta, p: (P,) and (n,), where to start; minimised first
-        process: `QuasiStatic` or `Conserve`, or an object with their methods (`vectors` only if it
-            conserves something)
+        law: `QuasiStatic`, `Conserve`, `Geodesic`, or an object with their three methods
         length: how far to go
         step, max_step: first and longest step (defaults length/50, length/15)
         min_step: a step below this that still fails counts as a place where A is singular
@@ -254,25 +240,27 @@ def follow(
         raise ValueError(
             f"length must be positive, got {length}; to walk backwards reverse the velocity"
         )
-    step, max_step = (
-        length / 50 if step is None else step,
-        length / 15 if max_step is None else max_step,
-    )
+    step = length / 50 if step is None else step
+    max_step = length / 15 if max_step is None else max_step
     if not min(step, max_step, min_step) > 0:
         raise ValueError(
             f"step, max_step and min_step must be positive, got {step}, {max_step} and {min_step}"
         )
-    follower = _Follower(
-        J, process, preconditioner or (lambda theta, p: None), tol, constraint_tol, rtol
-    )
+    follower = _Follower(J, law, preconditioner, tol, constraint_tol, rtol)
     start = minimise(J, theta, p, tol=tol, preconditioner=preconditioner)
     follower.probe = start.direction[:, None]
-    point = follower.measure(0.0, start.theta, start.p)
-    path = Path([point])
-    if on_point:
-        on_point(point)
-    end_fudge = 1e-12 * length
-    while point.s < length - end_fudge:
+    here = follower.at(start.theta, start.p)
+    follower.target = here.g
+    path = Path()
+
+    def record(point):
+        path.points.append(point)
+        if on_point:
+            on_point(point)
+        return point
+
+    point = record(follower.measure(0.0, here))
+    while point.s < length * (1 - 1e-12):
         if len(path.points) >= max_points:
             raise NotConverged(
                 f"{max_points} points and only at s = {point.s:.4g} of {length}: raise max_points "
@@ -281,215 +269,185 @@ def follow(
         h = min(step, length - point.s)
         try:
             new, effort = follower.advance(point, h)
-        except (_Lost, NegativeCurvature, SingularHessian, NotConverged, NotFinite):
+        except FAILED:
             if h / 2 >= min_step:
                 step = h / 2
                 continue
             ahead = point.p + 4 * min_step * point.velocity
             if (ahead[:2] < 0).any():
                 raise ValueError(
-                    f"the process leads to negative multipliers: from p = {point.p.tolist()} at s "
-                    f"= {point.s:.6g} to {ahead.tolist()}"
+                    f"the law leads to negative multipliers: from p = {point.p.tolist()} at s = "
+                    f"{point.s:.6g} to {ahead.tolist()}"
                 )
-            jump = follower.cross(point, min_step, length - point.s)
-            path.jumps.append(jump)
-            new, effort, h = jump.after, 99, 0.0
-            step = max(length / 200, 16 * min_step)
-        if h:
-            step = h * (1.6 if effort <= 2 else 1.0 if effort == 3 else 0.6)
-        step = min(step, max_step)
-        point = new
-        path.points.append(point)
-        if on_point:
-            on_point(point)
+            path.jumps.append(follower.cross(point, min_step, length - point.s))
+            point = record(path.jumps[-1].after)
+            step = min(max(length / 200, 16 * min_step), max_step)
+        else:
+            point = record(new)
+            step = min(h * (1.6 if effort <= 2 else 1.0 if effort == 3 else 0.6), max_step)
     return path
 
 
+class _State(NamedTuple):
+    """J and what is conserved at (θ, p)."""
+
+    local: Local
+    g: torch.Tensor  # (m,)
+    g_theta: torch.Tensor  # (m, P)
+    g_p: torch.Tensor  # (m, n)
+
+
 class _Follower:
-    def __init__(self, J, process, make, tol, constraint_tol, rtol):
-        self.J, self.process, self.make = J, process, make
+    def __init__(self, J, law, make, tol, constraint_tol, rtol):
+        self.J, self.law, self.make = J, law, make
         self.tol, self.constraint_tol, self.rtol = tol, constraint_tol, rtol
-        self.target = None
+        self.inverse = None  # an approximate A⁻¹ that serves until it is stale
 
     @torch.enable_grad()
-    def conserved(self, theta, p):
-        """g (m,), ∂g/∂θ (m, P), ∂g/∂p (m, n) at (θ, p); None if the process conserves nothing."""
-        theta, p = theta.detach().requires_grad_(), p.detach().requires_grad_()
-        g = self.process.value(self.J, theta, p)
-        if g is None:
-            return None
-        g = g.reshape(-1)
+    def at(self, theta, p):
+        """The `_State` at (θ, p)."""
+        theta, p = (v.detach().requires_grad_() for v in (theta, p))
+        g = self.law.value(self.J, theta, p)
         rows = [
             torch.autograd.grad(v, (theta, p), materialize_grads=True, retain_graph=True) for v in g
         ]
-        return g.detach(), torch.stack([r[0] for r in rows]), torch.stack([r[1] for r in rows])
+        g_theta, g_p = (
+            torch.stack([r[i] for r in rows]) if rows else v.new_zeros(0, len(v))
+            for i, v in enumerate((theta, p))
+        )
+        return _State(Local(self.J, theta, p), g.detach(), g_theta, g_p)
 
-    def measure(self, s, theta, p):
+    def solve(self, local, B, rtol):
+        """A⁻¹B and how it was found."""
+        self.inverse = self.inverse or approximate_inverse(local, self.make)
+        X, report = conjugate_gradient(local.hvp, B, preconditioner=self.inverse, rtol=rtol)
+        if report.iterations > 10:
+            self.inverse = None
+        return X, report
+
+    def measure(self, s, here):
         """The Point at an equilibrium: functionals, Hess F, velocity, smallest eigenvalue."""
-        local, apply = Local(self.J, theta, p), self.make(theta, p)
-        B, _ = local.mixed()
-        X, report = conjugate_gradient(local.hvp, B, preconditioner=apply, rtol=self.rtol)
+        local, p = here.local, here.local.p.detach()
+        X, report = self.solve(local, local.mixed()[0], self.rtol)
         hess, _ = hessian_of_free_energy(local, X)
-        # atol: an eigenvalue known to 1e-6 of the scale of A is enough to see it come down
-        mu, u = check_stability(
-            local, apply, report.curvatures[1], start=self.probe, rtol=1e-2, max_iterations=40
+        self.inverse = self.inverse or approximate_inverse(local, self.make)
+        mu, u, error = check_stability(
+            local, self.inverse, report.curvatures[1], start=self.probe, rtol=1e-3
         )
-        self.probe = (
-            torch.stack([u, self.probe[:, -1]], 1) if self.probe.shape[1] > 1 else u[:, None]
-        )
-        f = [float(v) for v in _functionals(self.J, theta, p)]
-        held, total = self.conserved(theta, p), None
-        if held is not None:
-            g, g_theta, g_p = held
-            if self.target is None:
-                self.target = g
-            total = g_p + g_theta @ X
-        velocity = torch.as_tensor(self.process.velocity(p, total), dtype=p.dtype, device=p.device)
-        drift = 0.0 if held is None else float(max(held[0] - self.target, key=abs))
+        self.probe = u[:, None]
+        velocity = self.law.velocity(p, here.g_p + here.g_theta @ X)
+        F, D = float(local.value), local.dp.tolist()
+        C, R = (D[1:] + [0.0])[0], F - float(local.dp[:2] @ p[:2])
+        drift = max((here.g - self.target).tolist(), key=abs, default=0.0)
+        size = float(local.gradient.norm())
+        theta = local.theta.detach()
         return Point(
-            s, p, theta, *f, local.dp, hess, velocity, float(local.gradient.norm()), drift, mu, X
+            s, p, theta, F, R, D[0], C, local.dp, hess, velocity, size, drift, mu, error, X
         )
 
     def advance(self, point, h):
-        """One predictor–corrector step of length h; raises `_Lost` where it does not arrive."""
+        """One predictor–corrector step of length h, and how many corrections it took."""
         p = point.p + h * point.velocity
-        if (p[:2] < 0).any():
-            raise _Lost
-        theta = point.theta + h * point.theta_p @ point.velocity
         try:
-            theta, p, effort = self.correct(theta, p)
-        except (
-            ValueError,
-            torch.linalg.LinAlgError,
-        ) as e:  # J or its derivatives overflow where so long a step leads
+            here, effort = self.correct(point.theta + h * point.theta_p @ point.velocity, p)
+        except OVERFLOW as e:
             raise _Lost from e
-        new = self.measure(point.s + h, theta, p)
+        new = self.measure(point.s + h, here)
         # landing on another branch shows: F leaves its second-order expansion by more than the
-        # second-order terms
-        # (prices and t apart: F is concave in each, not in both, and the sum may pass through zero)
-        dp, H = p - point.p, point.hess
+        # second-order terms (prices and t apart: F is concave in each, not in both, and the sum may
+        # pass through zero)
+        dp, H = new.p - point.p, point.hess
         surprise = new.value - point.value - float(point.gradient @ dp + 0.5 * dp @ H @ dp)
         a, b = dp[:2], dp[2:]
-        second = 0.5 * float((a @ H[:2, :2] @ a).abs() + (b @ H[2:, 2:] @ b).abs()) + abs(
-            float(a @ H[:2, 2:] @ b)
-        )
+        second = 0.5 * float((a @ H[:2, :2] @ a).abs() + (b @ H[2:, 2:] @ b).abs())
+        second += abs(float(a @ H[:2, 2:] @ b))
         if abs(surprise) > 0.5 * second + 1e-9 * (1 + abs(new.value)):
             raise _Lost
         return new, effort
 
     def correct(self, theta, p, max_iterations=8):
-        """Newton on ∇_θJ = 0 and g = target together: δθ = −A⁻¹∇J + Σ_q θ_q δp_q, δp along
-        `adjust`.
+        """Newton on ∇_θJ = 0 and g = target: δθ = −A⁻¹∇J + Σ_q θ_q δp_q, δp along `adjust`.
+
+        Returns the `_State` and the number of steps.
         """
         last = math.inf
         for iteration in range(max_iterations):
-            local, held = Local(self.J, theta, p), self.conserved(theta, p)
-            size, there = float(local.gradient.norm()), True
-            error, columns = size, [-local.gradient[:, None]]
-            if held is not None:
-                adjust, miss = self.process.vectors(p)[1], self.target - held[0]
-                there = bool(
-                    (miss.abs() <= self.constraint_tol * self.target.abs().clamp_min(1e-3)).all()
-                )
-                error += float(miss.abs().max())
-                columns.append(local.mixed()[0] @ adjust.T)
-            if size <= self.tol and there:
-                return theta, p, iteration
+            if (p[:2] < 0).any():
+                raise _Lost
+            here, adjust = self.at(theta, p), self.law.vectors(p)[1]
+            local, miss = here.local, self.target - here.g
+            size = float(local.gradient.norm())
+            allowed = self.constraint_tol * self.target.abs().clamp_min(1e-3)
+            if size <= self.tol and bool((miss.abs() <= allowed).all()):
+                return here, iteration
+            error = size + float(miss.norm())
             if not math.isfinite(error) or (iteration > 1 and error > 0.9 * last):
                 raise _Lost
-            last = error
-            X, _ = conjugate_gradient(
-                local.hvp, torch.cat(columns, 1), preconditioner=self.make(theta, p), rtol=1e-6
-            )
-            delta = X[:, 0]
-            if held is not None:
-                lever = held[2] @ adjust.T + held[1] @ X[:, 1:]  # (m, m)
-                sigma, info = torch.linalg.solve_ex(lever, miss - held[1] @ delta)
-                if info:
-                    raise _Lost
-                p, delta = p + sigma @ adjust, delta + X[:, 1:] @ sigma
-                if (p[:2] < 0).any():
-                    raise _Lost
-            theta = theta + delta
+            last, B = error, local.mixed()[0]
+            X, _ = self.solve(local, torch.cat([-local.gradient[:, None], B @ adjust.T], 1), 1e-6)
+            sigma = self.lever(here, adjust, X[:, 1:], miss - here.g_theta @ X[:, 0])
+            p, theta = p + sigma @ adjust, theta + X[:, 0] + X[:, 1:] @ sigma
         raise _Lost
 
+    def lever(self, here, adjust, X, miss):
+        """σ (m,) that makes up for `miss`, the state answering by X = A⁻¹B·adjust."""
+        matrix = here.g_p @ adjust.T + here.g_theta @ X  # (m, m)
+        sigma, info = torch.linalg.solve_ex(matrix, miss)
+        if info:
+            raise _Lost
+        return sigma
+
     def cross(self, point, min_step, room):
-        """Past a singular A: leave along the null direction, minimise, restore the conserved
-        quantity.
+        """The Jump past a singular A: leave along the null direction, minimise, restore g.
 
         Just past the point there may be no stable state with the conserved value (C jumps over C₀
         as γ varies). So the landing is tried further and further along the path, each time from
         both sides of the null direction.
         """
-        local = Local(self.J, point.theta, point.p)
-        u = self.probe[:, 0] / self.probe[:, 0].norm()
-        B, _ = local.mixed()
+        B, _ = Local(self.J, point.theta, point.p).mixed()
+        u = self.probe[:, 0]
         overlap = float((u @ B / B.norm(dim=0).clamp_min(1e-300)).abs().max())
         kick, last = 1e-2 * max(float(point.theta.norm()), 1.0), 0.0
         for h in (min(8 * min_step * 5**k, room) for k in range(6)):
             # near a fold the velocity along `adjust` diverges, and `restore` finds that component
-            # anyway
-            p = point.p + h * (
-                point.velocity if self.target is None else self.process.vectors(point.p)[0]
-            )
+            p = point.p + h * self.law.vectors(point.p)[0]
             if (p[:2] < 0).any() or h == last:
                 break
             found, last = [], h
-            for sign in (1, -1):
-                with contextlib.suppress(
-                    NotConverged, ValueError, torch.linalg.LinAlgError
-                ):  # J may have no minimum there, or overflow on the way to it
-                    found.append(
-                        minimise(
-                            self.J,
-                            point.theta + sign * kick * u,
-                            p,
-                            tol=self.tol,
-                            preconditioner=self.make,
-                        )
-                    )
+            for start in (point.theta + kick * u, point.theta - kick * u):
+                with contextlib.suppress(NotConverged, *OVERFLOW):  # no minimum there
+                    found.append(self.minimise(start, p))
             for best in sorted(found, key=lambda e: e.value):
-                try:
-                    theta, p = self.restore(best)
-                    self.probe = torch.stack([best.direction, u], 1)
-                    return Jump(point.s, point, self.measure(point.s + h, theta, p), u, overlap)
-                except (
-                    NotConverged,
-                    NegativeCurvature,
-                    SingularHessian,
-                    ValueError,
-                ):  # there C may not answer to `adjust`
-                    continue
+                with contextlib.suppress(*FAILED, *OVERFLOW):  # there g may not answer to `adjust`
+                    self.inverse, self.probe = None, torch.stack([best.direction, u], 1)
+                    after = self.measure(point.s + h, self.restore(best))
+                    return Jump(point.s, point, after, u, overlap)
         raise NotConverged(
             f"A is singular at s = {point.s:.6g}, p = {point.p.tolist()}, and up to s = "
-            f"{point.s + last:.4g} no stable "
-            "branch with the conserved value was found"
+            f"{point.s + last:.4g} no stable branch with the conserved value was found"
         )
 
-    def restore(self, equilibrium, max_iterations=12):
-        """Back to g = target by damped Newton in `adjust`, minimising anew each time: robust far
-        from the target.
+    def minimise(self, theta, p):
+        """The `Equilibrium` below θ."""
+        return minimise(self.J, theta, p, tol=self.tol, preconditioner=self.make)
+
+    def restore(self, e, max_iterations=12):
+        """The `_State` with g = target near the equilibrium e, by damped Newton in `adjust`.
+
+        Minimising anew each time: robust far from the target.
         """
-        theta, p = equilibrium.theta, equilibrium.p
-        if self.target is None:
-            return theta, p
-        adjust = self.process.vectors(p)[1]
         for _ in range(max_iterations):
-            try:
-                return self.correct(theta, p)[:2]
-            except (_Lost, NegativeCurvature, SingularHessian, NotConverged, NotFinite):
-                pass
-            here = self.measure(0.0, theta, p)
-            g, g_theta, g_p = self.conserved(theta, p)
-            lever = g_p @ adjust.T + g_theta @ (here.theta_p @ adjust.T)
-            sigma, info = torch.linalg.solve_ex(lever, self.target - g)
-            limit = 0.1 * (adjust * p).norm(dim=1).clamp_min(1e-3)
-            p = p + sigma.clamp(-limit, limit) @ adjust
-            if info or (p[:2] < 0).any():
+            with contextlib.suppress(*FAILED):
+                return self.correct(e.theta, e.p)[0]
+            here, adjust = self.at(e.theta, e.p), self.law.vectors(e.p)[1]
+            X, _ = self.solve(here.local, here.local.mixed()[0] @ adjust.T, self.rtol)
+            sigma = self.lever(here, adjust, X, self.target - here.g)
+            limit = 0.1 * (adjust * e.p).norm(dim=1).clamp_min(1e-3)
+            p = e.p + sigma.clamp(-limit, limit) @ adjust
+            if (p[:2] < 0).any():
                 break
-            e = minimise(self.J, theta, p, tol=self.tol, preconditioner=self.make)
-            theta = e.theta
+            e = self.minimise(e.theta, p)
         raise NotConverged(
-            "after a bifurcation the conserved quantity could not be brought back to "
+            f"after a bifurcation the conserved quantity could not be brought back to "
             f"{self.target.tolist()}"
         )

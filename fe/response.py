@@ -9,8 +9,9 @@ and the free energy F(p) = J(θ*(p), p) has F_q = ∂_q J and
 
     Hess F = J_pp − Bᵀ A⁻¹ B,      B = [b_λ b_γ …].
 
-Everything is matrix-free: products A v from one reverse pass through the gradient (Pearlmutter
-1994), A⁻¹ by conjugate gradients (Hestenes and Stiefel 1952).
+There is one solver, conjugate gradients (Hestenes and Stiefel 1952) on products A v from one
+reverse pass through the gradient (Pearlmutter 1994). Where A itself is cheap its Cholesky factor is
+the preconditioner: two iterations do, and the smallest eigenvalue comes to all its digits.
 """
 
 import math
@@ -29,73 +30,75 @@ from .errors import (
 )
 from .objective import check_controls
 
+BY_PRODUCTS, ASSEMBLED = (
+    300,
+    4000,
+)  # most parameters for which A is written out, by products or by J
+
 
 class Local:
-    """J and its derivatives at one point (θ, p); the graph of the gradient is built once and
-    reused.
+    """J and its derivatives at one point (θ, p); the graph of the gradient is built once.
 
     Attributes: `value` (), `gradient` = ∇_θ J (P,), `dp` = ∂J/∂p (n,).
     """
 
     def __init__(self, J, theta, p):
-        check_vector("theta", theta)
-        check_controls(p, theta)
-        self.theta, self.p = theta.detach().requires_grad_(), p.detach().requires_grad_()
+        self.J, self.theta, self.p = J, *(v.detach().requires_grad_() for v in (theta, p))
         with torch.enable_grad():
             value = J(self.theta, self.p)
             if not isinstance(value, torch.Tensor) or value.shape != ():
-                raise ValueError(
-                    "J must return a scalar tensor, got "
-                    f"{getattr(value, 'shape', type(value).__name__)}"
-                )
-            if not torch.isfinite(value):
-                raise NotFinite(
-                    f"J(theta, p) is {float(value.detach())} at p = {p.tolist()}: an overflow, or "
-                    "NaN in the data or in θ"
-                )
+                got = getattr(value, "shape", type(value).__name__)
+                raise ValueError(f"J must return a scalar tensor, got {got}")
             self._gradient, self._dp = torch.autograd.grad(
                 value, (self.theta, self.p), create_graph=True, materialize_grads=True
             )
-        self.value, self.gradient, self.dp = (
-            value.detach(),
-            self._gradient.detach(),
-            self._dp.detach(),
-        )
-        if not torch.isfinite(self.gradient).all():
+        self.value, self.gradient = value.detach(), self._gradient.detach()
+        self.dp, self._mixed, self._dense = self._dp.detach(), None, None
+        finite = torch.isfinite(self.gradient.sum() + self.value) & (p[:2].detach() >= 0).all()
+        if not finite:  # one host read; the words below cost more
+            check_vector("theta", theta)
+            check_controls(p, theta)
+            if not torch.isfinite(self.value):
+                raise NotFinite(
+                    f"J(theta, p) is {float(self.value)} at p = {p.tolist()}: an overflow, or NaN "
+                    "in the data or in θ"
+                )
             raise NotFinite(
                 f"∇J has NaN or infinite entries at p = {p.tolist()} although J is finite: look "
                 "for sqrt or log at 0"
             )
 
     def hvp(self, v):
-        """A v for v (P,), or A V for V (P, m): one reverse pass through the gradient, batched over
-        columns.
-        """
-        if v.ndim == 1:
-            return torch.autograd.grad(
-                self._gradient, self.theta, v, retain_graph=True, materialize_grads=True
-            )[0]
-        return torch.autograd.grad(
-            self._gradient,
-            self.theta,
-            v.T.contiguous(),
-            retain_graph=True,
-            is_grads_batched=True,
-            materialize_grads=True,
-        )[0].T
+        """A v for v (P,), or A V for V (P, m): one reverse pass, batched over columns."""
+        options = dict(retain_graph=True, materialize_grads=True, is_grads_batched=v.ndim == 2)
+        rows = v.T.contiguous() if v.ndim == 2 else v
+        (product,) = torch.autograd.grad(self._gradient, self.theta, rows, **options)
+        return product.T if v.ndim == 2 else product
 
     @torch.enable_grad()
     def mixed(self):
         """B = −∂_p ∇_θ J (P, n) and J_pp (n, n), from n reverse passes."""
-        rows = [
-            torch.autograd.grad(d, (self.theta, self.p), retain_graph=True, materialize_grads=True)
-            if d.requires_grad
-            else (torch.zeros_like(self.theta), torch.zeros_like(self.p))
-            for d in self._dp
-        ]
-        return -torch.stack([r[0].detach() for r in rows], 1), torch.stack(
-            [r[1].detach() for r in rows]
-        )
+        if self._mixed is None:
+            at = (self.theta, self.p)
+            rows = [
+                torch.autograd.grad(d, at, retain_graph=True, materialize_grads=True)
+                if d.requires_grad
+                else [torch.zeros_like(v) for v in at]
+                for d in self._dp
+            ]
+            b, j = zip(*rows)
+            self._mixed = -torch.stack(b, 1).detach(), torch.stack(j).detach()
+        return self._mixed
+
+    def dense(self):
+        """A (P, P) where cheap: J's own `dense_hessian(theta, p)`, or few products; or None."""
+        theta, n = self.theta.detach(), len(self.theta)
+        if self._dense is None and hasattr(self.J, "dense_hessian") and n <= ASSEMBLED:
+            self._dense = self.J.dense_hessian(theta, self.p.detach())
+        elif self._dense is None and n <= BY_PRODUCTS:
+            A = self.hvp(torch.eye(n, dtype=theta.dtype, device=theta.device))
+            self._dense = 0.5 * (A + A.T)
+        return self._dense
 
 
 class CGReport(NamedTuple):
@@ -103,21 +106,19 @@ class CGReport(NamedTuple):
 
     iterations: int
     error: float  # largest estimated relative error of a column in the energy norm √(xᵀAx)
-    residual: float  # largest ‖b − A x‖ / ‖b‖, computed anew at the end
+    residual: float  # largest ‖b − A x‖ / ‖b‖
     curvatures: tuple  # smallest and largest uᵀAu / uᵀu met
 
 
 def conjugate_gradient(matvec, B, *, preconditioner=None, rtol=1e-8, max_iterations=None):
-    """Solve A X = B for positive semi-definite A by preconditioned conjugate gradients, all columns
-    at once.
+    """Solve A X = B for positive semi-definite A by preconditioned conjugate gradients.
 
-    Stops on the energy norm, the one in which bᵀA⁻¹b is measured: after k steps ‖x − x_k‖²_A =
-    Σ_{j≥k} α_j r_jᵀz_j exactly (Hestenes and Stiefel 1952), estimated by the last ten terms, as
-    Strakoš and Tichý (2002) propose. Waiting for a small residual instead takes many times as long
-    when A is ill-conditioned, for nothing.
-
-    From x = 0 and without a preconditioner a singular A with b in its range gives the solution of
-    least norm.
+    All columns at once. Stops on the energy norm, the one in which bᵀA⁻¹b is measured: after k
+    steps ‖x − x_k‖²_A = Σ_{j≥k} α_j r_jᵀz_j exactly (Hestenes and Stiefel 1952), estimated by the
+    last ten terms, as Strakoš and Tichý (2002) propose, or by 1e4 times the last one where it is
+    1e-4 of the one before. Waiting for a small residual instead takes many times as long when A is
+    ill-conditioned, for nothing. From x = 0 and without a preconditioner a singular A with b in its
+    range gives the solution of least norm. The host looks every fourth iteration only.
 
     Args:
         matvec: (P, m) -> (P, m)
@@ -140,154 +141,187 @@ def conjugate_gradient(matvec, B, *, preconditioner=None, rtol=1e-8, max_iterati
     if B.ndim != 2:
         raise ValueError(f"B must have shape (P, m), got {tuple(B.shape)}")
     check_finite("B", B)
-    X, R = torch.zeros_like(B), B.clone()
     limit = 10 * len(B) if max_iterations is None else max_iterations
     M = preconditioner or (lambda v: v)
-    Z = M(R)
-    D, rz = Z.clone(), (R * Z).sum(0)
-    if (rz < 0).any():
+    eps, tiny = torch.finfo(B.dtype).eps, torch.finfo(B.dtype).tiny
+    X, R, Z = torch.zeros_like(B), B, M(B)
+    D, start = Z, (B * Z).sum(0)
+    if (start < 0).any():
         raise ValueError("the preconditioner is not positive definite: bᵀM⁻¹b < 0")
-    start, terms = rz.clone(), []
-    total = torch.zeros_like(rz)
-    low, high = math.inf, 0.0
-    active = rz > 0
-    eps = torch.finfo(B.dtype).eps
-    estimate = torch.zeros_like(rz)
-    k = 0
-    while active.any():
-        if k == limit:
-            raise NotConverged(
-                f"conjugate gradients stopped after {k} iterations with an estimated relative "
-                "error of "
-                f"{float(estimate.max()):.1e} (wanted {rtol:.1e}); curvatures met: {low:.1e} … "
-                f"{high:.1e}. A is "
-                "ill-conditioned: pass a preconditioner, add a ridge inside J, or raise "
-                "max_iterations"
-            )
+    rz, total, error, terms = start, torch.zeros_like(start), torch.zeros_like(start), []
+    low, high, iterations = start.new_full((), math.inf), start.new_zeros(()), start.new_zeros(())
+    active, stuck, curvature = start > 0, start < 0, start
+    for k in range(limit + 1):
+        if k < 4 or k % 4 == 0 or k == limit:  # the host looks
+            failed, running = torch.stack([stuck.any(), active.any()]).tolist()
+            if failed:
+                raise _refusal(curvature, D, stuck, int(iterations), float(high))
+            if not running:
+                break
+            if k == limit:
+                raise NotConverged(
+                    f"conjugate gradients stopped after {k} iterations with an estimated relative "
+                    f"error of {float(error.max()):.1e} (wanted {rtol:.1e}); curvatures met: "
+                    f"{float(low):.1e} … {float(high):.1e}. A is ill-conditioned: pass a "
+                    "preconditioner, add a ridge inside J, or raise max_iterations"
+                )
         AD = matvec(D)
-        dd, dad = (D * D).sum(0), (D * AD).sum(0)
-        if not torch.isfinite(dad).all():
-            raise NotFinite(
-                "a product A v has NaN or infinite entries: J overflows near θ or is not twice "
-                "differentiable there"
-            )
+        dad = (D * AD).sum(0)
+        curvature = dad / (D * D).sum(0).clamp_min(tiny)
         # a residual at rounding level has lost its direction: in a singular A it points into the
         # null space by chance
-        spent = active & (rz <= (1e-9) ** 2 * start) & (dad.abs() <= 1e-8 * high * dd)
-        active = active & ~spent
-        if not active.any():
-            break
-        curvature = torch.where(
-            active, dad / dd.clamp_min(torch.finfo(B.dtype).tiny), torch.full_like(dad, math.inf)
-        )
-        worst = int(curvature.argmin())
-        low, high = min(low, float(curvature[worst])), max(high, float(curvature[active].max()))
-        floor = 100 * eps * high
-        if curvature[worst] < -floor:
-            raise NegativeCurvature(
-                f"A has negative curvature {float(curvature[worst]):.3e} after {k} iterations of "
-                "conjugate gradients: θ is "
-                "not a minimum (a saddle, or not converged). Minimise further, for example with "
-                "fe.minimise",
-                float(curvature[worst]),
-                D[:, worst] / dd[worst].sqrt(),
-            )
-        if curvature[worst] <= floor:
-            raise SingularHessian(
-                f"A is singular: curvature {float(curvature[worst]):.1e} (largest met {high:.1e}) "
-                "along a direction in which "
-                "the right-hand side still acts, so A x = b has no solution. θ sits on a "
-                "bifurcation, or J lacks a minimum; "
-                "a ridge inside J (fe.Ridge) makes A positive definite"
-            )
-        alpha = torch.where(active, rz / dad, torch.zeros_like(rz))
-        X, R = X + alpha * D, R - alpha * AD
-        terms.append(alpha * rz)
-        total = total + terms[-1]
-        k += 1
+        active = active & ~((rz <= 1e-18 * start) & (curvature.abs() <= 1e-8 * high))
+        low = torch.minimum(low, torch.where(active, curvature, math.inf).min())
+        high = torch.maximum(high, torch.where(active, curvature, 0.0).max())
+        stuck = stuck | active & ~(curvature > 100 * eps * high)  # none, below zero, or NaN
+        active = active & ~stuck
+        iterations = iterations + active.any()
+        step = torch.where(active, rz / dad, 0.0)
+        X, R = X + step * D, R - step * AD
+        terms, total = [*terms[-9:], step * rz], total + step * rz
         Z = M(R)
         rz_new = (R * Z).sum(0)
-        estimate = (
-            torch.stack(terms[-10:]).sum(0) / total.clamp_min(torch.finfo(B.dtype).tiny)
-        ).sqrt()
-        exact = rz_new <= (10 * eps) ** 2 * start
-        done = exact | ((estimate <= rtol) if len(terms) >= 10 else torch.zeros_like(exact))
-        active = active & ~done
-        D = torch.where(
-            active, Z + (rz_new / rz.clamp_min(torch.finfo(B.dtype).tiny)) * D, torch.zeros_like(D)
-        )
+        square = sum(terms) if len(terms) == 10 else torch.full_like(rz, math.inf)
+        if len(terms) > 1:
+            fallen = terms[-1] <= 1e-4 * terms[-2]
+            square = torch.where(fallen, torch.minimum(square, 1e4 * terms[-1]), square)
+        estimate = (square / total.clamp_min(tiny)).sqrt()
+        estimate = torch.where(rz_new <= (10 * eps) ** 2 * start, 10 * eps, estimate)
+        error = torch.where(active, estimate, error)
+        active = active & ~(estimate <= rtol)
+        D = torch.where(active, Z + rz_new / rz.clamp_min(tiny) * D, D)
         rz = torch.where(active, rz_new, rz)
-    norms = B.norm(dim=0)
-    residual = (
-        ((B - matvec(X)).norm(dim=0) / norms.clamp_min(torch.finfo(B.dtype).tiny)).max()
-        if k
-        else 0.0
-    )
-    return X, CGReport(
-        k, float(estimate.max()) if k else 0.0, float(residual), (low if k else 0.0, high)
+    residual = ((B - matvec(X)).norm(dim=0) / B.norm(dim=0).clamp_min(tiny)).max()
+    low = torch.where(iterations > 0, low, 0.0)
+    report = torch.stack([iterations, error.max(), residual, low, high]).tolist()
+    return X, CGReport(int(report[0]), *report[1:3], tuple(report[3:]))
+
+
+def _refusal(curvature, D, stuck, k, high):
+    """What to raise where conjugate gradients met a direction that does not curve upwards."""
+    if not torch.isfinite(curvature).all():
+        return NotFinite(
+            "a product A v has NaN or infinite entries: J overflows near θ or is not twice "
+            "differentiable there"
+        )
+    worst = int(torch.where(stuck, curvature, math.inf).argmin())
+    value = float(curvature[worst])
+    if value < -100 * torch.finfo(D.dtype).eps * high:
+        return NegativeCurvature(
+            f"A has negative curvature {value:.3e} after {k} iterations of conjugate gradients: θ "
+            "is not a minimum (a saddle, or not converged). Minimise further, for example with "
+            "fe.minimise",
+            value,
+            D[:, worst] / D[:, worst].norm(),
+        )
+    return SingularHessian(
+        f"A is singular: curvature {value:.1e} (largest met {high:.1e}) along a direction in which "
+        "the right-hand side still acts, so A x = b has no solution. θ sits on a bifurcation, or J "
+        "lacks a minimum; a ridge inside J (fe.Ridge) makes A positive definite"
     )
 
 
 def smallest_eigenpair(
-    matvec, start, *, preconditioner=None, rtol=1e-3, atol=0.0, max_iterations=200
+    matvec, start, *, preconditioner=None, rtol=1e-3, atol=0.0, max_iterations=1000
 ):
-    """The smallest eigenvalue of a symmetric A and its unit eigenvector, by LOBPCG with one or more
-    vectors.
+    """The smallest eigenvalue of a symmetric A and its unit eigenvector, by Davidson's method.
 
-    Each step minimises the Rayleigh quotient over span{X, M r, last step} (Knyazev 2001). The value
-    is an upper bound on the true one at any time, so a negative value proves negative curvature.
+    Rayleigh and Ritz on a space that grows by M r, r the residual (Davidson 1975): without a
+    preconditioner these are the Krylov spaces of Lanczos. At 60 vectors it restarts from the lowest
+    twenty. The value is an upper bound on the true one at any time, so a negative value proves
+    negative curvature. Some eigenvalue lies within ‖r‖ of it: the smallest, unless `start` has next
+    to nothing of its vector.
 
     Args:
+        matvec: (P, m) -> (P, m)
         start: (P,) or (P, m) first guess; an old eigenvector on a path, random vectors otherwise
+        preconditioner: (P, m) -> (P, m), an approximate A⁻¹
         rtol, atol: stop when ‖A u − μ u‖ ≤ max(`rtol |μ|`, atol)
 
     Returns:
-        μ (float), u (P,), residual (float)
+        μ (float), u (P,), ‖A u − μ u‖ (float)
     """
-    if (
-        len(start) <= 32
-    ):  # as small as a few blocks of vectors: they turn dependent, and A itself is cheaper
-        A = matvec(torch.eye(len(start), dtype=start.dtype, device=start.device))
-        values, vectors = torch.linalg.eigh(0.5 * (A + A.T))
-        u = vectors[:, 0]
-        return float(values[0]), u, float((A @ u - values[0] * u).norm())
-    M = preconditioner or (lambda v: v)
-    X = torch.linalg.qr(start.reshape(len(start), -1)).Q
-    m = X.shape[1]
-    AX, step, A_step, fresh = matvec(X), None, None, True
-    for iteration in range(max_iterations + 2):
-        values, rotation = torch.linalg.eigh(X.T @ AX)
-        X, AX = X @ rotation, AX @ rotation
-        residual = AX - X * values
-        mu, error = float(values[0]), float(residual[:, 0].norm())
-        if error <= max(rtol * abs(mu), atol) or iteration >= max_iterations:
-            if fresh:
-                break
-            # A X was carried along by linear combinations, and rounding with it: no verdict without
-            # a true product
-            X = torch.linalg.qr(X).Q
-            AX, step, fresh = matvec(X), None, True
-            continue
-        W = M(residual)
-        W = W - X @ (X.T @ W)
-        W = W / W.norm(dim=0).clamp_min(torch.finfo(W.dtype).tiny)
-        blocks, A_blocks = [X, W], [AX, matvec(W)]
-        if step is not None:
-            blocks.append(step), A_blocks.append(A_step)
-        S, AS = torch.cat(blocks, 1), torch.cat(A_blocks, 1)
-        scale, U = torch.linalg.eigh(S.T @ S)
-        U = (
-            U[:, scale > 1e-10 * scale[-1]] / scale[scale > 1e-10 * scale[-1]].sqrt()
-        )  # drop dependent directions
-        inner = U.T @ (S.T @ AS) @ U
-        coefficients = U @ torch.linalg.eigh(0.5 * (inner + inner.T)).eigenvectors[:, :m]
-        tail = coefficients.clone()
-        tail[:m] = 0
-        step, A_step = S @ tail, AS @ tail
-        size = step.norm(dim=0).clamp_min(torch.finfo(W.dtype).tiny)
-        step, A_step = step / size, A_step / size
-        X, AX, fresh = S @ coefficients, AS @ coefficients, False
-    return mu, X[:, 0], error
+    M, eps = preconditioner or (lambda v: v), torch.finfo(start.dtype).eps
+    V = torch.linalg.qr(start.reshape(len(start), -1)).Q
+    AV = matvec(V)
+    for _ in range(max_iterations + 1):
+        H = V.T @ AV
+        values, S = torch.linalg.eigh(0.5 * (H + H.T))
+        u = V @ S[:, :1]
+        r = AV @ S[:, :1] - values[0] * u
+        mu, error, top = torch.stack([values[0], r.norm(), values.abs().max()]).tolist()
+        if error <= max(rtol * abs(mu), atol, 10 * eps * top) or V.shape[1] == len(V):
+            break
+        if V.shape[1] >= 60:
+            V, AV = V @ S[:, :20], AV @ S[:, :20]
+        W = M(r)
+        for _ in range(2):  # once leaves rounding along V
+            W = W - V @ (V.T @ W)
+            W = W / W.norm()
+        V, AV = torch.cat([V, W], 1), torch.cat([AV, matvec(W)], 1)
+    return mu, u[:, 0], error
+
+
+def approximate_inverse(local, make=None):
+    """A⁻¹ as a function (P, m) -> (P, m): where A is cheap by its Cholesky factor, else make(θ, p).
+
+    Where A is not positive definite a multiple of I is added, from 1e-8 of its largest diagonal
+    entry on: what is below zero is for conjugate gradients to find. None if there is no `make`.
+    """
+    A = local.dense()
+    if A is None:
+        return make and make(local.theta.detach(), local.p.detach())
+    top = float(A.diagonal().abs().max())
+    if not math.isfinite(top):
+        raise NotFinite("A has NaN or infinite entries: J is not twice differentiable near θ")
+    for shift in (0.0, *(100.0**k * (top or 1.0) for k in range(-4, 3))):
+        B = A.clone()
+        B.diagonal().add_(shift)
+        L, failed = torch.linalg.cholesky_ex(B)
+        pivots = L.diagonal().square()
+        if failed == 0 and pivots.min() > 1e4 * torch.finfo(A.dtype).eps * pivots.max():
+            return lambda v: torch.cholesky_solve(v, L)
+    raise SingularHessian(
+        "A has entries far larger than its diagonal: it is nowhere near a minimum"
+    )
+
+
+def check_stability(local, preconditioner=None, scale=0.0, start=None, **options):
+    """(μ, u, error): the smallest eigenvalue of A, its vector, and how far off μ may be.
+
+    Raises `NegativeCurvature` if μ is below zero by more than rounding. On a symmetry orbit
+    (rotations of z) A has null directions, and away from the exact minimum their curvature is of
+    the order of ‖∇J‖/‖θ‖ with either sign: that much is tolerated too. `options` go to
+    `smallest_eigenpair`.
+    """
+    if len(local.theta) <= BY_PRODUCTS:
+        values, vectors = torch.linalg.eigh(local.dense())
+        scale = float(values.abs().max())
+    else:
+        if start is None:
+            random = torch.Generator("cpu").manual_seed(0)
+            start = torch.randn(
+                len(local.theta), 2, generator=random, dtype=torch.float64, device="cpu"
+            )
+            start = start.to(local.theta)
+        scale = max(scale, float(local.hvp(start).norm() / start.norm()))  # of the order of ‖A‖
+    size, norm = torch.stack([local.gradient.norm(), local.theta.detach().norm()]).tolist()
+    rounding = max(1e-10, 10 * torch.finfo(local.theta.dtype).eps)
+    slack = rounding * scale + 10 * size / max(norm, 1.0)
+    if len(local.theta) <= BY_PRODUCTS:
+        mu, u = float(values[0]), vectors[:, 0]
+        error = 10 * torch.finfo(u.dtype).eps * scale
+    else:
+        options = {"atol": slack / 10, "preconditioner": preconditioner} | options
+        mu, u, error = smallest_eigenpair(local.hvp, start, **options)
+    if mu < -slack:
+        raise NegativeCurvature(
+            f"A has a negative eigenvalue (at most {mu:.3e}): θ is a saddle, not a minimum, and F "
+            "is not J here. Perturb θ along `direction` and minimise again (fe.minimise does)",
+            mu,
+            u,
+        )
+    return mu, u, error
 
 
 class Response(NamedTuple):
@@ -299,8 +333,8 @@ class Response(NamedTuple):
     # largest |F_qr − F_rq|, each side from its own θ_q: the solver's error, not the distance from
     # equilibrium
     maxwell: float
-    # smallest eigenvalue of A found (an upper bound on the true one); NaN if not asked for
-    curvature: float
+    curvature: float  # smallest eigenvalue of A; NaN if not asked for
+    curvature_error: float  # how far off it may be
     cg: CGReport
 
 
@@ -320,16 +354,14 @@ def hessian_of_free_energy(local, X):
 
 
 def check_deterministic(J, theta, p):
-    """Raise if two calls of J differ: dropout or fresh noise makes products with the Hessian
-    meaningless.
-    """
+    """Raise if two calls of J differ: dropout or fresh noise makes products with A meaningless."""
     with torch.no_grad():
         first, second = J(theta, p), J(theta, p)
     if not torch.equal(first, second) and not (torch.isnan(first) and torch.isnan(second)):
         raise ValueError(
             f"J(theta, p) is not deterministic: two calls gave {float(first)} and "
-            f"{float(second)}. Fix the noise, and call "
-            "module.eval() if there is dropout or batch normalisation"
+            f"{float(second)}. Fix the noise, and call module.eval() if there is dropout or batch "
+            "normalisation"
         )
 
 
@@ -344,18 +376,16 @@ def linear_response(
     stability=True,
     max_iterations=None,
 ):
-    """θ_q = A⁻¹ b_q for every control, and Hess F (paper, Lemma 5, eq. 17–18; eq. 21 is its second
-    row).
+    """θ_q = A⁻¹ b_q for every control, and Hess F (paper, Lemma 5, eq. 17–18; eq. 21 is its row 2).
 
     Args:
         J: any objective (theta (P,), p (n,)) -> scalar
         theta, p: an equilibrium, for example from `fe.minimise`
-        preconditioner: (P, m) -> (P, m), an approximate A⁻¹ (for example
-            `TopographicMap.preconditioner(theta, p)`)
+        preconditioner: (P, m) -> (P, m), an approximate A⁻¹ for where A is too large to be written
+            out (for example `TopographicMap.preconditioner(theta, p)`)
         rtol: relative error of each θ_q in the energy norm; Hess F is then good to about rtol²
         gradient_tol: largest ‖∇_θ J‖ that counts as an equilibrium
-        stability: also look for negative curvature that no b_q sees (up to 100 further products
-            with A)
+        stability: also look for negative curvature that no b_q sees
 
     Returns:
         Response
@@ -372,8 +402,8 @@ def linear_response(
         J = ½θ² − λθ has θ* = λ and F = −½λ²:
 
         >>> J = lambda theta, p: 0.5 * theta.dot(theta) - p[0] * theta.sum()
-        >>> theta = p = torch.tensor([3.0], dtype=torch.float64)
-        >>> r = linear_response(J, theta, p)
+        >>> three = torch.tensor([3.0], dtype=torch.float64)
+        >>> r = linear_response(J, three, three)
         >>> float(r.theta_p), float(r.hess)
         (1.0, -1.0)
     """
@@ -385,61 +415,27 @@ def linear_response(
     if size > gradient_tol:
         raise NotAtEquilibrium(
             f"‖∇J‖ = {size:.2e} > {gradient_tol:.0e} at p = {p.tolist()}: linear response "
-            "describes equilibria only. "
-            "Minimise first (fe.minimise), or raise gradient_tol and accept the bias"
+            "describes equilibria only. Minimise first (fe.minimise), or raise gradient_tol and "
+            "accept the bias"
         )
-    B, _ = local.mixed()
-    X, report = conjugate_gradient(
-        local.hvp, B, preconditioner=preconditioner, rtol=rtol, max_iterations=max_iterations
-    )
-    mu = math.nan
+    M, (B, _) = approximate_inverse(local, lambda *_: preconditioner), local.mixed()
+    options = dict(preconditioner=M, rtol=rtol, max_iterations=max_iterations)
+    X, report = conjugate_gradient(local.hvp, B, **options)
+    mu = error = math.nan
     if stability:
-        mu, u = check_stability(local, preconditioner, report.curvatures[1])
+        mu, u, error = check_stability(local, M, report.curvatures[1])
         overlap = float((u @ B).abs().max() / B.norm().clamp_min(torch.finfo(B.dtype).tiny))
         if abs(mu) <= 1e-12 * report.curvatures[1] and overlap > 1e-6:
             raise SingularHessian(
                 f"A has a null direction (eigenvalue {mu:.1e}) on which the right-hand side acts "
-                f"(cosine {overlap:.1e}): "
-                "A x = b has no solution, θ sits on a bifurcation"
+                f"(cosine {overlap:.1e}): A x = b has no solution, θ sits on a bifurcation"
             )
     hess, maxwell = hessian_of_free_energy(local, X)
-    return Response(X, hess, local.dp, maxwell, mu, report)
-
-
-def check_stability(local, preconditioner=None, scale=0.0, start=None, **options):
-    """(μ, u): the smallest eigenpair of A; raises `NegativeCurvature` if μ is below zero by more
-    than rounding.
-
-    On a symmetry orbit (rotations of z) A has null directions, and away from the exact minimum
-    their curvature is of the order of ‖∇J‖/‖θ‖ with either sign: that much is tolerated, and 1e-10
-    of the scale of A for rounding.
-    """
-    if start is None:
-        noise = torch.Generator("cpu").manual_seed(0)
-        start = torch.randn(
-            len(local.theta), 2, generator=noise, dtype=torch.float64, device="cpu"
-        )[:, : len(local.theta)]
-        start = start.to(local.theta)
-    scale = max(scale, float(local.hvp(start).norm() / start.norm()))  # of the order of ‖A‖
-    slack = 1e-10 * scale + 10 * float(local.gradient.norm()) / max(
-        float(local.theta.detach().norm()), 1.0
-    )
-    options = {"max_iterations": 100, "atol": slack / 10} | options
-    mu, u, _ = smallest_eigenpair(local.hvp, start, preconditioner=preconditioner, **options)
-    if mu < -slack:
-        raise NegativeCurvature(
-            f"A has a negative eigenvalue (at most {mu:.3e}): θ is a saddle, not a minimum, and F "
-            "is not J here. "
-            "Perturb θ along `direction` and minimise again (fe.minimise does)",
-            mu,
-            u,
-        )
-    return mu, u
+    return Response(X, hess, local.dp, maxwell, mu, error, report)
 
 
 def dense_response(J, theta, p):
-    """The same answer from the dense A (P × P) and its eigenvalues: for teaching, and as an oracle
-    for small P.
+    """The same answer from the dense A (P × P) and its eigenvalues: for teaching, and as an oracle.
 
     Null directions are left out (pseudo-inverse). Returns (theta_p (P, n), hess (n, n), eigenvalues
     (P,)). Raises `SingularHessian` if B is not in the range of A.

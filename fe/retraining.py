@@ -35,7 +35,7 @@ from .gauss_newton import network_response
 from .journal import Journal
 from .training import Ensemble, evaluate, generator, refresh_statistics, train_ensemble
 
-FEW = 20_000  # images on which statistics are refreshed, and several copies measured
+_FEW = 20_000  # images on which statistics are refreshed, and several copies measured
 
 
 class ConstraintLost(RuntimeError):
@@ -372,7 +372,10 @@ def drive(processes):
 
 
 def _key(run, request, name):
-    """Requests with one key are answered together: stages of one length on networks of one kind."""
+    """Requests with one key are answered together: stages of one length on networks of one kind.
+
+    `_train` then has one architecture, one number of images, and one epoch to go on from.
+    """
     if not isinstance(request, Stage) or request.trace:
         return name
     (x, y), begun = run.data(request.t), run.partial(request)
@@ -406,11 +409,11 @@ def _train(asked):
 
     def on_epoch(epoch, adam, _):
         nonlocal saved
-        now, whole = time.monotonic(), ensemble.state()
+        now = time.monotonic()
         if stage.trace:
             traced.append(_traced(ensemble, *run.data(stage.t)))
         keep = epoch < stage.epochs and now - saved > min(r.save_every for r, _ in asked)
-        saved = now if keep else saved
+        saved, whole = (now, ensemble.state()) if keep else (saved, None)
         for (r, s), place in zip(asked, places):
             if r.on_progress and s.span:
                 r.on_progress(s.span[0] + (s.span[1] - s.span[0]) * epoch / s.epochs)
@@ -453,9 +456,9 @@ def _train(asked):
 def _measured(copies, run, stage):
     """The numbers of a stage; statistics are refreshed first."""
     x, y = run.data(stage.t)
-    refresh_statistics(copies, x[:FEW], y[:FEW])
+    refresh_statistics(copies, x[:_FEW], y[:_FEW])
     if isinstance(stage.lam, tuple):
-        return {k: v.tolist() for k, v in evaluate(copies, x[:FEW], y[:FEW])._asdict().items()}
+        return {k: v.tolist() for k, v in evaluate(copies, x[:_FEW], y[:_FEW])._asdict().items()}
     entry = {k: v.tolist() for k, v in evaluate(copies, x, y)._asdict().items()}
     for name, probe in run.probes.items():
         found = evaluate(copies, *probe, seed=1)._asdict()
@@ -465,7 +468,7 @@ def _measured(copies, run, stage):
 
 def _traced(ensemble, x, y):
     """(R, D, C) of every member now, with refreshed statistics; training is not disturbed."""
-    ensemble, x, y = copy.deepcopy(ensemble), x[:FEW], y[:FEW]
+    ensemble, x, y = copy.deepcopy(ensemble), x[:_FEW], y[:_FEW]
     refresh_statistics(ensemble, x, y)
     return torch.stack(evaluate(ensemble, x, y)[:3], 1).tolist()
 

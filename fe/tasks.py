@@ -192,6 +192,8 @@ class TaskObjective:
 
     def __init__(self, model, task):
         self.on, self.task = getattr(model, "on", model), task
+        if hasattr(model, "dense_hessian"):  # the model's, on the task at time p[2]
+            self.dense_hessian = lambda th, p: self.at(p[2]).dense_hessian(th, p[:2])
 
     def __call__(self, theta, p):
         if len(p) != 3:

@@ -129,6 +129,38 @@ class TopographicMap(gibbs.GibbsObjective):
         W = torch.linalg.solve(gram, self.phi.T @ plane)
         return torch.cat([W.flatten(), W.new_zeros(self.n_features * self.n_classes)])
 
+    def dense_hessian(self, theta, p):
+        """A = ∇²_θ J (P, P) by Lemma 5, as sums over images and nodes: nothing is differentiated.
+
+        With θ as one matrix (W V), ∇H = φ(z)rᵀ with r = a − t, where a = (2λx̂(z), γc(·|z)) belongs
+        to the node and t = (2λx, γy) to the image, and A = E[⟨∇²H⟩ + ⟨∇H⟩⟨∇H⟩ᵀ − ⟨∇H∇Hᵀ⟩] + ρI.
+        """
+        outer = lambda u, v: (u[:, :, None] * v[:, None]).flatten(1)
+        (W, V), (lam, gam), w, phi = self.unpack(theta), p, self.weights, self.phi
+        (K, M), D = phi.shape, self.x.shape[1]
+        one = torch.eye(self.n_classes, dtype=w.dtype, device=w.device)
+        labels, c = self.y if self.y.is_floating_point() else one[self.y], (phi @ V).softmax(1)
+        a = torch.cat([2 * lam * phi @ W, gam * c], 1)  # (K, Q), Q = D + Y
+        t = torch.cat([2 * lam * self.x, gam * labels], 1)  # (N, Q)
+        e = self.posterior(theta, p)  # (N, K)
+        we, g = w[:, None] * e, w @ e
+        mean = (e @ outer(phi, a)).view(len(t), M, -1) - (e @ phi)[:, :, None] * t[:, None]
+        mean = mean.flatten(1)  # ⟨∇H⟩ of every image, (N, M Q)
+        # what stands beside φφᵀ at every node, (K, Q, Q): the curvature of H less E⟨rrᵀ⟩
+        cross = outer(a, we.T @ t).view(K, a.shape[1], -1)
+        node = cross + cross.mT - (g[:, None] * outer(a, a) + we.T @ outer(t, t)).view_as(cross)
+        node.diagonal(0, 1, 2)[:, :D] += 2 * lam * g[:, None]
+        node[:, D:, D:] += (
+            gam * g[:, None, None] * (torch.diag_embed(c) - c[:, :, None] * c[:, None])
+        )
+        A = (outer(phi, phi).T @ node.flatten(1)).view(M, M, *node.shape[1:]).transpose(1, 2)
+        A = A.reshape(len(theta), -1) + mean.T @ (w[:, None] * mean)
+        index = torch.arange(len(theta), device=w.device).view(M, -1)
+        order = torch.cat([index[:, :D].flatten(), index[:, D:].flatten()])  # θ: W first, then V
+        A = A[order][:, order]
+        A.diagonal().add_(self.ridge)
+        return A
+
     def preconditioner(self, theta, p):
         """A cheap inverse of E⟨∇²H⟩ + ρI: what A would be if the codes z were known.
 

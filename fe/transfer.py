@@ -131,7 +131,7 @@ class FreeEnergyRate:
         return dict(F_t=(values[1] - values[0]) / self.dt)
 
 
-def measure_slopes(t, lam, gam, epochs, *, delta=0.3, dt=0.05):
+def _measure_slopes(t, lam, gam, epochs, *, delta=0.3, dt=0.05):
     """A process: `Slopes` from five copies at t and one at t ± dt, on common random numbers.
 
     All begin with the network of the last row.
@@ -222,7 +222,7 @@ def transfer(
         F_t, count = math.nan, 0
         if law.moves:
             if number % station == 0:
-                slopes = yield from measure_slopes(t, lam, gam, epochs)
+                slopes = yield from _measure_slopes(t, lam, gam, epochs)
                 record.slopes.append(slopes)
                 spent += 6 * epochs
                 if not slopes.table[2][1] < -0.02:

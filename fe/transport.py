@@ -23,7 +23,7 @@ from .errors import NotConverged, check_data, check_finite, check_weights
 
 
 class Plan(NamedTuple):
-    """The pairs of a plan: source i[k] gives mass[k] to target j[k]; K pairs, their sum is one."""
+    """The pairs of a plan: source i[k] gives mass[k] to target j[k]; K pairs of total mass one."""
 
     i: torch.Tensor  # (K,) int64
     j: torch.Tensor  # (K,) int64

@@ -35,7 +35,7 @@ from fe.gauss_newton import network_response
 from fe.rate_distortion import entropy, expected, mutual_information
 from fe.reproduce import figures
 from fe.response import Local, check_stability, conjugate_gradient, smallest_eigenpair
-from fe.retraining import Retraining, iso_classification
+from fe.retraining import Retraining, finite_differences, iso_classification, progress_bar
 from fe.training import Ensemble, evaluate, refresh_statistics, step_decay, train_ensemble
 from fe.transfer import GeodesicLaw, transfer
 
@@ -140,6 +140,7 @@ def test_grids_and_sampling():
     decoder, classifier = torch.nn.Linear(1, 64, **CPU), torch.nn.Linear(1, 10, **CPU)
     grid = fe.uniform_grid(80, 1, device="cpu")
     J = fe.GridModel(decoder, classifier, X, Y, grid, ridge=0.1)
+    assert torch.equal(fe.flatten(decoder, classifier)[0], J.theta0)
     assert (
         torch.isfinite(J(J.theta0, P))
         and J.posterior(J.theta0, P).isfinite().all()
@@ -219,7 +220,8 @@ def test_processes_of_networks():
     x = X.float()
     settings, hard = reproduce.SMALL | dict(hidden=8, codes=2), dict(tolerance=9.0, band=9.0)
     network = reproduce.networks(settings, x, Y, 0)
-    run = Retraining(network, (x, Y), (x, Y), batch_size=20)
+    run = Retraining(network, (x, Y), (x, Y), batch_size=20, on_progress=progress_bar())
+    assert run.follow(finite_differences(0.5, 4.0, 2)).slopes
     hard |= dict(epochs=2)
     try:
         response = dict(images=30, batches=2)

@@ -3,11 +3,14 @@
 """
 
 import math
+import pathlib
+import traceback
 
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch.utils._python_dispatch import TorchDispatchMode
 
 import fe
 
@@ -100,6 +103,32 @@ def test_saddles_all_the_way_down_are_said_in_words():
     assert fe.minimise(few, torch.zeros(3), torch.ones(1)).theta.abs().tolist() == pytest.approx(
         [1, 1, 1]
     )
+
+
+class Reads(TorchDispatchMode):
+    """Counts reads of a tensor by the host, those of the search on the CPU left out."""
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        if function is torch.ops.aten._local_scalar_dense.default:
+            self.n += "lbfgs.py" not in {
+                pathlib.Path(f.filename).name for f in traceback.extract_stack(limit=9)
+            }
+        return function(*args, **(kwargs or {}))
+
+
+def test_reads_by_the_host():
+    """A few an evaluation of J at most, and less than one an iteration of conjugate gradients."""
+    x, y = fe.digits(60, classes=(0, 1, 2))
+    J = fe.TopographicMap(x[:, 20:28].contiguous(), y, 3, grid=7, features=2, ridge=1e-2)
+    with Reads() as reads:
+        reads.n = 0
+        e = fe.minimise(J, J.initial(), P)
+    assert 0 < reads.n < 0.5 * e.iterations + 60
+    A = torch.diag(torch.logspace(-4, 0, 300))
+    with Reads() as reads:
+        reads.n = 0
+        _, report = fe.conjugate_gradient(lambda V: A @ V, torch.ones(300, 1))
+    assert report.iterations > 100 and reads.n < 0.3 * report.iterations + 10
 
 
 def test_a_newton_step_out_of_the_domain_is_shortened():

@@ -91,15 +91,7 @@ def users():
 
 USERS = users()
 # without a user, and to go
-IDLE = {
-    "check_networks",
-    "FreeEnergyRate",
-    "FEW",
-    "distortion",
-    "free_energy_rate",
-    "measure_slopes",
-    "one_thread",
-}
+IDLE = {"distortion"}
 
 
 @pytest.mark.parametrize("module", MODULES)

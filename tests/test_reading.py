@@ -9,7 +9,6 @@ import pkgutil
 import re
 import sys
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 import yaml
@@ -343,20 +342,21 @@ def test_citations():
         words == "The Authors, J. W. Gibbs (2026). Moving. Chapter 5 of “A book”, version 1.2.0. "
         "https://example.org/book"
     )
+    bibtex, words = takeaway.citations(CITATION | {"doi": "10.1/x"}, 5, "Moving", "https://e.org")
+    assert "doi       = {10.1/x}" in bibtex and words.endswith(" https://doi.org/10.1/x")
 
 
 def test_only_files_that_exist_are_offered(tmp_path, monkeypatch):
-    app = SimpleNamespace(srcdir=tmp_path)
     (tmp_path / "colab").mkdir()
     monkeypatch.delenv("FE_PDF", raising=False)
-    assert [name for name, *_ in takeaway.files(app, "book/05-x")] == ["Notebook"]
+    assert [name for name, *_ in takeaway.files(tmp_path, "book/05-x")] == ["Notebook"]
     (tmp_path / "colab" / "05-x.ipynb").write_text("{}")
-    assert [name for name, *_ in takeaway.files(app, "book/05-x")] == [
+    assert [name for name, *_ in takeaway.files(tmp_path, "book/05-x")] == [
         "Notebook",
         "Notebook for Colab",
     ]
     monkeypatch.setenv("FE_PDF", "1")  # they are printed next
-    assert [name for name, *_ in takeaway.files(app, "book/05-x")][2:] == [
+    assert [name for name, *_ in takeaway.files(tmp_path, "book/05-x")][2:] == [
         "PDF of this chapter",
         "PDF of the book",
     ]
@@ -375,10 +375,11 @@ def test_the_end_of_a_chapter(name):
     )
     assert f"Chapter {int(name[:2])} of" in box.get_text()
     links = soup.select("p.take-away a")
-    assert links[-1]["href"].startswith(f"{url}/issues/new?title=Chapter%20{int(name[:2])}%2C%20")
+    report = soup.select_one(".page-footer a")["href"]
+    assert report.startswith(f"{url}/issues/new?title=Chapter%20{int(name[:2])}%2C%20")
     menu = soup.select(".dropdown-download-buttons a")
-    assert menu and {a["href"] for a in menu} == {a["href"] for a in links[:-1]}
-    for link in [*links[:-1], *menu]:
+    assert menu and {a["href"] for a in menu} == {a["href"] for a in links}
+    for link in [*links, *menu]:
         assert (HTML / "book" / link["href"]).resolve().is_file(), f"dead link {link['href']}"
     assert links[0]["href"].endswith(f"_sources/book/{name}.ipynb")
     assert json.loads((HTML / "_sources" / "book" / f"{name}.ipynb").read_text())["cells"], (

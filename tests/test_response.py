@@ -126,6 +126,49 @@ def test_smallest_eigenpair(n, seed):
     torch.testing.assert_close(A @ u, mu * u, rtol=0, atol=1e-7 * abs(mu))
 
 
+def test_the_smallest_eigenvalue_is_true_to_its_digits_where_A_is_too_large_to_write_out():
+    """A network of 362 parameters, by products only: its error bound holds, against the dense A."""
+    x, y = fe.digits(40, classes=(0, 1, 2))
+    net = torch.nn.Sequential(torch.nn.Linear(64, 5), torch.nn.Tanh(), torch.nn.Linear(5, 3))
+    classify, unflatten = fe.flatten(net)
+    noise = 0.3 * torch.randn(8, len(x), 64)
+
+    def J(theta, p):
+        logits = torch.func.functional_call(net, *unflatten(theta), (x + noise,))
+        loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1), y.repeat(8))
+        return p[1] * loss + 0.5 * p[0] * 1e-2 * theta.dot(theta)
+
+    p = torch.tensor([1.0, 4.0])
+    e = fe.minimise(J, classify, p, tol=1e-9)
+    r = fe.linear_response(J, e.theta, p)
+    exact = float(fe.dense_response(J, e.theta, p)[2][0])
+    for found in (e, r):
+        assert abs(found.curvature - exact) <= found.curvature_error + 1e-12
+        assert found.curvature == pytest.approx(exact, rel=1e-3)
+
+
+def test_the_smallest_eigenvalue_below_a_crowd():
+    """0.0004 beside 0.0085 and a crowd up to 10: what a hundred steps did not tell apart."""
+    values = torch.cat([torch.tensor([4e-4]), torch.logspace(math.log10(8.5e-3), 1, 1757)])
+    matvec = lambda V: values[:, None] * V
+    mu, u, error = fe.smallest_eigenpair(matvec, torch.randn(1758, 2))
+    assert abs(mu - 4e-4) <= error <= 1e-3 * mu and abs(float(u[0])) > 0.99
+    rough = fe.smallest_eigenpair(matvec, torch.randn(1758, 2), max_iterations=30)
+    assert rough[0] - 4e-4 <= rough[2] and rough[2] > 1e-3  # cut short, it says how far off
+
+
+def test_a_model_that_writes_out_A_and_one_that_does_not_agree():
+    x, y = fe.digits(40, classes=(0, 1, 2))
+    J = fe.TopographicMap(x, y, 3, grid=7, features=2, ridge=1e-2)  # 335 parameters
+    e = fe.minimise(J, J.initial(), P, preconditioner=J.preconditioner)
+    own, products = (fe.linear_response(K, e.theta, P) for K in (J, lambda th, p: J(th, p)))
+    # two iterations and many: errors 1e-8 in the energy norm, their squares in Hess F
+    assert own.cg.iterations <= 3 < 30 < products.cg.iterations
+    torch.testing.assert_close(own.hess, products.hess, rtol=1e-10, atol=1e-12)
+    torch.testing.assert_close(own.theta_p, products.theta_p, rtol=1e-5, atol=1e-6)
+    assert own.curvature == pytest.approx(products.curvature, rel=1e-3)
+
+
 def test_second_order_formula_for_the_hessian():
     """An error ε in θ_p moves Hess F by ε², not ε."""
     J, A, B, G = quadratic(8, 2, 1)

@@ -84,6 +84,14 @@ def test_lemma_5_written_out(small):
     local = Local(J, theta, P)
     auto = local.hvp(torch.eye(len(theta)))
     torch.testing.assert_close(A, auto, rtol=0, atol=1e-10)
+    torch.testing.assert_close(J.dense_hessian(theta, P), auto, rtol=0, atol=1e-12)
+    soft = J.on(J.x, torch.softmax(torch.randn(60, 3), 1), torch.softmax(torch.randn(60), 0))
+    torch.testing.assert_close(
+        soft.dense_hessian(theta, P),
+        Local(soft, theta, P).hvp(torch.eye(len(theta))),
+        rtol=0,
+        atol=1e-12,
+    )
     B, _ = local.mixed()
     log_d, log_c = J.log_likelihoods(theta)
     grad_d, grad_c = torch.func.jacrev(lambda th: J.log_likelihoods(th))(theta)

@@ -17,7 +17,7 @@ from fe.transfer import (
     GeodesicLaw,
     Heuristic,
     Slopes,
-    measure_slopes,
+    _measure_slopes,
     transfer,
 )
 
@@ -104,7 +104,7 @@ def test_the_rate_of_F_is_that_of_the_mixture():
 def test_slopes_have_the_signs_of_a_concave_F():
     run, task = start(epochs=60)
     run.kept["row"] = run.network.state()
-    slopes = run.follow(measure_slopes(0.0, 4.0, 8.0, 4))
+    slopes = run.follow(_measure_slopes(0.0, 4.0, 8.0, 4))
     assert slopes.table[1][0] < 0 and slopes.table[2][1] < 0  # D_λ, C_γ
     assert slopes.table[2][2] > 0  # at t = 0 new digits raise C
 
@@ -114,7 +114,7 @@ def test_slopes_compare_what_was_measured_on_the_same_images(monkeypatch):
     would hold the difference of two sets.
     """
     seen = []
-    monkeypatch.setattr(retraining, "FEW", 50)
+    monkeypatch.setattr(retraining, "_FEW", 50)
     monkeypatch.setattr(
         retraining,
         "evaluate",
@@ -125,7 +125,7 @@ def test_slopes_compare_what_was_measured_on_the_same_images(monkeypatch):
     run, task = start(epochs=2)
     seen.clear()
     run.kept["row"] = run.network.state()
-    run.follow(measure_slopes(0.0, 4.0, 8.0, 4))
+    run.follow(_measure_slopes(0.0, 4.0, 8.0, 4))
     assert seen == [50, 50]
 
 

@@ -1,83 +1,68 @@
-"""Sphinx extension of this book: every picture of a page with its size, in few bytes, fetched when
-the reader comes near.
+"""Sphinx extension of this book: every picture with its size, so that nothing jumps when it
+arrives, in few bytes, fetched when the reader comes near.
 
-- `width` and `height` from the file's own resolution, so that nothing jumps when it arrives. 110
-  dots an inch are one pixel each;
-  a figure with 220 is shown at half its pixels, crisp on the screens of today. The style sheet lets
-  it shrink with the page.
-- PNG becomes WebP without loss where that is smaller. Data URIs (the frames of live figures) become
-  files.
-- All but a page's first picture load late; frames of live figures when a reader reaches for the
-  slider.
+110 dots an inch are one pixel each; a figure with 220 is shown at half its pixels, crisp on the
+screens of today. PNG becomes WebP without loss where that is smaller. The frames of live figures,
+data URIs in the notebooks, become files, fetched when a reader reaches for the slider.
 """
 
 import base64
 import hashlib
 import io
-import os
 import re
 from pathlib import Path
 
 from PIL import Image
 
-IMG = re.compile(r"<img\b[^>]*>")
+# with the link to itself that Sphinx puts around a picture of given width
+PICTURE = re.compile(
+    r'(?:(<a class="[^"]*image-reference" href=")[^"]*(">))?<img\b[^>]*?\bsrc="([^"]*)"[^>]*>'
+)
 ATTRIBUTE = re.compile(r'([\w-]+)="([^"]*)"')
-FULL_SIZE = re.compile(
-    r'(<a class="[^"]*image-reference" href=")[^"]*("><img [^>]*?src=")([^"]*)"'
-)  # a picture that leads to itself
-DATA = re.compile(r"data:image/(png|webp);base64,(.*)", re.DOTALL)
 INCH = 110  # pixels of the page; `figure.dpi` of fe.plot.STYLE
 
 
 def smallest(data):
-    """The picture's bytes as they are or as lossless WebP, whichever is less, with the suffix that
-    fits.
+    """A picture as it is or as lossless WebP, whichever is less; its suffix; its width and height
+    on the page.
     """
     picture, buffer = Image.open(io.BytesIO(data)), io.BytesIO()
-    kind = picture.format.lower()
+    kind, inch = picture.format.lower(), picture.info.get("dpi", (INCH, INCH))
+    size = [max(1, round(n * INCH / dpi)) for n, dpi in zip(picture.size, inch)]
     if kind == "png":
-        picture.convert(
-            "RGBA" if "A" in picture.mode or "transparency" in picture.info else "RGB"
-        ).save(buffer, format="webp", lossless=True)
+        clear = "A" in picture.mode or "transparency" in picture.info
+        picture.convert("RGBA" if clear else "RGB").save(buffer, format="webp", lossless=True)
         if buffer.tell() < len(data):
-            return buffer.getvalue(), "webp"
-    return data, kind
-
-
-def size(data):
-    """Width and height on the page."""
-    picture = Image.open(io.BytesIO(data))
-    return tuple(
-        max(1, round(n * INCH / dpi))
-        for n, dpi in zip(picture.size, picture.info.get("dpi", (INCH, INCH)))
-    )
+            return buffer.getvalue(), "webp", *size
+    return data, kind, *size
 
 
 def rewrite(body, read, store):
-    """The page's HTML with its pictures rewritten. `read` gives the bytes behind a src or None;
-    `store` keeps some, gives the new src.
+    """A page's HTML with its pictures rewritten. `read` gives the bytes behind a src or None,
+    `store` keeps a picture and gives its src.
     """
     count = 0
 
     def replace(match):
         nonlocal count
-        attributes = dict(ATTRIBUTE.findall(match[0]))
-        data = read(attributes.get("src", ""))
-        if data is None:
+        before, after, src = match.groups()
+        if (data := read(src)) is None:
             return match[0]
+        data, kind, width, height = smallest(data)
+        tag = match[0][match[0].index("<img") :]
+        attributes = dict(ATTRIBUTE.findall(tag))
         if "width" not in attributes:
-            width, height = size(data)
             attributes |= {"width": width, "height": height}
         if not re.search(r"%|display", attributes.get("style", "")):
             attributes.pop("style", None)  # pixels, which would keep a figure from shrinking
-        attributes["src"] = store(*smallest(data))
-        attributes["decoding"] = "async"
-        if count:
-            attributes["loading"] = "lazy"
+        attributes |= {"src": store(data, kind), "decoding": "async"}
+        attributes |= {"loading": "lazy"} if count else {}
         count += 1
-        return "<img " + " ".join(f'{name}="{value}"' for name, value in attributes.items()) + ">"
+        link = before + attributes["src"] + after if before else ""
+        pairs = (f'{name}="{value}"' for name, value in attributes.items())
+        return f"{link}<img {' '.join(pairs)}>"
 
-    return FULL_SIZE.sub(r'\1\3\2\3"', IMG.sub(replace, body))
+    return PICTURE.sub(replace, body)
 
 
 def rewrite_page(app, pagename, templatename, context, doctree):
@@ -85,38 +70,32 @@ def rewrite_page(app, pagename, templatename, context, doctree):
         return
     folder = Path(app.outdir) / "_images"
     folder.mkdir(exist_ok=True)
-    up = "../" * pagename.count("/")
     sources = {name: Path(app.srcdir) / path for path, name in app.builder.images.items()}
 
     def read(src):
-        if found := DATA.fullmatch(src):
-            return base64.b64decode(found[2])
-        name = os.path.basename(src)
-        if "_images/" in src and name in sources and re.search(r"\.(png|jpe?g|webp)$", name):
-            return sources[name].read_bytes()
+        if src.startswith("data:image/"):
+            return base64.b64decode(src.partition(",")[2])
+        source = sources.get(src.rpartition("_images/")[2])
+        return source.read_bytes() if source and source.suffix != ".svg" else None
 
     def store(data, kind):
-        path = folder / f"{hashlib.sha256(data).hexdigest()[:20]}.{kind}"
-        if not path.exists():
-            path.write_bytes(data)
-        return f"{up}_images/{path.name}"
+        name = f"{hashlib.sha256(data).hexdigest()[:20]}.{kind}"
+        (folder / name).write_bytes(data)
+        return context["pathto"](f"_images/{name}", 1)
 
     context["body"] = rewrite(context["body"], read, store)
 
 
 def clean(app, error):
-    """Sphinx has copied the pictures under their old names too, and an earlier build may have left
-    some: those that no page shows go.
+    """Pictures that no page shows go: Sphinx copies all under their old names too, and an earlier
+    build may have left some.
     """
-    if error or app.builder.name != "html":
-        return
-    pages = (
-        path.read_text() for path in Path(app.outdir).rglob("*.html") if "_static" not in path.parts
-    )
-    shown = {name for text in pages for name in re.findall(r'_images/([^"]+)"', text)}
-    for path in (Path(app.outdir) / "_images").glob("*"):
-        if path.name not in shown:
-            path.unlink()
+    if not error and app.builder.name == "html":
+        text = "".join(path.read_text() for path in Path(app.outdir).rglob("*.html"))
+        shown = set(re.findall(r'_images/([^"]+)"', text))
+        for path in (Path(app.outdir) / "_images").glob("*"):
+            if path.name not in shown:
+                path.unlink()
 
 
 def setup(app):

@@ -1,28 +1,22 @@
-"""Sphinx extension of this book: what a reader takes away from a chapter: a citation, the
-notebook,
-the PDF, and a place to answer.
+"""Sphinx extension of this book: what a reader takes away from a page (notebooks, PDFs, a citation)
+and where to report a mistake; book/_templates/ shows it.
+
+Where html_baseurl says where the pages are, they also say so to those that link to them.
 """
 
 import os
 import posixpath
+import re
 import shutil
+import subprocess
+from html import unescape
 from pathlib import Path
 from urllib.parse import quote
 
 import yaml
-from docutils import nodes
 from reading import CHAPTER
 
-DOWNLOADS = "downloads"  # folder of the built book
-
-
-def address(app):
-    return app.config.html_theme_options["repository_url"]
-
-
-def title_of(app, docname):
-    """The chapter's number and title: (5, 'Moving on the surface')."""
-    return app.env.toc_secnumbers[docname][""][0], app.env.titles[docname].astext()
+MOVED = {}  # pages that have moved: {"book/old-name": "new-name.html", relative to it}
 
 
 def full_name(person):
@@ -36,120 +30,89 @@ def citations(citation, number, title, url):
         f"{{{p['name']}}}" if "name" in p else f"{p['family-names']}, {p['given-names']}"
         for p in citation["authors"]
     )
+    book, version, doi = citation["title"], citation["version"], citation.get("doi")
     year = str(citation["date-released"])[:4]
-    fields = {
-        "author": authors,
-        "title": title,
-        "booktitle": citation["title"],
-        "chapter": number,
-        "year": year,
-        "note": f"Version {citation['version']}",
-        "doi": citation.get("doi"),
-        "url": url,
-    }
-    fields = {key: value for key, value in fields.items() if value}
-    lines = [f"  {key:<9} = {{{value}}}," for key, value in fields.items()]
+    fields = {"author": authors, "title": title, "booktitle": book, "chapter": number}
+    fields |= {"year": year, "note": f"Version {version}", "doi": doi, "url": url}
+    lines = [f"  {key:<9} = {{{value}}}," for key, value in fields.items() if value]
     bibtex = "\n".join([f"@incollection{{free-energy-book-{number},", *lines, "}"])
-    names = ", ".join(full_name(p) for p in citation["authors"])
-    words = (
-        f"{names} ({year}). {title}. Chapter {number} of “{citation['title']}”, version "
-        f"{citation['version']}. "
-        f"{'https://doi.org/' + citation['doi'] if 'doi' in citation else url}"
-    )
-    return bibtex, words
+    names = ", ".join(map(full_name, citation["authors"]))
+    words = f"{names} ({year}). {title}. Chapter {number} of “{book}”, version {version}. "
+    return bibtex, words + (f"https://doi.org/{doi}" if doi else url)
 
 
-def files(app, docname):
-    """What can be downloaded of a chapter: [(words, icon, file, address in the built book), …].
-    PDFs are offered where they follow.
-
-    `tools/pdf.py` prints them from the pages, so they come last: whoever runs it next says so by
-    `FE_PDF=1`.
+def files(root, docname):
+    """What can be downloaded of a chapter: [(words, icon, address in the built book), …]. PDFs are
+    offered where they follow: tools/pdf.py prints them from the pages, so whoever runs it next says
+    so by `FE_PDF=1`.
     """
-    root, name = Path(app.srcdir), posixpath.basename(docname)
-    chapter, colab = root / f"{docname}.ipynb", root / "colab" / f"{name}.ipynb"
-    found = [("Notebook", "fas fa-code", chapter, f"_sources/{docname}.ipynb")]
-    if colab.exists():
-        found.append(
-            ("Notebook for Colab", "fab fa-google", colab, f"{DOWNLOADS}/colab/{name}.ipynb")
-        )
+    name = posixpath.basename(docname)
+    found = [("Notebook", "fas fa-code", f"_sources/{docname}.ipynb")]
+    if (root / "colab" / f"{name}.ipynb").exists():
+        found += [("Notebook for Colab", "fab fa-google", f"downloads/colab/{name}.ipynb")]
     if os.environ.get("FE_PDF") == "1":
-        found.append(
-            ("PDF of this chapter", "fas fa-file-pdf", None, f"{DOWNLOADS}/pdf/{name}.pdf")
-        )
-        found.append(("PDF of the book", "fas fa-book", None, f"{DOWNLOADS}/pdf/book.pdf"))
+        found += [("PDF of this chapter", "fas fa-file-pdf", f"downloads/pdf/{name}.pdf")]
+        found += [("PDF of the book", "fas fa-book", "downloads/pdf/book.pdf")]
     return found
 
 
-def relative(docname, target):
-    return posixpath.relpath(target, posixpath.dirname(docname))
+def issue(options, title):
+    """The address that opens an issue of this title."""
+    gitlab = options.get("repository_provider") == "gitlab"
+    path = "/-/issues/new?issue[title]=" if gitlab else "/issues/new?title="
+    return options["repository_url"] + path + quote(title)
 
 
-def feedback(app, docname):
-    number, title = title_of(app, docname)
-    return f"{address(app)}/issues/new?title={quote(f'Chapter {number}, {title}: ')}"
+def last_change(root, path):
+    """The day of a file's last commit. None without git, and where a clone's history was cut off:
+    its first commit seems to have written everything.
+    """
+    command = ["git", "-C", root, "log", "-1", "--format=%cs %D", "--", path]
+    try:
+        said = subprocess.run(command, capture_output=True, text=True).stdout
+    except OSError:
+        return None
+    return said[:10] if "grafted" not in said else None
 
 
-def add_end(app, doctree, docname):
-    """The folded box and the line of links below a chapter."""
-    if app.builder.format != "html" or not CHAPTER.match(docname):
-        return
-    number, title = title_of(app, docname)
-    bibtex, words = citations(
-        yaml.safe_load((Path(app.srcdir) / "CITATION.cff").read_text()), number, title, address(app)
-    )
-    line = nodes.paragraph("", "Download: ", classes=["take-away"])
-    for text, _, _, target in files(app, docname):
-        line += [
-            nodes.reference("", text, refuri=relative(docname, target), internal=True),
-            nodes.Text(" · "),
-        ]
-    line += nodes.reference("", "Tell us what is wrong or unclear", refuri=feedback(app, docname))
-    doctree[0] += [
-        nodes.raw("", '<details class="cite"><summary>Cite this chapter</summary>', format="html"),
-        nodes.paragraph("", words),
-        nodes.literal_block(bibtex, bibtex, language="bibtex"),
-        nodes.raw("", "</details>", format="html"),
-        line,
+def complete(app, pagename, templatename, context, doctree):
+    """What the templates show, and no scripts that would run cells on the page."""
+    root, options = Path(app.srcdir), app.config.html_theme_options
+    citation = yaml.safe_load((root / "CITATION.cff").read_text())
+    title = unescape(re.sub("<[^>]+>", "", context.get("title") or pagename))
+    if CHAPTER.match(pagename):
+        number, name = app.env.toc_secnumbers[pagename][""][0], app.env.titles[pagename].astext()
+        bibtex, words = citations(citation, number, name, options["repository_url"])
+        context |= {"files": files(root, pagename), "bibtex": bibtex, "words": words}
+        title = f"Chapter {number}, {name}"
+    context["mistake"] = issue(options, f"{title}: ")
+    context["version"] = citation["version"]
+    context["changed"] = last_change(root, app.env.doc2path(pagename, False))
+    context["script_files"] = [
+        file
+        for file in context["script_files"]
+        if "thebe" not in f"{file.filename} {file.attributes.get('body')}"
     ]
 
 
-def set_menu(app, pagename, templatename, context, doctree):
-    """The theme's download menu says what its entries are, and offers what exists."""
-    for group in context.get("header_buttons", []):
-        if group.get("label") == "download-buttons":
-            for button in group["buttons"]:
-                if button["label"] == "download-pdf-button":
-                    button |= {"text": "Print", "icon": "fas fa-print"}
-                else:
-                    button["text"] = "Source"
-            if CHAPTER.match(pagename):
-                group["buttons"][:-1] = [
-                    {
-                        "type": "link",
-                        "url": relative(pagename, target),
-                        "text": text,
-                        "tooltip": text,
-                        "icon": icon,
-                        "label": "download-source-button",
-                    }
-                    for text, icon, _, target in files(app, pagename)
-                ]
-
-
-def copy_files(app, exception):
-    if exception or app.builder.format != "html":
-        return
-    for docname in filter(CHAPTER.match, app.env.found_docs):
-        for _, _, file, target in files(app, docname):
-            if file and target.startswith(DOWNLOADS):
-                destination = Path(app.outdir) / target
-                destination.parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy2(file, destination)
+def copy_colab_edition(app, exception):
+    if not exception and app.builder.format == "html":
+        target = Path(app.outdir) / "downloads" / "colab"
+        shutil.copytree(Path(app.srcdir) / "colab", target, dirs_exist_ok=True)
 
 
 def setup(app):
-    app.connect("doctree-resolved", add_end, priority=800)
-    app.connect("html-page-context", set_menu, priority=900)  # after the theme's 501
-    app.connect("build-finished", copy_files)
+    if app.config.html_baseurl:
+        app.config.html_baseurl = app.config.html_baseurl.rstrip("/") + "/"
+        for name in ("sphinxext.opengraph", "sphinx_sitemap", "sphinx_reredirects"):
+            app.setup_extension(name)
+        app.config.ogp_site_url = app.config.html_baseurl
+        app.config.ogp_site_name = app.config.html_title
+        app.config.ogp_image = "_static/surface.png"
+        app.config.ogp_image_alt = "Rate against distortion at constant classification loss"
+        app.config.sitemap_url_scheme = "{link}"
+        app.config.sitemap_excludes = ["search.html", "genindex.html"]
+        app.config.redirects = MOVED
+    app.connect("html-page-context", complete, priority=900)  # when the scripts are known
+    app.connect("build-finished", copy_colab_edition)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,3 +1,14 @@
+// The theme leaves things without a name or with a role that does not fit. Theorems, exercises and solutions all have one id inside.
+(function () {
+  var all = function (selector, change) { document.querySelectorAll(selector).forEach(change); };
+  all("#pst-primary-sidebar", function (e) { e.setAttribute("role", "complementary"); e.setAttribute("aria-label", "The book"); });
+  all("#pst-primary-sidebar li > details > summary", function (e) {
+    e.setAttribute("aria-label", "Pages of: " + e.closest("li").querySelector("a").textContent.trim());
+  });
+  all(".citation[role]", function (e) { e.setAttribute("role", "listitem"); });
+  all("#proof-content, #exercise-content, #solution-content", function (e) { e.removeAttribute("id"); });
+})();
+
 // What scrolls sideways can be reached with the Tab key and then moved with the arrows; what does not scroll is no stop.
 (function () {
   var WIDE = "div.math, div.cell_output, div.highlight pre, .cell_output pre, .output, table, article p, article li, article dd, .fe-live";

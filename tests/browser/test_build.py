@@ -122,6 +122,23 @@ def test_pictures_say_their_size_and_are_small():
     assert shown and {path.name for path in (HTML / "_images").iterdir()} == shown
 
 
+def test_the_script_of_icons_has_those_that_pages_show_and_no_others():
+    """The theme has two thousand; book/_static/scripts/fontawesome.js takes its file's place."""
+    shown = {
+        name
+        for path in built()
+        for tag, a in Tags(path.read_text()).tags
+        if tag in ("i", "span")
+        and re.search(r"\bfa[sb]\b|\bfa-(solid|brands)\b", a.get("class") or "")
+        for name in re.findall(r"\bfa-[a-z-]+", a["class"])
+    } - {"fa-solid", "fa-brands", "fa-lg"}
+    script = (HTML / "_static" / "scripts" / "fontawesome.js").read_text()
+    assert "Fonticons" in script, "the licence asks to be named"
+    has = set(re.findall(r'"(fa-[a-z-]+)": \[\d+, \d+, "M', script))
+    assert shown - has == set(), "missing"
+    assert has - shown <= {"fa-file-pdf", "fa-book"}, "no page shows these"
+
+
 def test_colab_opens_the_chapters_colab_edition():
     """With `path_to_book` set, the links would read book/book/…; the notebooks in book/ hold
     MyST,
