@@ -193,8 +193,8 @@ class _Lost(Exception):
     """The corrector did not arrive: the step was too long, or there is no branch to arrive at."""
 
 
-FAILED = (_Lost, NegativeCurvature, SingularHessian, NotConverged, NotFinite)
-OVERFLOW = (ValueError, torch.linalg.LinAlgError)  # of J or its derivatives, far from the path
+_FAILED = (_Lost, NegativeCurvature, SingularHessian, NotConverged, NotFinite)
+_OVERFLOW = (ValueError, torch.linalg.LinAlgError)  # of J or its derivatives, far from the path
 
 
 def follow(
@@ -269,7 +269,7 @@ def follow(
         h = min(step, length - point.s)
         try:
             new, effort = follower.advance(point, h)
-        except FAILED:
+        except _FAILED:
             if h / 2 >= min_step:
                 step = h / 2
                 continue
@@ -350,7 +350,7 @@ class _Follower:
         p = point.p + h * point.velocity
         try:
             here, effort = self.correct(point.theta + h * point.theta_p @ point.velocity, p)
-        except OVERFLOW as e:
+        except _OVERFLOW as e:
             raise _Lost from e
         new = self.measure(point.s + h, here)
         # landing on another branch shows: F leaves its second-order expansion by more than the
@@ -415,10 +415,12 @@ class _Follower:
                 break
             found, last = [], h
             for start in (point.theta + kick * u, point.theta - kick * u):
-                with contextlib.suppress(NotConverged, *OVERFLOW):  # no minimum there
+                with contextlib.suppress(NotConverged, *_OVERFLOW):  # no minimum there
                     found.append(self.minimise(start, p))
             for best in sorted(found, key=lambda e: e.value):
-                with contextlib.suppress(*FAILED, *OVERFLOW):  # there g may not answer to `adjust`
+                with contextlib.suppress(
+                    *_FAILED, *_OVERFLOW
+                ):  # there g may not answer to `adjust`
                     self.inverse, self.probe = None, torch.stack([best.direction, u], 1)
                     after = self.measure(point.s + h, self.restore(best))
                     return Jump(point.s, point, after, u, overlap)
@@ -437,7 +439,7 @@ class _Follower:
         Minimising anew each time: robust far from the target.
         """
         for _ in range(max_iterations):
-            with contextlib.suppress(*FAILED):
+            with contextlib.suppress(*_FAILED):
                 return self.correct(e.theta, e.p)[0]
             here, adjust = self.at(e.theta, e.p), self.law.vectors(e.p)[1]
             X, _ = self.solve(here.local, here.local.mixed()[0] @ adjust.T, self.rtol)

@@ -28,7 +28,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[1]
 
 def test_the_command_line(tmp_path, monkeypatch, capsys):
     monkeypatch.setitem(
-        reproduce.DIGITS, "small", dict(n=60, grid=9, features=2, lam_end=0.3, progress=False)
+        reproduce.DIGITS, "small", dict(n=40, grid=7, features=2, lam_end=0.3, progress=False)
     )
     reproduce.main(["digits-path", "--scale", "small", "--out", str(tmp_path)])
     assert [f.name for f in tmp_path.iterdir()] == [
@@ -50,7 +50,7 @@ def test_a_stopped_path_on_the_digits_says_that_it_begins_anew(tmp_path, monkeyp
         raise KeyboardInterrupt
 
     monkeypatch.setitem(
-        reproduce.DIGITS, "small", dict(n=60, grid=9, features=2, lam_end=0.3, progress=False)
+        reproduce.DIGITS, "small", dict(n=40, grid=7, features=2, lam_end=0.3, progress=False)
     )
     monkeypatch.setattr(
         reproduce, "follow", lambda *a, **options: fe.follow(*a, **options | dict(on_point=stop))
@@ -78,7 +78,7 @@ def test_what_the_path_on_the_digits_would_leave_aside_is_refused(more, tmp_path
 
 
 def test_a_small_run_and_its_file(tmp_path):
-    record = reproduce.digits_path(n=60, grid=9, features=2, lam_end=0.4, progress=False)
+    record = reproduce.digits_path(n=40, grid=7, features=2, lam_end=0.4, progress=False)
     reproduce.save_json(tmp_path / "deep" / "run.json", record)
     again = json.loads((tmp_path / "deep" / "run.json").read_text())
     assert again == record and again["points"][-1]["lam"] == pytest.approx(0.4)

@@ -47,7 +47,7 @@ TINY = reproduce.SMALL | dict(
 def curve():
     """A curve on digits; used by several tests."""
     torch.set_default_dtype(torch.float32)
-    settings = reproduce.SMALL | dict(compare=[])
+    settings = reproduce.SMALL | dict(compare=[], lam_end=5.0)
     return settings, reproduce.path_job(settings, 10.0, 0)
 
 
@@ -55,12 +55,12 @@ def test_C_is_held_and_the_rest_moves(curve):
     settings, found = curve
     rows = found["rows"]
     band = settings.options["band"]
-    assert found["stopped"] is None and rows[-1]["lam"] == pytest.approx(8.0)
+    assert found["stopped"] is None and rows[-1]["lam"] == pytest.approx(5.0)
     C = [row["classification"] for row in rows]
     assert max(abs(math.log(c / C[0])) for c in C) <= band
     # the whole way is far above the noise of training: R up, D down (Remark 10)
     assert (
-        rows[-1]["rate"] > rows[0]["rate"] + 0.5
+        rows[-1]["rate"] > rows[0]["rate"] + 0.3
         and rows[-1]["distortion"] < rows[0]["distortion"] - 0.2
     )
     for row in rows:
@@ -171,7 +171,7 @@ def test_C_is_held_on_the_set_that_was_chosen(curve, hold):
     """
     settings, found = curve
     if hold == "validation":
-        settings = settings | dict(options=settings.options | dict(hold=hold), lam_end=5.0)
+        settings = settings | dict(options=settings.options | dict(hold=hold))
         found = reproduce.path_job(settings, 10.0, 0)
     assert found["stopped"] is None
     off = {

@@ -304,7 +304,7 @@ def test_a_page_loaded_in_another_view(browser, address, name, view):
         assert not wrong, report(wrong)
 
 
-@pytest.mark.parametrize("name", ["book/02-equilibrium-surface.html", "book/api/plot.html"])
+@pytest.mark.parametrize("name", ["book/10-beyond-the-paper.html", "book/api/plot.html"])
 def test_axe_on_a_page_as_it_is(browser, address, name):
     with visit(browser, f"{address}/{name}", "dark") as page:
         assert not (found := axe(page)), report(found)
