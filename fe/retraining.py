@@ -534,7 +534,7 @@ def state_of(entry, lam, gam):
 
 
 def clipped(value, most):
-    """e^value, with |value| at most `most`: no price changes by more in one step."""
+    """e^value, with the value within ± `most`: no price changes by more in one step."""
     return math.exp(max(-most, min(most, value)))
 
 
@@ -571,8 +571,8 @@ def iso_classification(
         epochs: Length of an equilibration.
         step: First step in √λ.
         max_step: Longest step in √λ.
-        tolerance: On |ln C/C₀|, to stop correcting.
-        band: On |ln C/C₀|, to accept a step.
+        tolerance: On the size of ln C/C₀, to stop correcting.
+        band: On the size of ln C/C₀, to accept a step.
         corrections: At most so many after a step.
         station: Accepted steps between two measurements of the derivatives.
         repeats: Of a measurement, for its error.

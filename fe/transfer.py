@@ -177,7 +177,7 @@ def transfer(
         epochs: Length of a stage.
         start: Name of the kept network to begin with (default: the network as it is).
         target: C to hold (default: C after a first stage).
-        tolerance: Of |ln C/C₀| at which corrections stop.
+        tolerance: Size of ln C/C₀ at which corrections stop.
         band: Beyond it the run stops.
         corrections: At most so many a step.
         station: Steps between two measurements of the slopes.
