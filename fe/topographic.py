@@ -132,8 +132,8 @@ class TopographicMap(gibbs.GibbsObjective):
     def dense_hessian(self, theta, p):
         """A = ∇²_θ J (P, P) by Lemma 5, as sums over images and nodes: nothing is differentiated.
 
-        With θ as one matrix (W V), ∇H = φ(z)rᵀ with r = a − t, where a = (2λx̂(z), γc(·|z)) belongs
-        to the node and t = (2λx, γy) to the image, and A = E[⟨∇²H⟩ + ⟨∇H⟩⟨∇H⟩ᵀ − ⟨∇H∇Hᵀ⟩] + ρI.
+        With θ as one matrix (W V), ∇H = φ(z)rᵀ with r = a − t, where a = (2λx̂(z), γc(· | z))
+        belongs to the node and t = (2λx, γy) to the image; A = E[⟨∇²H⟩ + ⟨∇H⟩⟨∇H⟩ᵀ − ⟨∇H∇Hᵀ⟩] + ρI.
         """
         outer = lambda u, v: (u[:, :, None] * v[:, None]).flatten(1)
         (W, V), (lam, gam), w, phi = self.unpack(theta), p, self.weights, self.phi
