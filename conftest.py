@@ -8,8 +8,10 @@ from PIL import Image
 
 ROWS = 12  # of blocks in a picture
 FAINT = 0.03  # a share of ink in a block that goes for nothing
-MUCH = (
-    0.45  # fonts and moves by a line's width change a block by 0.3, a curve gained or lost by 0.6
+# fonts and moves by a line's width change a block by 0.3, a curve gained or lost by 0.6
+MUCH = 0.45
+PANE = (
+    0.1  # darkness of a pixel that goes for nothing: in what is stored, panes of 3-D axes are white
 )
 
 
@@ -22,7 +24,8 @@ def blocks(png, columns=None):
     shape = columns or max(1, round(ROWS * picture.width / picture.height)), ROWS
     pixels = np.asarray(picture, np.float32) / 255
     mean = pixels.mean(-1, keepdims=True)
-    channels = np.moveaxis(np.concatenate([pixels - mean, 1 - mean], -1), -1, 0)
+    dark = np.maximum(1 - PANE - mean, 0)
+    channels = np.moveaxis(np.concatenate([pixels - mean, dark], -1), -1, 0)
     coarse = [np.asarray(Image.fromarray(c).resize(shape, Image.BILINEAR)) for c in channels]
     return np.stack(coarse, -1)
 
