@@ -77,6 +77,6 @@ def test_statistics_do_not_see_dropout():
     for _ in range(2):
         e = Ensemble([member])
         refresh_statistics(e, x, y)
-        found.append(e.buffers)
+        found.append(e.state())
     for name, value in found[0].items():
         assert torch.equal(value, found[1][name]), name

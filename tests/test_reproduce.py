@@ -419,7 +419,8 @@ def test_workers_die_with_a_killed_parent_and_the_run_goes_on(tmp_path, single):
     nothing had been.
     """
     code = (
-        f"from fe import reproduce; reproduce.SETTINGS['fig4a'] = ({BRIEF}, None); "
+        "from fe import reproduce; from fe.reproduce.settings import Curves; "
+        f"reproduce.SETTINGS['fig4a'] = ({BRIEF}, None); "
         f"reproduce.main(['fig4a', '--scale', 'small', '--workers', '1', '--out', '{tmp_path}'])"
     )
     command = dict(
@@ -428,7 +429,7 @@ def test_workers_die_with_a_killed_parent_and_the_run_goes_on(tmp_path, single):
     first = subprocess.Popen(**command)
     checkpoint = tmp_path / "checkpoints" / "fig4a_small" / "relaxation_s0.pt"
     until = time.monotonic() + 240
-    while not checkpoint.exists() and time.monotonic() < until:
+    while not checkpoint.exists() and first.poll() is None and time.monotonic() < until:
         time.sleep(0.01)
     workers = psutil.Process(first.pid).children(recursive=True)
     first.kill()
