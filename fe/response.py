@@ -30,10 +30,8 @@ from .errors import (
 )
 from .objective import check_controls
 
-BY_PRODUCTS, ASSEMBLED = (
-    300,
-    4000,
-)  # most parameters for which A is written out, by products or by J
+# most parameters for which A is written out, by products or by J
+BY_PRODUCTS, ASSEMBLED = 300, 4000
 
 
 class Local:

@@ -487,6 +487,12 @@ def _joined(parts, M):
     return {i: {k: one(k, v) for k, v in state.items()} for i, state in states.items()}
 
 
+def around(lam, gam, delta):
+    """Prices (λ's, γ's) of the five copies of a difference: (λ, γ), (λe^±δ, γ), (λ, γe^±δ)."""
+    up, down = math.exp(delta), math.exp(-delta)
+    return [lam, lam * up, lam * down, lam, lam], [gam, gam, gam, gam * up, gam * down]
+
+
 def finite_differences(lam, gam, epochs=3, delta=0.3, repeats=1, start=None):
     """A process: `Derivatives` from five copies on common random numbers, `repeats` times, the
     first from the kept network `start`.
@@ -496,9 +502,8 @@ def finite_differences(lam, gam, epochs=3, delta=0.3, repeats=1, start=None):
     """
     if not (delta > 0 and repeats >= 1):
         raise ValueError(f"need delta > 0 and repeats ≥ 1, got {delta} and {repeats}")
-    up, down, tables = math.exp(delta), math.exp(-delta), []
+    tables, (lams, gams) = [], around(lam, gam, delta)
     for _ in range(repeats):
-        lams, gams = [lam, lam * up, lam * down, lam, lam], [gam, gam, gam, gam * up, gam * down]
         entry, start = (yield Stage(lams, gams, epochs, start=start)), None
         D, C = entry["distortion"], entry["classification"]
         values = torch.tensor([D, C], dtype=torch.float64, device="cpu")

@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .retraining import ConstraintLost, Record, Row, Stage, clipped, state_of
+from .retraining import ConstraintLost, Record, Row, Stage, around, clipped, state_of
 from .training import evaluate
 
 
@@ -137,8 +137,7 @@ def _measure_slopes(t, lam, gam, epochs, *, delta=0.3, dt=0.05):
     All begin with the network of the last row.
     """
     dt = dt if t + dt <= 1 else -dt
-    up, down = math.exp(delta), math.exp(-delta)
-    lams, gams = [lam, lam * up, lam * down, lam, lam], [gam, gam, gam, gam * up, gam * down]
+    lams, gams = around(lam, gam, delta)
     # as a list of one, so that it is measured on the same images as the copies
     moved = yield Stage([lam], [gam], epochs, t=t + dt, start="row", ahead=1)
     copies = yield Stage(lams, gams, epochs, t=t, start="row")
@@ -215,7 +214,8 @@ def transfer(
         return Row(record.rows[-1])
 
     state = yield from stage(times[0])
-    target, anchor = target or state["classification"], law.held(state)
+    target = state["classification"] if target is None else target
+    anchor = law.held(state)
     miss = lambda: math.log(state["classification"] / target)
     yield row(times[0], miss=0.0, drift=miss(), corrections=0)
     for number, (t, new) in enumerate(later):

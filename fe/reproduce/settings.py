@@ -175,8 +175,7 @@ SMALL3 = PAPER3 | dict(
     coarse={},
 )
 # Figure 5: digits 0–4 -> 5–9. The paper does not say where in (λ, γ) it starts, nor the
-# minibatch,
-# epochs and steps
+# minibatch, epochs and steps
 SMALL5 = PAPER5 | dict(
     data="digits",
     hidden=64,
