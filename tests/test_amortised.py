@@ -50,8 +50,7 @@ def test_kl_to_the_prior_against_torch_distributions():
     torch.testing.assert_close(
         amortised.kl_to_standard_normal(mu, log_sigma), want, rtol=1e-13, atol=1e-13
     )
-    # near the prior the divergence is σ's deviation squared: 1e-16 here, where 0.5 (σ² − 1) −
-    # log σ
+    # near the prior the divergence is σ's deviation squared: 1e-16 here, where 0.5 (σ² − 1) − log σ
     # as written gives noise
     tiny = torch.full((1, 1), 1e-8, dtype=F64)
     torch.testing.assert_close(
@@ -119,8 +118,7 @@ def test_gap_is_the_divergence_from_the_gibbs_encoder():
     )  # cells of one size (half on the edge, where e has no mass): normalised on the grid
     kl = (log_e.exp() * (log_e - best)).sum(1)
     # Spacings of 0.13 σ and 0.18 for features with poles at a distance of about 0.6:
-    # exp(−2π·0.6/0.13) and
-    # exp(−2π·0.6/0.18) are below 1e-8, and Gaussian tails at 8 σ below 1e-13
+    # exp(−2π·0.6/0.13) and exp(−2π·0.6/0.18) are below 1e-8, and Gaussian tails at 8 σ below 1e-13
     torch.testing.assert_close(gap, kl, rtol=0, atol=1e-6)
     assert (gap > 0.05).all()
     torch.testing.assert_close(

@@ -81,8 +81,7 @@ def test_log_d_is_the_squared_distance_also_far_from_the_origin():
     torch.testing.assert_close(
         gibbs.log_d(x, xhat), direct, rtol=0, atol=1e-13
     )  # entries of order 10, some roundings
-    # An offset of 1e6 rounds the inputs by 1e-10, so their squares (of order 10) by 1e-9.
-    # Without
+    # An offset of 1e6 rounds the inputs by 1e-10, so their squares (of order 10) by 1e-9. Without
     # centring: 1e12 ε ≈ 1e-3.
     torch.testing.assert_close(gibbs.log_d(x + 1e6, xhat + 1e6), direct, rtol=0, atol=2e-8)
 
@@ -125,8 +124,7 @@ def test_log_partition_of_a_linear_decoder_is_the_gaussian_integral(d, grid):
     J = gibbs.GridModel(decoder, classifier, x, y, grid)
     for p in torch.tensor([[0.0, 1.0], [0.3, 0.0], [1.0, 4.0]], dtype=F64):
         log_z = gibbs.log_partition(grid.log_weights, *J.log_likelihoods(J.theta0), p)
-        # Spacing 0.15, posterior widths above 0.2: the error of the trapezoidal rule is below
-        # 1e-15
+        # Spacing 0.15, posterior widths above 0.2: the error of the trapezoidal rule is below 1e-15
         # but for rounding
         torch.testing.assert_close(log_z, log_z_linear(decoder, x, p), rtol=0, atol=1e-10)
         torch.testing.assert_close(
@@ -278,13 +276,9 @@ def check_calibrated(estimate, truth):
     """The replicates' z-scores have mean 0 and standard deviation 1."""
     score = (estimate.log_z.detach() - truth) / estimate.std_error
     n = len(score)
-    # n = 400: the mean of unit-variance scores is known to 0.05, five of which are 0.25; the
-    # bias
-    # of log w̄, −½ std_error²
-    # per std_error, adds less than 0.1. Their standard deviation is known to 3.5 %, five of
-    # which
-    # are 18 %; a little more
-    # for scores that are not normal.
+    # n = 400: the mean of unit-variance scores is known to 0.05, five of which are 0.25; the bias
+    # of log w̄, −½ std_error² per std_error, adds less than 0.1. Their standard deviation is known
+    # to 3.5 %, five of which are 18 %; a little more for scores that are not normal.
     assert score.mean().abs() < 5 / math.sqrt(n) + 0.1 and 0.8 < score.std() < 1.25
     assert 1e-4 < estimate.std_error.median() < 0.2  # neither vacuous nor zero
 
@@ -340,8 +334,7 @@ def test_importance_sampling_fails_in_fifty_dimensions_and_says_so():
     assert (bad.ess < 5).all() and (
         (truth - bad.log_z) > 10 * bad.std_error
     ).all()  # so the refusal was deserved
-    # Annealing does the job. The posterior is N(A⁻¹h, A⁻¹), so exact samples for the way back
-    # are
+    # Annealing does the job. The posterior is N(A⁻¹h, A⁻¹), so exact samples for the way back are
     # to be had
     W = decoder.weight.detach()
     A = torch.eye(50, dtype=F64) + 2 * W.T @ W
@@ -357,8 +350,7 @@ def test_importance_sampling_fails_in_fifty_dimensions_and_says_so():
     )
     high = sampling.reverse_annealed(prior, log_joint, start, betas, generator(2), **options)
     assert low.acceptance.min() > 0.8 and high.acceptance.min() > 0.8
-    # On average low ≤ truth ≤ high; both runs land within 3 nats, where importance sampling is
-    # off
+    # On average low ≤ truth ≤ high; both runs land within 3 nats, where importance sampling is off
     # by hundreds
     assert low.log_z.mean() < truth.mean() < high.log_z.mean()
     assert (low.log_z - truth).abs().max() < 3 and (high.log_z - truth).abs().max() < 3

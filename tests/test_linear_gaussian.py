@@ -371,8 +371,7 @@ def test_rank_is_lost_exactly_at_the_threshold(gam):
             ) + idle + (model.k - r)
             with pytest.raises(ValueError, match="threshold at which that code collapses"):
                 model.hessian(p)
-    # the smallest curvature falls in proportion to |λ − λ*| on both sides (10 % of the way: 10 %
-    # of
+    # the smallest curvature falls in proportion to |λ − λ*| on both sides (10 % of the way: 10 % of
     # it, to first order)
     assert curvature[0.99] / curvature[0.9] == pytest.approx(0.1, abs=0.05)
     assert curvature[1.01] / curvature[1.1] == pytest.approx(0.1, abs=0.05)

@@ -97,10 +97,9 @@ def test_binary_source_closed_form(q):
     D = 1 / (1 + lams.exp())
     h = lambda a: -torch.xlogy(a, a) - torch.xlogy(1 - a, 1 - a)
     R = h(torch.tensor(q, dtype=torch.float64)) - h(D)
-    # F is within the gap 1e-12. D and R are first order in the error of m, which the gap bounds
-    # as
-    # well: its slope in m
-    # is at least about D(1 − D) here, 0.007 at λ = 5, so 1e-12 becomes at most 2e-10.
+    # F is within the gap 1e-12. D and R are first order in the error of m, which the gap bounds as
+    # well: its slope in m is at least about D(1 − D) here, 0.007 at λ = 5, so 1e-12 becomes at most
+    # 2e-10.
     assert torch.allclose(curve.value, R + lams * D, rtol=0, atol=2e-12)
     assert torch.allclose(curve.distortion, D, rtol=0, atol=1e-9)
     assert torch.allclose(curve.rate, R, rtol=0, atol=1e-9)
@@ -226,12 +225,9 @@ def test_tabular_model_meets_blahut_arimoto():
     theta = minimise(model, model.initial(0), p)
     log_m, _, log_c = model.log_probabilities(theta)
     exact = rd.blahut_arimoto(p_x, p[0] * distortion - p[1] * log_c)
-    # J − F is quadratic in the distance where all codes are in use; an unused code's logit is
-    # left
-    # where its gradient, about
-    # m(z)(1 − c(z)), is lost, and J − F is about that too. L-BFGS stops at gradients of 1e-12 or
-    # at
-    # round-off of J.
+    # J − F is quadratic in the distance where all codes are in use; an unused code's logit is left
+    # where its gradient, about m(z)(1 − c(z)), is lost, and J − F is about that too. L-BFGS stops
+    # at gradients of 1e-12 or at round-off of J.
     assert model(theta, p).item() == pytest.approx(exact.value.item(), abs=1e-9)
     # the derivatives of J are the functionals of the encoder (envelope theorem)
     D, C = torch.func.grad(model, argnums=1)(theta, p)
@@ -276,8 +272,8 @@ def test_infinite_capacity_is_attained(lam):
     assert (R + D).item() == pytest.approx(H, abs=1e-14)
     if lam <= 1:
         # the minimum is found from a random start. For λ > 1 it lies at infinity and J has other
-        # local minima; at λ = 1, J is
-        # the likelihood of a mixture over the alphabet, and any θ whose mixture is p attains H
+        # local minima; at λ = 1, J is the likelihood of a mixture over the alphabet, and any θ
+        # whose mixture is p attains H
         found = minimise(model, model.initial(0), p)
         assert model(found, p).item() == pytest.approx(lam * H, abs=1e-9)
 

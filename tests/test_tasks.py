@@ -298,8 +298,7 @@ def test_C_is_held_along_a_mixture(mixture):
     assert not path.jumps and ((C / C[0] - 1).abs() < 1e-6).all()
     slopes = torch.stack(path["gradient"])  # (T, 3) = (D, C, F_t)
     work = ((slopes[1:] + slopes[:-1]) / 2 * s.diff(dim=0)).sum(1)
-    # trapezoid: an interval's error is |δpᵀ(δ Hess F)δp|/12; steps of 0.03 and Hess F of order
-    # 10,
+    # trapezoid: an interval's error is |δpᵀ(δ Hess F)δp|/12; steps of 0.03 and Hess F of order 10,
     # changing by order 1
     assert (F.diff() - work).abs().max() < 1e-4 and abs(float(F[-1] - F[0] - work.sum())) < 5e-4
     R = torch.tensor(path["rate"])

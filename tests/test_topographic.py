@@ -164,9 +164,8 @@ def test_functionals_and_the_dual_hessian(small):
     )
     hess_f = fe.linear_response(J, e.theta, P, rtol=1e-12).hess
     # R̃ = R + ½ρ‖θ*‖² as a function of (D, C) has slopes −λ, −γ. Solve (D, C)(p) = target ± h for p
-    # by Newton and
-    # read λ and γ off: the Jacobian of −p in (D, C) is Hess R̃, found without inverting Hess F's
-    # formula at the centre
+    # by Newton and read λ and γ off: the Jacobian of −p in (D, C) is Hess R̃, found without
+    # inverting Hess F's formula at the centre
     centre, h = torch.stack([f.distortion, f.classification]), 1e-4
 
     def controls_at(target):

@@ -47,8 +47,7 @@ def check_quadratic(quadratic):
         got = _numbers(quadratic(a, b, lam), "quadratic", 4, "θ*, θ_λ, F and F_λλ")
         at = lambda lam: _root(lambda theta: a * theta - lam * b, -1e3, 1e3)
         F = lambda lam: 0.5 * a * at(lam) ** 2 - lam * b * at(lam)
-        # F is a parabola and θ* a line: differences have no truncation error, and rounding
-        # 1e-16/h²
+        # F is a parabola and θ* a line: differences have no truncation error, and rounding 1e-16/h²
         # is small
         h = 1e-2
         want = [
@@ -368,8 +367,7 @@ def _transitions():
         ("pitchfork", 0.65, 4, 3.0, 0.0, 1.0),
         ("fold", 0.45, 3, 5.0, 0.0, 1.0),
         ("pitchfork", 0.4, 2, 1.0, 0.0, 1.0),
-        # a fold that starts near θ = 0 in a flat J, a pitchfork that starts far from it in a
-        # steep
+        # a fold that starts near θ = 0 in a flat J, a pitchfork that starts far from it in a steep
         # one
         ("fold", 0.5, 1, 0.0, 1.0, 0.2),
         ("pitchfork", 0.55, 2, 2.0, -2.0, 3.0),
