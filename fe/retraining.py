@@ -159,8 +159,8 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Response:
-    """A request for Lemma 5 (`network_response`) on the k-th set of `images` images."""
+class FreeEnergyHessian:
+    """A request for Hess F by Lemma 5 (`network_response`) on the k-th set of `images` images."""
 
     lam: float
     gam: float
@@ -521,7 +521,7 @@ def linear_response(lam, gam, images=10_000, batches=3, damping=0.1):
         raise ValueError(f"need batches ≥ 1 of images ≥ 1 each, got {batches} of {images}")
     tables, states, matrices = [], [], []
     for part in range(batches):
-        entry = yield Response(float(lam), float(gam), images, part, damping)
+        entry = yield FreeEnergyHessian(float(lam), float(gam), images, part, damping)
         (D_lam, D_gam), (C_lam, C_gam) = entry["hess"]
         C = entry["C"]
         tables.append([[D_lam * lam, D_gam * gam], [C_lam * lam / C, C_gam * gam / C]])
