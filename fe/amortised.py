@@ -127,7 +127,8 @@ class AmortisedObjective(Ridged):
             y,
         )
         self.noise, self.noise_weights = noise, noise_weights.to(noise)
-        self.ridge, self.weights = ridge, check_weights(weights, x)
+        super().__init__(ridge)
+        self.weights = check_weights(weights, x)
         self.theta0, self.unflatten = flatten(encoder, decoder, classifier)
         self.n_parameters = self.theta0.numel()
 

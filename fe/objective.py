@@ -81,19 +81,12 @@ def classification(J, theta, p):
 
 
 class Ridged:
-    """What the models of `fe` that have a ridge ½ρ‖θ‖² inside J share; `ridge` is ρ, finite and ≥
-    0.
-    """
+    """What the models of `fe` that have a ridge ½ρ‖θ‖² inside J share; `ridge` is ρ."""
 
-    @property
-    def ridge(self):
-        return self._ridge
-
-    @ridge.setter
-    def ridge(self, rho):
-        if not 0 <= rho < math.inf:
-            raise ValueError(f"ridge must be a finite number rho ≥ 0, got {rho}")
-        self._ridge = float(rho)
+    def __init__(self, ridge):
+        if not 0 <= ridge < math.inf:
+            raise ValueError(f"ridge must be a finite number rho ≥ 0, got {ridge}")
+        self.ridge = float(ridge)
 
     def penalty(self, theta):
         """½ρ‖θ‖², the part of J that is no average over images."""
@@ -115,7 +108,8 @@ class Ridge(Ridged):
     """
 
     def __init__(self, J, rho):
-        self.J, self.ridge = J, rho
+        super().__init__(rho)
+        self.J = J
 
     def __call__(self, theta, p):
         return self.J(theta, p) + self.penalty(theta)
