@@ -25,13 +25,7 @@ import torch
 from .equilibrium import minimise
 from .errors import NegativeCurvature, NotConverged, NotFinite, SingularHessian
 from .objective import classification, distortion, rate
-from .response import (
-    Local,
-    approximate_inverse,
-    check_stability,
-    conjugate_gradient,
-    hessian_of_free_energy,
-)
+from .response import Local, Solver, check_stability, hessian_of_free_energy
 
 
 class Point(NamedTuple):
@@ -252,11 +246,10 @@ def follow(
         raise ValueError(
             f"step, max_step and min_step must be positive, got {step}, {max_step} and {min_step}"
         )
-    follower = _Follower(J, law, preconditioner, tol, constraint_tol, rtol)
     start = minimise(J, theta, p, tol=tol, preconditioner=preconditioner)
-    follower.probe = start.direction[:, None]
+    follower = _Follower(J, law, Solver(preconditioner), tol, constraint_tol, rtol)
     here = follower.at(start.theta, start.p)
-    follower.target = here.g
+    follower.target, follower.probe = here.g, start.direction[:, None]
     path = Path()
 
     def record(point):
@@ -303,11 +296,16 @@ class _State(NamedTuple):
     g_p: torch.Tensor  # (m, n)
 
 
+@dataclass
 class _Follower:
-    def __init__(self, J, law, make, tol, constraint_tol, rtol):
-        self.J, self.law, self.make = J, law, make
-        self.tol, self.constraint_tol, self.rtol = tol, constraint_tol, rtol
-        self.inverse = None  # an approximate A⁻¹ that serves until it is stale
+    J: object
+    law: object
+    solve: Solver
+    tol: float
+    constraint_tol: float
+    rtol: float
+    target: torch.Tensor = None  # (m,) what is conserved
+    probe: torch.Tensor = None  # (P, k) first guess of the softest direction
 
     @torch.enable_grad()
     def at(self, theta, p):
@@ -323,23 +321,13 @@ class _Follower:
         )
         return _State(Local(self.J, theta, p), g.detach(), g_theta, g_p)
 
-    def solve(self, local, B, rtol):
-        """A⁻¹B and how it was found."""
-        self.inverse = self.inverse or approximate_inverse(local, self.make)
-        X, report = conjugate_gradient(local.hvp, B, preconditioner=self.inverse, rtol=rtol)
-        if report.iterations > 10:
-            self.inverse = None
-        return X, report
-
     def measure(self, s, here):
         """The Point at an equilibrium: functionals, Hess F, velocity, smallest eigenvalue."""
         local, p = here.local, here.local.p.detach()
-        X, report = self.solve(local, local.mixed()[0], self.rtol)
+        inverse = self.solve.factorise(local)
+        X = self.solve(local, local.mixed()[0], self.rtol)
         hess, _ = hessian_of_free_energy(local, X)
-        self.inverse = self.inverse or approximate_inverse(local, self.make)
-        mu, u, error = check_stability(
-            local, self.inverse, report.curvatures[1], start=self.probe, rtol=1e-3
-        )
+        mu, u, error = check_stability(local, inverse, self.probe, rtol=1e-3)
         self.probe = u[:, None]
         velocity = self.law.velocity(p, here.g_p + here.g_theta @ X)
         F, D = float(local.value), local.dp.tolist()
@@ -391,7 +379,7 @@ class _Follower:
                 raise _Lost
             last, B = error, local.mixed()[0]
             right = torch.cat([-local.gradient[:, None], B], 1)
-            X, _ = self.solve(local, right, 1e-6)
+            X = self.solve(local, right, 1e-6)
             total = here.g_p + here.g_theta @ X[:, 1:]
             dp = self.law.correction(p, total, miss - here.g_theta @ X[:, 0])
             p, theta = p + dp, theta + X[:, 0] + X[:, 1:] @ dp
@@ -421,7 +409,7 @@ class _Follower:
                 with contextlib.suppress(
                     *_FAILED, *_OVERFLOW
                 ):  # there g may not answer to `adjust`
-                    self.inverse, self.probe = None, torch.stack([best.direction, u], 1)
+                    self.probe = torch.stack([best.direction, u], 1)
                     after = self.measure(point.s + h, self.restore(best))
                     return Jump(point.s, point, after, u, overlap)
         raise NotConverged(
@@ -431,7 +419,7 @@ class _Follower:
 
     def minimise(self, theta, p):
         """The `Equilibrium` below θ."""
-        return minimise(self.J, theta, p, tol=self.tol, preconditioner=self.make)
+        return minimise(self.J, theta, p, tol=self.tol, preconditioner=self.solve.make)
 
     def restore(self, e, max_iterations=12):
         """The `_State` with g = target near the equilibrium e, by damped Newton in `adjust`.
@@ -442,7 +430,7 @@ class _Follower:
             with contextlib.suppress(*_FAILED, *_OVERFLOW):
                 return self.correct(e.theta, e.p)[0]
             here = self.at(e.theta, e.p)
-            X, _ = self.solve(here.local, here.local.mixed()[0], self.rtol)
+            X = self.solve(here.local, here.local.mixed()[0], self.rtol)
             total = here.g_p + here.g_theta @ X
             dp = self.law.correction(e.p, total, self.target - here.g)
             longest = 0.1 * e.p.abs().clamp_min(1e-2) / dp.abs()

@@ -31,8 +31,8 @@ from tqdm.auto import tqdm
 
 from .amortised import AmortisedObjective
 from .equilibrium import schedule
-from .gauss_newton import network_response
 from .journal import Journal
+from .response import network_response
 from .training import Ensemble, evaluate, generator, refresh_statistics, train_ensemble
 
 _FEW = 20_000  # images on which statistics are refreshed, and several copies measured
