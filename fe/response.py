@@ -71,7 +71,7 @@ class Local:
             )
 
     def hvp(self, v):
-        """A v for v (P,), or A V for V (P, m): by A where it was written out, else a reverse pass."""
+        """A v for v (P,), or A V for V (P, m): by A if it was written out, else a reverse pass."""
         if self._dense is not None:
             return self._dense @ v
         options = dict(retain_graph=True, materialize_grads=True, is_grads_batched=v.ndim == 2)
