@@ -232,7 +232,7 @@ TINY = reproduce.SMALL | dict(
     repeats=2,
     images=50,
     seeds=[0],
-    options=dict(step=0.05, max_step=0.08, tolerance=0.2, band=1.0, settle=(20.0, 2.0)),
+    options=dict(step=0.05, tolerance=0.2, band=1.0, settle=(20.0, 2.0)),
 )
 
 
@@ -310,9 +310,7 @@ def test_figure_3_end_to_end(tmp_path, single, colour_images):
         epochs=1,
         lam_end=0.6,
         gammas=[5.0],
-        options=dict(
-            step=0.06, max_step=0.1, tolerance=0.5, band=3.0, corrections=1, settle=(1e3, 1e3)
-        ),
+        options=dict(step=0.06, tolerance=0.5, band=3.0, corrections=1, settle=(1e3, 1e3)),
     )
     record = reproduce.save(tmp_path / "a.json", "fig3", settings, Here(), progress=False)
     assert (
@@ -516,7 +514,7 @@ def test_a_readers_own_folder_of_images(tmp_path, single):
     record = reproduce.save(
         tmp_path / "a.json",
         "fig2",
-        settings | dict(options=TINY.options | dict(hold="validation")),
+        settings | dict(options=TINY.options | dict(hold="val")),
         Here(),
         progress=False,
     )
@@ -556,7 +554,7 @@ def test_a_folder_whose_halves_do_not_match(tmp_path):
 
 def test_what_cannot_be_held_is_refused(capsys, tmp_path):
     with pytest.raises(SystemExit):
-        reproduce.main(["fig5", "--hold", "validation", "--out", str(tmp_path)])
+        reproduce.main(["fig5", "--hold", "val", "--out", str(tmp_path)])
     assert "no held-out set" in capsys.readouterr().err
 
 

@@ -16,10 +16,9 @@ import torch
 from ..data import cifar10, digits, image_folder, mnist, npz
 from ..errors import check_data
 from ..networks import Classifier, ConvolutionalDecoder, Decoder, Encoder, ResNetEncoder, seeded
-from ..retraining import iso_classification
+from ..processes import iso_classification, walk
 from ..tasks import Displacement, Mixture, align_labels, plan_by_class
 from ..training import Ensemble
-from ..transfer import transfer
 
 
 @dataclass(frozen=True)
@@ -51,7 +50,7 @@ class Settings:
     options: dict = field(default_factory=dict)  # of the process
 
     def __post_init__(self):
-        known = inspect.signature(self.process).parameters
+        known = {*inspect.signature(self.process).parameters, *inspect.signature(walk).parameters}
         for name in ("options", "coarse"):
             wrong = [key for key in getattr(self, name, {}) if key not in known]
             if wrong:
@@ -85,9 +84,7 @@ class Curves(Settings):
     damping: float = 0.1
     # options of further seeds and of variants, which take longer steps, corrected less
     coarse: dict = field(
-        default_factory=lambda: dict(
-            step=0.12, max_step=0.16, station=5, tolerance=0.015, corrections=4
-        )
+        default_factory=lambda: dict(step=0.14, station=5, tolerance=0.015, corrections=4)
     )
 
 
@@ -98,7 +95,7 @@ class Transfers(Settings):
     The paper does not say where in (λ, γ) it starts, nor the minibatch, epochs and steps.
     """
 
-    process = staticmethod(transfer)
+    process = staticmethod(walk)
     hidden: int = 400
     codes: int = 64
     dropout: float = 0.1
@@ -138,7 +135,7 @@ SMALL = PAPER | dict(
     repeats=2,
     images=500,
     batches=2,
-    options=dict(step=0.15, max_step=0.3, tolerance=0.03, band=0.1),
+    options=dict(step=0.15, tolerance=0.03, band=0.1),
     coarse={},
 )
 # Figure 3: R, D and the prices of CIFAR-10
@@ -164,8 +161,7 @@ SMALL3 = PAPER3 | dict(
     gammas=[5.0, 10.0],
     seeds=[0],
     options=dict(
-        step=0.06,
-        max_step=0.1,
+        step=0.08,
         tolerance=0.05,
         band=0.2,
         corrections=3,
