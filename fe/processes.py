@@ -211,7 +211,7 @@ def expand(law, p, state, slopes=None, F_t=0.0):
         (D_lam, _, *D_t), (C_lam, C_gam, *C_t) = slopes.hessian(*p[:2].tolist(), C)[0]
         # D_γ = C_λ, and of the two C_λ has less noise: C is an average over eight samples of z
         H[:2] = p.new_tensor([[D_lam, C_lam, *D_t], [C_lam, C_gam, *C_t]])
-        H[:, :2] = H[:2].T
+        H[2:, :2] = H[:2, 2:].T
 
     def J(_, q):
         return R + p[:2] @ F_p[:2] + F_p @ (q - p) + 0.5 * (q - p) @ H @ (q - p)
@@ -373,6 +373,7 @@ def walk(
             miss, off = held.missing(new, there)
             first = (*off, 0.0)[0]
             while corrector and max(map(abs, off), default=0.0) > tolerance and count < corrections:
+                _, total = held.expand(new, there, slopes, F_t)
                 new, count = _moved(law, new, 0.0, total, miss), count + 1
                 there = yield from stage(new)
                 miss, off = held.missing(new, there)

@@ -220,9 +220,9 @@ def test_an_exception_of_the_library_comes_through_a_process_pool():
 @pytest.mark.parametrize(
     "change, words",
     [
-        (dict(lam=0.0), "need λ"),
+        (dict(lam=0.0), "need λ, λ_end"),
         (dict(lam_end=0.0), "λ_end"),
-        (dict(gam=-1.0), "γ > 0"),
+        (dict(gam=-1.0), "need λ, λ_end, γ"),
         (dict(step=0.0), "step > 0"),
         (dict(hold="val"), "hold must be"),
         (dict(hold="unseen"), r"needs the probes \['unseen'\]"),
@@ -241,9 +241,10 @@ def exact():
     """J(θ; λ, γ, t), its equilibrium and response, (R, D, C), and `Slopes` of its Hess F."""
     x, y = digits(60, seed=0)
     task = fe.Mixture((x[y < 5], y[y < 5]), (x[y >= 5], y[y >= 5] - 5))
-    J = fe.TaskObjective(fe.TopographicMap(x, y % 5, 5, grid=7, features=2, ridge=1e-2), task)
+    model = fe.TopographicMap(x, y % 5, 5, grid=7, features=2, ridge=1e-2)
+    J = fe.TaskObjective(model, task)
     p = torch.tensor([2.0, 3.0, 0.4], dtype=x.dtype)
-    e = fe.minimise(J, J.initial(), p)
+    e = fe.minimise(J, model.initial(), p)
     r, f = fe.linear_response(J, e.theta, p), fe.functionals(J, e.theta, p)
     state = [float(v) for v in (f.rate, f.distortion, f.classification)]
     scale = torch.tensor([2.0, 3.0, 1.0], dtype=x.dtype)
@@ -458,7 +459,7 @@ def test_a_band_that_cannot_be_kept_stops_the_run():
     with pytest.raises(ConstraintLost, match="left its band of 1%.*slopes of ln C") as e:
         hard = dict(band=0.01, tolerance=0.001, corrections=1)
         go(run, [0.0, 0.5, 1.0], HOLD_C, **hard)
-    assert len(e.value.record.rows) >= 1 and len(e.value.record.slopes) == 1
+    assert len(e.value.record.rows) >= 1 and e.value.record.slopes[0].slopes[1][1] < 0
 
 
 def test_cut_at_every_entry_the_result_is_the_same(tmp_path):
@@ -493,7 +494,7 @@ def test_cut_at_every_entry_the_result_is_the_same(tmp_path):
             continue
     else:
         raise AssertionError("never ended")
-    assert tries > 5 and again == whole
+    assert tries > 5 and repr(again) == repr(whole)  # NaN is no other NaN
 
 
 def test_an_unknown_kind_of_task_is_refused():
