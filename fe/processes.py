@@ -1,7 +1,7 @@
-"""Processes with trained networks (paper, eq. 22, 31, 38; Remark 7): the laws of `fe.process` on
+"""Processes with trained networks (paper, eq. 22, 31, 38; Remark 7): the laws of `fe.path` on
 slopes that are measured.
 
-`fe.process` follows an equilibrium that Newton's method finds to the last digit. A network trained
+`fe.path` follows an equilibrium that Newton's method finds to the last digit. A network trained
 on minibatches has none: its C carries the noise of training, and equation (31) adds that noise up
 step by step. What a law needs is the same, the free energy to second order around p = (λ, γ) or
 (λ, γ, t),
@@ -26,7 +26,7 @@ import torch
 
 from .amortised import AmortisedObjective
 from .gauss_newton import network_response
-from .process import Conserve, classification
+from .path import Conserve, classification
 from .retraining import Row, Stage
 from .training import evaluate, generator
 
@@ -227,10 +227,8 @@ def _moved(law, p, h, total, miss):
     """p after a step h of the law that also makes up for `miss`; what is not given changes no price
     by more than half.
     """
-    given, adjust = law.vectors(p)
-    answer = h * (law.velocity(p, total) - given)
-    if len(miss):
-        answer += torch.linalg.solve(total @ adjust.T, miss) @ adjust
+    given = law.vectors(p)[0]
+    answer = h * (law.velocity(p, total) - given) + law.correction(p, total, miss)
     answer[:2] = answer[:2].clamp(-0.5 * p[:2], 0.5 * p[:2])
     new = p + h * given + answer
     if not (new[:2] > 0).all():

@@ -7,7 +7,7 @@ the objective,
     J(θ, p),   p = (λ, γ, t),
 
 and everything in fe that takes p takes it: D, C and F_t = ∂J/∂t are derivatives of J, θ_t and C_t
-come from the same linear response (Lemma 9), `fe.process` follows it.
+come from the same linear response (Lemma 9), `fe.path` follows it.
 """
 
 import math

@@ -22,7 +22,6 @@ from fe import (
     data,
     gibbs,
     plot,
-    process,
     reproduce,
     sampling,
     tasks,
@@ -75,7 +74,7 @@ def test_exact_models():
         MAP,
         e.theta,
         P,
-        fe.Conserve(process.classification),
+        fe.Conserve(fe.classification),
         0.05,
         preconditioner=MAP.preconditioner,
     )
@@ -103,7 +102,7 @@ def test_laws_and_what_response_is_made_of():
     start = fe.minimise(J, e.theta, torch.tensor([0.5, 4.0, 0.0], **CPU), tol=1e-8)
     for law in (fe.QuasiStatic((0.0, 0.0, 1.0)), fe.Geodesic(k=0.0)):
         path = fe.follow(J, start.theta, start.p, law, 0.05)
-        assert path["rate"][0] == pytest.approx(float(process.rate(J, start.theta, start.p)))
+        assert path["rate"][0] == pytest.approx(float(fe.rate(J, start.theta, start.p)))
 
 
 def test_finite_alphabets():

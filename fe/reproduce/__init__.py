@@ -28,8 +28,8 @@ from tqdm.auto import tqdm
 
 from ..book.notebook import own, read
 from ..data import digits
+from ..path import Conserve, classification, follow
 from ..plot import STYLE
-from ..process import Conserve, classification, follow
 from ..retraining import drive
 from ..topographic import TopographicMap
 from . import figures

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ..journal import Journal
 from ..objective import classification
-from ..process import Conserve, Geodesic, QuasiStatic
+from ..path import Conserve, Geodesic, QuasiStatic
 from ..processes import ConstraintLost, iso_classification, state_of, walk
 from ..retraining import Retraining, Stage
 from ..training import step_decay
