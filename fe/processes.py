@@ -85,15 +85,9 @@ class Slopes(NamedTuple):
         )
 
 
-def around(lam, gam, delta):
-    """Prices (λ's, γ's) of the five copies of a difference: (λ, γ), (λe^±δ, γ), (λ, γe^±δ)."""
-    up, down = math.exp(delta), math.exp(-delta)
-    return [lam, lam * up, lam * down, lam, lam], [gam, gam, gam, gam * up, gam * down]
-
-
 def finite_differences(lam, gam, epochs=3, delta=0.3, repeats=1, start=None, t=None, dt=0.05):
-    """A process: `Slopes` from five copies on common random numbers, `repeats` times, from the kept
-    network `start` or the one as it is.
+    """A process: `Slopes` from five copies, at (λ, γ), (λe^±δ, γ) and (λ, γe^±δ), on common random
+    numbers, `repeats` times, from the kept network `start` or the one as it is.
 
     With t, the time on a task, also the slope against t, from one copy more at t + dt (t − dt near
     the end).
@@ -103,7 +97,9 @@ def finite_differences(lam, gam, epochs=3, delta=0.3, repeats=1, start=None, t=N
     """
     if not (delta > 0 and repeats >= 1):
         raise ValueError(f"need delta > 0 and repeats ≥ 1, got {delta} and {repeats}")
-    tables, (lams, gams) = [], around(lam, gam, delta)
+    up, down = math.exp(delta), math.exp(-delta)
+    lams, gams = [lam, lam * up, lam * down, lam, lam], [gam, gam, gam, gam * up, gam * down]
+    tables = []
     dt = dt if t is None or t + dt <= 1 else -dt
     for _ in range(repeats):
         if t is not None:
@@ -195,34 +191,6 @@ def state_of(entry, lam, gam):
     return state | dict(lam=lam, gam=gam, F=F)
 
 
-def expand(law, p, state, slopes=None, F_t=0.0):
-    """What a law holds, g (m,), and dg/dp (m, n), from F to second order around p.
-
-    Args:
-        law: As for `walk`.
-        p: (n,), (λ, γ) or (λ, γ, t).
-        state: R, D, C at p.
-        slopes: `Slopes`; without them dg/dp is that of a network that stays as it is.
-        F_t: ∂F/∂t.
-    """
-    R, D, C = state
-    F_p, H = p.new_tensor([D, C, F_t])[: len(p)], p.new_zeros(len(p), len(p))
-    if slopes:
-        (D_lam, _, *D_t), (C_lam, C_gam, *C_t) = slopes.hessian(*p[:2].tolist(), C)[0]
-        # D_γ = C_λ, and of the two C_λ has less noise: C is an average over eight samples of z
-        H[:2] = p.new_tensor([[D_lam, C_lam, *D_t], [C_lam, C_gam, *C_t]])
-        H[2:, :2] = H[:2, 2:].T
-
-    def J(_, q):
-        return R + p[:2] @ F_p[:2] + F_p @ (q - p) + 0.5 * (q - p) @ H @ (q - p)
-
-    at = p.clone().requires_grad_()
-    with torch.enable_grad():
-        g = law.value(J, p.new_zeros(0), at)
-        rows = [torch.autograd.grad(v, at, retain_graph=True)[0] for v in g]
-    return g.detach(), torch.stack(rows) if rows else p.new_zeros(0, len(p))
-
-
 def _moved(law, p, h, total, miss):
     """p after a step h of the law that also makes up for `miss`; what is not given changes no price
     by more than half.
@@ -247,8 +215,23 @@ class _Held:
         self.law, self.prefix, self.target = law, "" if hold == "train" else f"{hold}_", target
 
     def expand(self, p, state, slopes=None, F_t=0.0):
-        names = (self.prefix + k for k in ("rate", "distortion", "classification"))
-        return expand(self.law, p, [state[k] for k in names], slopes, F_t)
+        """g (m,) and dg/dp (m, n) along the branch, from F to second order around p."""
+        R, D, C = (state[self.prefix + k] for k in ("rate", "distortion", "classification"))
+        F_p, H = p.new_tensor([D, C, F_t])[: len(p)], p.new_zeros(len(p), len(p))
+        if slopes:
+            (D_lam, _, *D_t), (C_lam, C_gam, *C_t) = slopes.hessian(*p[:2].tolist(), C)[0]
+            # D_γ = C_λ, and of the two C_λ has less noise: C is an average over eight samples of z
+            H[:2] = p.new_tensor([[D_lam, C_lam, *D_t], [C_lam, C_gam, *C_t]])
+            H[2:, :2] = H[:2, 2:].T
+
+        def J(_, q):
+            return R + p[:2] @ F_p[:2] + F_p @ (q - p) + 0.5 * (q - p) @ H @ (q - p)
+
+        at = p.clone().requires_grad_()
+        with torch.enable_grad():
+            g = self.law.value(J, p.new_zeros(0), at)
+            rows = [torch.autograd.grad(v, at, retain_graph=True)[0] for v in g]
+        return g.detach(), torch.stack(rows) if rows else p.new_zeros(0, len(p))
 
     def missing(self, p, state):
         """target − g (m,), and ln g/target as m numbers."""

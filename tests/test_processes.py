@@ -18,7 +18,7 @@ from fe.processes import (
     FreeEnergyRate,
     Record,
     Slopes,
-    expand,
+    _Held,
     finite_differences,
     iso_classification,
     lemma_5,
@@ -271,7 +271,8 @@ def test_a_law_asks_of_a_network_what_it_asks_of_an_exact_model(law):
     held quantities are functions of R, D and C, and these of F's derivatives.
     """
     J, e, r, state, slopes = exact()
-    g, total = expand(law, e.p, state, slopes, float(r.gradient[2]))
+    state = dict(zip(("rate", "distortion", "classification"), state))
+    g, total = _Held(law, "train", None).expand(e.p, state, slopes, float(r.gradient[2]))
     path = fe.follow(J, e.theta, e.p, law, 1e-5, step=1e-5, max_step=1e-5)
     torch.testing.assert_close(
         law.velocity(e.p, total), path.points[0].velocity, rtol=1e-6, atol=1e-9
