@@ -299,17 +299,13 @@ def _train(asked):
         places.append(slice(M, M + s.copies))
         M += s.copies
     ensemble, parts = Ensemble([run.network[0]] * M), [r.partial(s) for r, s in asked]
-    states = [
-        part["ensemble"] if part else r.state(s.start, s.copies)
-        for (r, s), part in zip(asked, parts)
-    ]
-    ensemble.load({k: torch.cat([state[k].cpu() for state in states]) for k in states[0]})
     adam = torch.optim.Adam(ensemble.parameters(), fused=True)
+    states = [p["ensemble"] if p else r.state(s.start, s.copies) for (r, s), p in zip(asked, parts)]
+    whole = {k: torch.cat([state[k].cpu() for state in states]) for k in states[0]}
+    ensemble.load(whole, adam if parts[0] else None)
     first, spent, traced = 0, 0.0, []
     if parts[0]:
         first, spent, traced = (parts[0][k] for k in ("epoch", "seconds", "trace"))
-        averages = _joined([part["adam"] for part in parts], M)
-        adam.load_state_dict(adam.state_dict() | dict(state=averages))
     elif stage.trace:
         traced = [_traced(ensemble, *run.data(stage.t))]
     began = saved = time.monotonic()
@@ -320,15 +316,13 @@ def _train(asked):
         if stage.trace:
             traced.append(_traced(ensemble, *run.data(stage.t)))
         keep = epoch < stage.epochs and now - saved > min(r.save_every for r, _ in asked)
-        saved, whole = (now, ensemble.state()) if keep else (saved, None)
+        saved, whole = (now, ensemble.state(adam)) if keep else (saved, None)
         for (r, s), place in zip(asked, places):
             if r.on_progress and s.span:
                 r.on_progress(s.span[0] + (s.span[1] - s.span[0]) * epoch / s.epochs)
             if keep and r.journal.path:
-                partial = dict(request=r.words(s), epoch=epoch, trace=traced)
-                partial |= dict(ensemble={k: v[place] for k, v in whole.items()})
-                partial |= dict(adam=_cut(adam.state_dict()["state"], place, M))
-                partial |= dict(seconds=spent + now - began)
+                partial = dict(ensemble={k: v[place] for k, v in whole.items()}, epoch=epoch)
+                partial |= dict(request=r.words(s), trace=traced, seconds=spent + now - began)
                 r.journal.save(r.journal.tensors | dict(partial=partial))
 
     members = [(r, s, r.data(s.t)) for r, s in asked for _ in range(s.copies)]
@@ -378,17 +372,3 @@ def _traced(ensemble, x, y):
     ensemble, x, y = copy.deepcopy(ensemble), x[:_FEW], y[:_FEW]
     refresh_statistics(ensemble, x, y)
     return torch.stack(evaluate(ensemble, x, y)[:3], 1).tolist()
-
-
-def _cut(averages, place, M):
-    """Adam's state of some members; its tensors have their axis only if there are several."""
-    cut = lambda k, v: v if k == "step" else (v[None] if M == 1 else v)[place]
-    return {i: {k: cut(k, v) for k, v in state.items()} for i, state in averages.items()}
-
-
-def _joined(parts, M):
-    """Adam's state of all members from those of `_cut`."""
-    join = lambda i, k: parts[0][i][k] if k == "step" else torch.cat([p[i][k] for p in parts])
-    states = {i: {k: join(i, k) for k in state} for i, state in parts[0].items()}
-    one = lambda k, v: v[0] if M == 1 and k != "step" else v
-    return {i: {k: one(k, v) for k, v in state.items()} for i, state in states.items()}
