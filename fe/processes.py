@@ -289,7 +289,7 @@ def walk(
     Returns:
         `Record` with rows, slopes (`Slopes`) and responses. In a row, `miss` and `drift` are ln
         g/target of the first quantity held before and after correcting, `off` is the largest of
-        all.
+        all; in the first, `change_F` is what the last of `settle` changed.
 
     Raises:
         ConstraintLost: Out of the band however small the step, ∂C/∂γ not negative, 1 + kλ = 0 for a
@@ -320,14 +320,15 @@ def walk(
         record.rows.append(state | more | (dict(F_t=F_t) if len(p) == 3 else {}))
         return Row(record.rows[-1])
 
-    state, rounds = (yield from stage(p, start)), 0
+    state, rounds, rest = (yield from stage(p, start)), 0, {}
     while settle and rounds < 6:
         before, state, rounds = state, (yield from stage(p)), rounds + 1
         ln_C = [math.log(u[held.prefix + "classification"]) for u in (before, state)]
-        if abs(state["F"] - before["F"]) < settle[0] and abs(ln_C[1] - ln_C[0]) < settle[1]:
+        rest = dict(change_F=state["F"] - before["F"])
+        if abs(rest["change_F"]) < settle[0] and abs(ln_C[1] - ln_C[0]) < settle[1]:
             break
     holds = len(held.missing(p, state)[0])
-    yield row(step=0.0, corrections=rounds, miss=0.0)
+    yield row(step=0.0, corrections=rounds, miss=0.0, **rest)
     s, since, slopes = stops[0], station, None
     while ahead:
         (lam, gam), h = p[:2].tolist(), ahead[0][0] - s
