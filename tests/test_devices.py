@@ -260,7 +260,8 @@ def test_jobs_of_the_figures():
     )
     for kind in task.kinds:
         assert reproduce.transfer_job(task, kind, 0)["runs"]["fixed"]["rows"]
-    assert reproduce.digits_path(n=40, grid=7, features=2, lam_end=0.3, progress=False)["points"]
+    few = reproduce.Digits(n=40, grid=7, features=2, lam_end=0.3)
+    assert reproduce.digits_path(few, progress=False)["points"]
     assert plot.images(X[:3])
 
 
