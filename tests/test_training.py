@@ -338,7 +338,7 @@ def test_new_networks_leave_every_generator_as_it_was(monkeypatch):
     monkeypatch.setattr(torch.cuda, "default_generators", gpus)
     monkeypatch.setattr(torch.cuda, "current_device", lambda: 1)
     everything = lambda: [g.get_state() for g in (torch.default_generator, *gpus)]
-    before, x = everything(), torch.rand(4, 64, dtype=torch.float32)
+    x, before = torch.rand(4, 64, dtype=torch.float32), everything()
     found = [reproduce.networks(reproduce.SMALL, x, torch.arange(4), seed) for seed in (5, 5, 6)]
     assert all(torch.equal(a, b) for a, b in zip(everything(), before))
     first, again, other = (torch.cat([v.flatten() for v in e.parameters()]) for e in found)
