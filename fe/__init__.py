@@ -26,7 +26,7 @@ from .objective import (
     functionals,
     rate,
 )
-from .process import Conserve, Geodesic, Path, QuasiStatic, follow
+from .path import Conserve, Geodesic, Path, QuasiStatic, follow
 from .rate_distortion import blahut_arimoto, rate_distortion_curve
 from .response import (
     Response,

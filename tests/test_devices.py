@@ -22,7 +22,6 @@ from fe import (
     data,
     gibbs,
     plot,
-    process,
     reproduce,
     sampling,
     tasks,
@@ -32,6 +31,7 @@ from fe.amortised import kl_to_standard_normal
 from fe.book import notebook
 from fe.book.sliders import explore, live
 from fe.gauss_newton import network_response
+from fe.path import classification, rate
 from fe.rate_distortion import entropy, expected, mutual_information
 from fe.reproduce import figures
 from fe.response import Local, check_stability, conjugate_gradient, smallest_eigenpair
@@ -75,7 +75,7 @@ def test_exact_models():
         MAP,
         e.theta,
         P,
-        fe.Conserve(process.classification),
+        fe.Conserve(classification),
         0.05,
         preconditioner=MAP.preconditioner,
     )
@@ -103,7 +103,7 @@ def test_laws_and_what_response_is_made_of():
     start = fe.minimise(J, e.theta, torch.tensor([0.5, 4.0, 0.0], **CPU), tol=1e-8)
     for law in (fe.QuasiStatic((0.0, 0.0, 1.0)), fe.Geodesic(k=0.0)):
         path = fe.follow(J, start.theta, start.p, law, 0.05)
-        assert path["rate"][0] == pytest.approx(float(process.rate(J, start.theta, start.p)))
+        assert path["rate"][0] == pytest.approx(float(rate(J, start.theta, start.p)))
 
 
 def test_finite_alphabets():

@@ -25,7 +25,7 @@ import torch
 torch.set_num_threads(1)
 import fe
 from fe import reproduce
-from fe.process import Conserve, classification
+from fe.path import Conserve, classification
 from fe.retraining import Retraining, iso_classification
 
 torch.set_default_dtype(torch.float32)

@@ -190,7 +190,7 @@ def test_stored_path_starts_where_a_fresh_run_does(stored):
         J,
         J.initial(),
         p,
-        fe.Conserve(fe.process.classification),
+        fe.Conserve(fe.path.classification),
         0.04,
         step=0.0325,
         preconditioner=J.preconditioner,

@@ -23,8 +23,8 @@ from tqdm.auto import tqdm
 
 from ..data import digits
 from ..objective import classification
+from ..path import Conserve, follow
 from ..plot import STYLE
-from ..process import Conserve, follow
 from ..retraining import drive
 from ..topographic import TopographicMap
 from . import figures
