@@ -66,6 +66,9 @@ def test_exact_models():
     e = fe.minimise(MAP, MAP.initial(), P, preconditioner=MAP.preconditioner)
     f = fe.functionals(MAP, e.theta, P)
     assert float(f.rate) == pytest.approx(float(MAP.bare_rate(e.theta, P) + MAP.penalty(e.theta)))
+    for quantity in (fe.rate, fe.distortion, fe.classification):
+        value = getattr(f, quantity.__name__)
+        assert float(quantity(MAP, e.theta, P)) == pytest.approx(float(value))
     r = fe.linear_response(MAP, e.theta, P)
     assert (
         torch.isfinite(r.hess).all()
