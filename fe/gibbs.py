@@ -84,11 +84,11 @@ class GibbsObjective(Ridged):
 
     def log_partition(self, theta, p):
         """log Z_n, (N,)."""
-        return log_partition(*self.log_probabilities(theta), p)
+        return torch.logsumexp(self.log_joint(theta, p), 1)
 
     def posterior(self, theta, p):
         """The Gibbs encoder e*(z_k|x_n), (N, K)."""
-        return gibbs_posterior(*self.log_probabilities(theta), p)
+        return torch.softmax(self.log_joint(theta, p), 1)
 
     def __call__(self, theta, p):
         return self.penalty(theta) - self.weights.dot(self.log_partition(theta, p))
