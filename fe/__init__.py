@@ -17,7 +17,15 @@ from .gibbs import (
 )
 from .linear_gaussian import LinearGaussian
 from .networks import Classifier, Decoder, Encoder
-from .objective import Functionals, Ridge, classification, distortion, flatten, functionals, rate
+from .objective import (
+    Functionals,
+    Ridge,
+    classification,
+    distortion,
+    flatten,
+    functionals,
+    rate,
+)
 from .path import Conserve, Geodesic, Path, QuasiStatic, follow
 from .rate_distortion import blahut_arimoto, rate_distortion_curve
 from .response import (

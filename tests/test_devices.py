@@ -65,6 +65,9 @@ def test_exact_models():
     e = fe.minimise(MAP, MAP.initial(), P, preconditioner=MAP.preconditioner)
     f = fe.functionals(MAP, e.theta, P)
     assert float(f.rate) == pytest.approx(float(MAP.bare_rate(e.theta, P) + MAP.penalty(e.theta)))
+    for quantity in (fe.rate, fe.distortion, fe.classification):
+        value = getattr(f, quantity.__name__)
+        assert float(quantity(MAP, e.theta, P)) == pytest.approx(float(value))
     r = fe.linear_response(MAP, e.theta, P)
     assert (
         torch.isfinite(r.hess).all()
@@ -259,7 +262,8 @@ def test_jobs_of_the_figures():
     )
     for kind in task.kinds:
         assert reproduce.transfer_job(task, kind, 0)["runs"]["fixed"]["rows"]
-    assert reproduce.digits_path(n=40, grid=7, features=2, lam_end=0.3, progress=False)["points"]
+    few = reproduce.Digits(n=40, grid=7, features=2, lam_end=0.3)
+    assert reproduce.digits_path(few, progress=False)["points"]
     assert plot.images(X[:3])
 
 
