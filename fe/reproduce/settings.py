@@ -79,7 +79,9 @@ class Trained(Settings):
     options: dict = field(default_factory=dict)  # of the process
 
     def __post_init__(self):
-        known = {*inspect.signature(self.process).parameters, *inspect.signature(walk).parameters}
+        signatures = map(inspect.signature, (self.process, walk))
+        parameters = {k: v for found in signatures for k, v in found.parameters.items()}
+        known = [key for key, v in parameters.items() if v.kind is v.KEYWORD_ONLY]
         for name in ("options", "coarse"):
             wrong = [key for key in getattr(self, name, {}) if key not in known]
             if wrong:
