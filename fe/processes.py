@@ -238,7 +238,7 @@ class _Held:
         g, _ = self.expand(p, state)
         if self.target is None:
             self.target = g
-        target = torch.as_tensor(self.target).to(g).reshape(g.shape)
+        target = torch.as_tensor(self.target, device="cpu").to(g).reshape(g.shape)
         ratio = (g - target) / target.abs().clamp_min(1e-3)
         return target - g, ratio.clamp_min(-0.999).log1p().tolist()
 

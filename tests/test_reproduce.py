@@ -6,11 +6,13 @@ import errno
 import json
 import os
 import pathlib
+import shutil
 import subprocess
 import sys
 import time
 from concurrent.futures import Executor, Future
 
+import matplotlib.pyplot as plt
 import numpy as np
 import psutil
 import pytest
@@ -19,6 +21,7 @@ from PIL import Image
 
 import fe
 from fe import reproduce
+from fe.reproduce import figures
 from fe.tasks import Mixture, TaskObjective
 
 pytestmark = pytest.mark.long
@@ -747,3 +750,14 @@ def test_stored_reduced_runs_on_cifar10():
                     and c["lam"][0] == 4.0
                     and float(c["lam"][-1]) == pytest.approx(2.5)
                 )
+
+
+@pytest.mark.parametrize("run", ["fig2", "fig4a", "fig5"])
+def test_a_run_of_ones_own_is_drawn_beside_the_books(run, tmp_path, monkeypatch):
+    monkeypatch.setenv("FE_RESULTS", str(tmp_path))
+    for titles in (["the book's run"], ["the book's run", "your own run"]):
+        plt.close("all")
+        figures.beside(run)
+        assert [plt.figure(n).get_suptitle() for n in plt.get_fignums()] == titles
+        shutil.copy(ROOT / "results" / f"{run}.json", tmp_path)
+    plt.close("all")
