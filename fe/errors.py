@@ -5,6 +5,8 @@ that does not hold at the point where it was asked for: an answer there would lo
 wrong, so none is returned.
 """
 
+import contextlib
+
 import torch
 
 
@@ -38,6 +40,15 @@ class NotFinite(ValueError):
     """J or ∇J is NaN or infinite: bad data, or, in a search, a step that went too far."""
 
 
+@contextlib.contextmanager
+def about(name):
+    """What is refused inside says whose it is: "source: x is empty"."""
+    try:
+        yield
+    except (ValueError, TypeError) as e:
+        raise type(e)(f"{name}: {e}") from None
+
+
 def check_finite(name, tensor):
     """Raise `ValueError` naming the argument if `tensor` holds a NaN or an infinity."""
     bad = ~torch.isfinite(tensor)
@@ -45,6 +56,23 @@ def check_finite(name, tensor):
         where = tuple(bad.nonzero()[0].tolist()) if tensor.ndim else ()
         raise ValueError(
             f"{name} has {int(bad.sum())} NaN or infinite entries (the first at index {where})"
+        )
+
+
+def check_shape(name, tensor, *shape):
+    """Raise `ValueError` unless the tensor has this shape; a word stands for any number from 1."""
+    fits = [m > 0 if isinstance(n, str) else n == m for n, m in zip(shape, tensor.shape)]
+    if tensor.ndim != len(shape) or not all(fits):
+        want = ", ".join(map(str, shape)) + ("," if len(shape) == 1 else "")
+        raise ValueError(f"{name} must have shape ({want}), got {tuple(tensor.shape)}")
+
+
+def check_like(name, tensor, other, like):
+    """Raise `TypeError` unless the tensor has dtype and device of `like`, whose name is `other`."""
+    if (tensor.dtype, tensor.device) != (like.dtype, like.device):
+        raise TypeError(
+            f"{name} is {tensor.dtype} on {tensor.device}, but {other} is {like.dtype} on "
+            f"{like.device}; write {name}.to({other})"
         )
 
 
@@ -59,11 +87,8 @@ def check_vector(name, tensor, like=None):
     if tensor.ndim != 1 or tensor.numel() == 0:
         raise ValueError(f"{name} must be 1-D and not empty, got shape {tuple(tensor.shape)}")
     check_finite(name, tensor)
-    if like is not None and (tensor.dtype, tensor.device) != (like.dtype, like.device):
-        raise TypeError(
-            f"{name} is {tensor.dtype} on {tensor.device}, but theta is {like.dtype} on "
-            f"{like.device}"
-        )
+    if like is not None:
+        check_like(name, tensor, "theta", like)
 
 
 def check_data(x, y=None, n_classes=None, soft=False):
@@ -105,7 +130,7 @@ def check_data(x, y=None, n_classes=None, soft=False):
 def check_weights(weights, x, name="weights"):
     """The weights of the images x: N numbers ≥ 0 with sum one, 1/N each if None."""
     if weights is None:
-        return torch.full_like(x[:, 0], 1 / len(x))
+        return x.new_full(x.shape[:1], 1 / len(x))
     total = float(weights.sum())
     if weights.shape != x.shape[:1] or bool((weights < 0).any()) or not abs(total - 1) <= 1e-6:
         raise ValueError(
