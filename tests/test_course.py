@@ -32,7 +32,7 @@ from answers import wrong_answers  # noqa: E402
 
 matplotlib.use("agg")
 pytestmark = pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SAWarning")  # nbgrader's own habits
-CHAPTERS = [exercises.chapter(path) for path in exercises.chapters()]
+CHAPTERS = exercises.chapters()
 every_chapter = pytest.mark.parametrize("chapter", CHAPTERS, ids=lambda c: f"chapter{c.number}")
 
 

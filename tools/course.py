@@ -20,7 +20,7 @@ from nbgrader.converters import GenerateAssignment
 from nbgrader.coursedir import CourseDirectory
 from traitlets.config import PyFileConfigLoader
 
-from colab import Addresses
+from colab import address
 
 POINTS = {"checked": 4, "written": 3, "project": 10}
 EXCEPTIONS = {"ex-1-split": {"checked": 4, "written": 6}}  # an hour
@@ -51,9 +51,7 @@ print({check})"""
 
 
 def points(exercise):
-    """{kind: points} of the parts of an exercise: "checked" by a machine; "written" or "project",
-    graded by a person.
-    """
+    """{kind: points} of the parts of an exercise."""
     return EXCEPTIONS.get(exercise.label, {kind: POINTS[kind] for kind in exercise.kinds})
 
 
@@ -72,15 +70,14 @@ def explained(exercise, edition):
     """The folded solution as Markdown; its code is fenced, but that of a checked exercise stands
     in the answer cell.
     """
-    parts = [c for c in edition.cells if c.metadata.get("solution") == exercise.label]
     found = []
-    for part in parts:
+    for part in (c for c in edition.cells if c.metadata.get("solution") == exercise.label):
         if part.cell_type == "markdown":
-            found.append(re.search(r"</summary>\s*(.*)\s*</details>", part.source, re.DOTALL)[1])
+            found.append(re.search(r"</summary>(.*)</details>", part.source, re.DOTALL)[1].strip())
         elif not exercise.checked:
             code = re.sub(r"^(# @title|### (BEGIN|END)).*\n?", "", part.source, flags=re.MULTILINE)
             found.append(f"```python\n{code.strip()}\n```")
-    return "\n\n".join(map(str.strip, found))
+    return "\n\n".join(found)
 
 
 def exercise_cells(e, edition):
@@ -109,16 +106,14 @@ def sheet(chapter):
     edition = nbformat.read(ROOT / "colab" / chapter.path.name, 4)
     title = re.match(r"# [\d.]+ (.*)", edition.cells[0].source)[1]
     total = sum(sum(points(e).values()) for e in chapter.exercises)
-    link = Addresses(ROOT)(f"book/{chapter.path.stem}")
+    link = address(f"book/{chapter.path.stem}")
     head = f"# Exercises to chapter {chapter.number}\n\n[{title}]({link}) · {total} points\n\n{HOW}"
     cells = [cell("title", head, "markdown")]
     for i, source in enumerate(chapter.preparation, 1):  # without the chapter's running time
         source = re.sub(r',?\s*time=(\s*"[^"]*")+,?', "", source)
         cells.append(cell(f"preparation-{i}", source))
-    for e in chapter.exercises:
-        cells += exercise_cells(e, edition)
-    kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
-    metadata = {"kernelspec": kernel, "language_info": {"name": "python"}}
+    cells += [part for e in chapter.exercises for part in exercise_cells(e, edition)]
+    metadata = {name: edition.metadata[name] for name in ("kernelspec", "language_info")}
     return nbformat.v4.new_notebook(cells=cells, metadata=metadata)
 
 
@@ -127,7 +122,6 @@ def assignment(chapter):
 
 
 def settings(folder):
-    """nbgrader's configuration of the course in `folder`."""
     config = PyFileConfigLoader("nbgrader_config.py", path=str(folder)).load_config()
     config.CourseDirectory.root = str(folder)
     return config
@@ -147,7 +141,7 @@ def make(folder, chapters):
 
 
 def main(folder=ROOT / "_build" / "course"):
-    chapters = [exercises.chapter(path) for path in exercises.chapters()]
+    chapters = exercises.chapters()
     make(pathlib.Path(folder).resolve(), chapters)
     print("chapter   exercises   points: " + " + ".join(POINTS))
     for chapter in chapters:

@@ -35,8 +35,8 @@ ONE = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS
 
 
 def smaller(png):
-    """A stored PNG (base64) with at most 256 shades, no channel off by more than 16 of 255; a
-    photograph as it is.
+    """A PNG (base64) with at most 256 shades, no channel off by more than 16 of 255; a photograph
+    as it is.
     """
     picture = Image.open(io.BytesIO(base64.b64decode(png)))
     if picture.mode == "RGBA" and picture.getextrema()[3][0] < 255:
@@ -48,26 +48,35 @@ def smaller(png):
     return base64.b64encode(buffer.getvalue()).decode()
 
 
-def stored(output):
-    """An output without what is the machine's or needs a kernel."""
-    data = output.get("data", {})
-    # of a bar the first line stays, which nbval compares; access.py leaves it out of the pages
-    data.pop("application/vnd.jupyter.widget-view+json", None)
-    if "image/png" in data:
-        data["image/png"] = smaller(data["image/png"])
-    if "metadata" in output:  # a picture's size, or Jupyter would show it twice as large
-        size = output.metadata.get("image/png")
-        output.metadata = {"image/png": size} if size else {}
-    return output
+def stored(outputs):
+    """What readers see of a cell's outputs: no bar or other widget, dead without its kernel, and
+    of a picture its size, or Jupyter would show it twice as large.
+    """
+    kept = [output for output in outputs if not needs_a_kernel(output)]
+    for output in kept:
+        if "metadata" in output:
+            output.metadata = {k: v for k, v in output.metadata.items() if k == "image/png" and v}
+        if "image/png" in output.get("data", {}):
+            output.data["image/png"] = smaller(output.data["image/png"])
+    return kept
+
+
+def needs_a_kernel(output):
+    return "application/vnd.jupyter.widget-view+json" in output.get("data", {})
 
 
 def execute(path, timeout=600):
     notebook, began = nbformat.read(path, 4), time.time()
     metadata = dict(notebook.metadata)
-    patient = dict(timeout=timeout, iopub_timeout=60, raise_on_iopub_timeout=True)
-    same = dict(record_timing=False, coalesce_streams=True)  # at every execution
-    here = {"metadata": {"path": path.parent}}
-    client = NotebookClient(notebook, resources=here, **same, **patient)
+    client = NotebookClient(
+        notebook,
+        resources={"metadata": {"path": path.parent}},
+        timeout=timeout,
+        iopub_timeout=60,
+        raise_on_iopub_timeout=True,
+        record_timing=False,
+        coalesce_streams=True,
+    )
     try:
         with tempfile.TemporaryDirectory() as empty:
             client.execute(env=os.environ | ONE | {"FE_RESULTS": empty})
@@ -75,8 +84,7 @@ def execute(path, timeout=600):
         sys.exit(f"{path.name} was not changed. A cell failed:\n{error}")
     notebook.metadata = nbformat.from_dict(metadata)  # not the versions of this machine
     for cell in (cell for cell in notebook.cells if cell.cell_type == "code"):
-        explore = "explore" in cell.metadata.get("tags", [])  # dead without its kernel
-        cell.outputs = [] if explore else list(map(stored, cell.outputs))
+        cell.outputs = stored(cell.outputs)
     nbformat.write(notebook, path)
     print(f"{path.name}: {time.time() - began:.0f} s, {path.stat().st_size / 1e6:.1f} MB")
 

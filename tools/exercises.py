@@ -11,7 +11,7 @@ print(chapter5.check_…(name)). The metadata of the cell with the directive say
 
 import pathlib
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import nbformat
 from markdown_it import MarkdownIt
@@ -21,14 +21,14 @@ REGION = re.compile(r"^### BEGIN SOLUTION\n(.*?)^### END SOLUTION[ \t]*$", re.DO
 CHECK = re.compile(r"^print\((chapter\d+)\.(\w+)\((\w+)\)\)$", re.MULTILINE)
 
 
-@dataclass(frozen=True)
+@dataclass
 class Exercise:
     label: str
     title: str
     statement: str  # MyST, the stub in it
     stub: str  # source, empty where there is nothing to check
     kinds: tuple  # of "checked" (by a machine), "written", "project" (read by a person)
-    solution: list = field(default_factory=list)  # its code cells
+    solution: str = ""  # the code of its solution
 
     @property
     def checked(self):
@@ -42,20 +42,19 @@ class Exercise:
     @property
     def checks(self):
         """(module, check, name of the answer) of each check call."""
-        return CHECK.findall("\n".join(self.solution))
+        return CHECK.findall(self.solution)
 
     @property
     def check(self):
-        module, check, name = self.checks[0]
-        return f"{module}.{check}({name})"
+        return "{}.{}({})".format(*self.checks[0])
 
     @property
     def reference(self):
-        """What stands between the solution marks of the code cells."""
-        return "".join(REGION.findall("\n".join(self.solution)))
+        """What stands between the solution marks."""
+        return "".join(REGION.findall(self.solution))
 
 
-@dataclass(frozen=True)
+@dataclass
 class Chapter:
     number: int
     path: pathlib.Path
@@ -63,9 +62,8 @@ class Chapter:
     exercises: list
 
 
-def fences(text):
-    """(what follows the opening marks, content) of each fenced block that is in no other."""
-    return [(t.info.strip(), t.content) for t in MarkdownIt().parse(text) if t.type == "fence"]
+def chapters():
+    return [chapter(path) for path in sorted(BOOK.glob("[0-9][0-9]-*.ipynb"))]
 
 
 def chapter(path):
@@ -77,25 +75,25 @@ def chapter(path):
 
 
 def exercises(cells):
-    """The exercises in the order of the page."""
-    found, solution = [], None
+    """In the order of the page."""
+    found, solved = [], None
     for cell in cells:
-        if cell.cell_type == "code" and solution is not None:
-            solution.append(cell.source)
+        if cell.cell_type == "code" and solved:
+            solved.solution += cell.source + "\n"
         for info, content in fences(cell.source) if cell.cell_type == "markdown" else ():
             directive, _, argument = info.partition(" ")
             if directive == "{exercise}":
                 label = re.search(r"^:label: *(\S+)$", content, re.MULTILINE)[1]
                 stub = "\n".join(code for info, code in fences(content) if info == "python")
-                kinds = cell.metadata.get("exercises", {}).get(label, ())
-                found.append(Exercise(label, argument, content, stub, tuple(kinds)))
+                kinds = tuple(cell.metadata.get("exercises", {}).get(label, ()))
+                found.append(Exercise(label, argument, content, stub, kinds))
             elif directive == "{solution-start}":
-                (solution,) = (e.solution for e in found if e.label == argument)
+                (solved,) = (e for e in found if e.label == argument)
             elif directive == "{solution-end}":
-                solution = None
+                solved = None
     return found
 
 
-def chapters():
-    """The paths of all chapter notebooks, in order."""
-    return sorted(BOOK.glob("[0-9][0-9]-*.ipynb"))
+def fences(text):
+    """(what follows the opening marks, content) of each fenced block that is in no other."""
+    return [(t.info.strip(), t.content) for t in MarkdownIt().parse(text) if t.type == "fence"]

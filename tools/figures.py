@@ -14,10 +14,7 @@ from pathlib import Path
 
 from PIL import Image
 
-# with the link to itself that Sphinx puts around a picture of given width
-PICTURE = re.compile(
-    r'(?:(<a class="[^"]*image-reference" href=")[^"]*(">))?<img\b[^>]*?\bsrc="([^"]*)"[^>]*>'
-)
+PICTURE = re.compile(r'<img\b[^>]*?\bsrc="([^"]*)"[^>]*>')
 ATTRIBUTE = re.compile(r'([\w-]+)="([^"]*)"')
 INCH = 110  # pixels of the page; `figure.dpi` of fe.plot.STYLE
 
@@ -37,53 +34,34 @@ def smallest(data):
     return data, kind, *size
 
 
-def rewrite(body, read, store):
-    """A page's HTML with its pictures rewritten. `read` gives the bytes behind a src or None,
-    `store` keeps a picture and gives its src.
-    """
-    count = 0
-
-    def replace(match):
-        nonlocal count
-        before, after, src = match.groups()
-        if (data := read(src)) is None:
-            return match[0]
-        data, kind, width, height = smallest(data)
-        tag = match[0][match[0].index("<img") :]
-        attributes = dict(ATTRIBUTE.findall(tag))
-        if "width" not in attributes:
-            attributes |= {"width": width, "height": height}
-        if not re.search(r"%|display", attributes.get("style", "")):
-            attributes.pop("style", None)  # pixels, which would keep a figure from shrinking
-        attributes |= {"src": store(data, kind), "decoding": "async"}
-        attributes |= {"loading": "lazy"} if count else {}
-        count += 1
-        link = before + attributes["src"] + after if before else ""
-        pairs = (f'{name}="{value}"' for name, value in attributes.items())
-        return f"{link}<img {' '.join(pairs)}>"
-
-    return PICTURE.sub(replace, body)
-
-
-def rewrite_page(app, pagename, templatename, context, doctree):
+def rewrite(app, pagename, templatename, context, doctree):
+    """The pictures of a page; all but the first are fetched late."""
     if app.builder.name != "html" or "<img" not in context.get("body", ""):
         return
-    folder = Path(app.outdir) / "_images"
-    folder.mkdir(exist_ok=True)
-    sources = {name: Path(app.srcdir) / path for path, name in app.builder.images.items()}
+    sources = {name: Path(app.srcdir, path) for path, name in app.builder.images.items()}
+    first = PICTURE.search(context["body"]).start()
 
-    def read(src):
-        if src.startswith("data:image/"):
-            return base64.b64decode(src.partition(",")[2])
-        source = sources.get(src.rpartition("_images/")[2])
-        return source.read_bytes() if source and source.suffix != ".svg" else None
+    def replace(match):
+        source = sources.get(match[1].rpartition("_images/")[2])
+        if match[1].startswith("data:image/"):
+            data = base64.b64decode(match[1].partition(",")[2])
+        elif source and source.suffix != ".svg":
+            data = source.read_bytes()
+        else:
+            return match[0]
+        data, kind, width, height = smallest(data)
+        path = Path(app.outdir, "_images", f"{hashlib.sha256(data).hexdigest()[:20]}.{kind}")
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(data)
+        attributes = {"width": width, "height": height} | dict(ATTRIBUTE.findall(match[0]))
+        if "px" in attributes.get("style", ""):  # which would keep a figure from shrinking
+            del attributes["style"]
+        attributes |= {"src": context["pathto"](f"_images/{path.name}", 1), "decoding": "async"}
+        attributes |= {"loading": "lazy"} if match.start() > first else {}
+        pairs = (f'{name}="{value}"' for name, value in attributes.items())
+        return f"<img {' '.join(pairs)}>"
 
-    def store(data, kind):
-        name = f"{hashlib.sha256(data).hexdigest()[:20]}.{kind}"
-        (folder / name).write_bytes(data)
-        return context["pathto"](f"_images/{name}", 1)
-
-    context["body"] = rewrite(context["body"], read, store)
+    context["body"] = PICTURE.sub(replace, context["body"])
 
 
 def clean(app, error):
@@ -93,12 +71,12 @@ def clean(app, error):
     if not error and app.builder.name == "html":
         text = "".join(path.read_text() for path in Path(app.outdir).rglob("*.html"))
         shown = set(re.findall(r'_images/([^"]+)"', text))
-        for path in (Path(app.outdir) / "_images").glob("*"):
+        for path in Path(app.outdir, "_images").glob("*"):
             if path.name not in shown:
                 path.unlink()
 
 
 def setup(app):
-    app.connect("html-page-context", rewrite_page)
+    app.connect("html-page-context", rewrite)
     app.connect("build-finished", clean)
     return {"parallel_read_safe": True, "parallel_write_safe": False}

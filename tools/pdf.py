@@ -6,13 +6,13 @@ that is unique in the book ("#exercises" stands on ten pages). pypdf joins the p
 them become links inside the PDF, links to the outside keep their address.
 """
 
+import html
 import io
 import pathlib
 import re
 import shutil
 import sys
 import time
-import unicodedata
 from urllib.parse import unquote
 
 import jinja2
@@ -20,7 +20,7 @@ import pypdf
 import yaml
 from playwright.sync_api import sync_playwright
 from pypdf.generic import Destination, Fit, NameObject, TextStringObject
-from takeaway import CHAPTER, full_name
+from reading import CHAPTER
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tests" / "browser"))
@@ -32,27 +32,17 @@ WIDTH = 642  # CSS pixels between the margins of print.css: 170 mm
 
 def order():
     """Pages in the order of the contents: [(caption of the part or None, [page, …]), …]."""
-
-    def flat(entries):
-        return [name for e in entries for name in [e["file"], *flat(e.get("sections", []))]]
-
     toc = yaml.safe_load((ROOT / "_toc.yml").read_text())
+    flat = lambda entries: [n for e in entries for n in (e["file"], *flat(e.get("sections", [])))]
     parts = [(part["caption"], flat(part["chapters"])) for part in toc["parts"]]
     return [(None, [toc["root"]]), *parts]
 
 
 def plain(title):
     r"""A heading for the outline, which knows no formulas: `\(\theta_q\)` becomes θ_q."""
-
-    def letter(match):
-        size = "CAPITAL" if match[1][0].isupper() else "SMALL"
-        name = match[1].upper().replace("LAMBDA", "LAMDA")  # Unicode's spelling
-        try:
-            return unicodedata.lookup(f"GREEK {size} LETTER {name}")
-        except KeyError:
-            return match[1]
-
-    return re.sub(r"\\([A-Za-z]+)", letter, re.sub(r"\\[()]", "", title)).replace("\\,", " ")
+    letter = lambda command: html.unescape(f"&{command[1]};").strip("&;")
+    words = title.replace("\\(", "").replace("\\)", "").replace("\\,", " ")
+    return re.sub(r"\\([A-Za-z]+)", letter, words)
 
 
 class Printer:
@@ -71,8 +61,7 @@ class Printer:
     def print(self, header, first, style="decimal"):
         """The open page as a PDF whose pages are numbered from `first` on."""
         arguments = [header, first, style, WIDTH]
-        wide = self.page.evaluate("arguments => paper.number(...arguments)", arguments)
-        if wide:
+        if wide := self.page.evaluate("arguments => paper.number(...arguments)", arguments):
             raise SystemExit(f"{self.page.url}: wider than the paper: {wide[:5]}")
         pdf = self.page.pdf(prefer_css_page_size=True, print_background=True)
         return pypdf.PdfReader(io.BytesIO(pdf))
@@ -93,7 +82,6 @@ def links(page):
 
 def resolve(writer, address, inside, beside):
     """Links to places of the book lead `inside` this PDF, or to files `beside` it."""
-    lost = set()
     for link in [link for page in writer.pages for link in links(page)]:
         dest = link.get("/Dest")
         url = f"{address}/{dest.lstrip('/')}" if dest else str(link["/A"]["/URI"])
@@ -108,9 +96,7 @@ def resolve(writer, address, inside, beside):
         elif name in beside:
             link["/A"][NameObject("/URI")] = TextStringObject(beside[name])
         else:
-            lost.add(name)
-    if lost:
-        raise SystemExit(f"links to places that the PDF lacks: {sorted(lost)[:10]}")
+            raise SystemExit(f"a link leads to {name}, which the PDF lacks")
 
 
 def save(path, printed, address, inside, beside, headings, metadata, front=0):
@@ -122,14 +108,9 @@ def save(path, printed, address, inside, beside, headings, metadata, front=0):
     resolve(writer, address, inside, beside)
     for level, name, words in headings:
         number, top = inside[name]
-        above[level] = writer.add_outline_item(
-            title=plain(words),
-            page_number=number,
-            parent=above[max(n for n in above if n < level)],
-            bold=level == 0,
-            fit=Fit.xyz(top=top),
-            is_open=level == 0,
-        )
+        parent, how = above[max(n for n in above if n < level)], Fit.xyz(top=top)
+        look = dict(bold=level == 0, is_open=level == 0)
+        above[level] = writer.add_outline_item(plain(words), number, parent, fit=how, **look)
     if front:
         writer.set_page_label(0, front - 1, style="/r")
         writer.set_page_label(front, len(writer.pages) - 1, style="/D", start=1)
@@ -142,7 +123,8 @@ def save(path, printed, address, inside, beside, headings, metadata, front=0):
 def make(folder):
     began = time.time()
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
-    authors = ", ".join(map(full_name, citation["authors"]))
+    named = lambda p: p.get("name") or f"{p['given-names']} {p['family-names']}"
+    authors = ", ".join(map(named, citation["authors"]))
     names = [page for _, pages in order() for page in pages]
     if missing := [page for page in names if not (HTML / f"{page}.html").exists()]:
         raise SystemExit(f"not built: {missing[:3]}; run `python3 run.py book` first")
@@ -168,8 +150,9 @@ def make(folder):
     metadata = {"/Title": citation["title"], "/Author": authors}
     book = [front, *printed.values()]
     save(folder / "book.pdf", book, address, inside, {}, contents, metadata, ahead)
+    file = lambda page: f"{pathlib.Path(page).name}.pdf"
     beside = {
-        name: f"{pathlib.Path(page).name}.pdf#page={n + 1}"
+        name: f"{file(page)}#page={n + 1}"
         if CHAPTER.match(page)
         else f"book.pdf#page={inside[name][0] + 1}"
         for name, (page, n, _) in where.items()
@@ -177,8 +160,7 @@ def make(folder):
     for page in filter(CHAPTER.match, names):
         own = {name: (n, top) for name, (its, n, top) in where.items() if its == page}
         metadata["/Title"] = plain(headings[page][0][2])
-        path = folder / f"{pathlib.Path(page).name}.pdf"
-        save(path, [printed[page]], address, own, beside, headings[page], metadata)
+        save(folder / file(page), [printed[page]], address, own, beside, headings[page], metadata)
     print(f"{folder}: {ahead + count} pages, {time.time() - began:.0f} s")
 
 

@@ -8,12 +8,13 @@ last cell says what it means.
 import re
 
 from docutils import nodes
+from sphinx.util.nodes import traverse_parent
 from sphinx_design.dropdown import dropdown_main
 from sphinx_exercise.nodes import solution_node
 
 NOTATION = "book/notation"
 CHAPTER = re.compile(r"book/(\d\d)-")
-FOLDS = (solution_node, dropdown_main)  # a solution, or a proof in a dropdown
+BARRED = nodes.title, nodes.reference, nodes.table, nodes.caption, solution_node, dropdown_main
 
 
 def tidy(tex):
@@ -49,17 +50,10 @@ def is_running_text(math):
     """In a paragraph, in no heading, link, table or caption, not folded away, nor in the box
     before the chapter starts.
     """
-    around = list(ancestors(math.parent))
-    barred = (nodes.title, nodes.reference, nodes.table, nodes.caption, *FOLDS)
+    around = list(traverse_parent(math.parent))
     return any(isinstance(node, nodes.paragraph) for node in around) and not any(
-        isinstance(node, barred) or "tip" in node.get("classes", ()) for node in around
+        isinstance(node, BARRED) or "tip" in node.get("classes", ()) for node in around
     )
-
-
-def ancestors(node):
-    while node is not None:
-        yield node
-        node = node.parent
 
 
 def spoken(tex):
@@ -92,15 +86,15 @@ def link(math, row, page):
     """The formula as a link, with what it means in a text that appears on hover and focus
     (reading.css).
     """
-    anchor = row["ids"][0]
+    html, anchor = (lambda text: nodes.raw("", text, format="html")), row["ids"][0]
     said = f'aria-label="{spoken(math.astext())}" aria-describedby="what-{anchor}"'
-    parts = (
-        f'<span class="symbol"><a class="symbol-link" href="{page}#{anchor}" {said}>',
-        f'</a><span class="symbol-text" role="tooltip" id="what-{anchor}">',
-        "</span></span>",
-    )
-    start, middle, end = (nodes.raw("", part, format="html") for part in parts)
-    return [start, math.deepcopy(), middle, *without_links(row[-1][0]), end]
+    return [
+        html(f'<span class="symbol"><a class="symbol-link" href="{page}#{anchor}" {said}>'),
+        math.deepcopy(),
+        html(f'</a><span class="symbol-text" role="tooltip" id="what-{anchor}">'),
+        *without_links(row[-1][0]),
+        html("</span></span>"),
+    ]
 
 
 def link_first_uses(app, doctree, docname):
