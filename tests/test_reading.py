@@ -326,10 +326,9 @@ def cited(**fields):
     """The BibTeX and the words of book/_templates/cite.html, for this chapter of that book."""
     loader = jinja2.FileSystemLoader(ROOT / "book" / "_templates")
     template = jinja2.Environment(loader=loader).get_template("cite.html")
-    chapter = dict(
-        chapter=5, title="Moving &amp; <em>so on</em>", theme_repository_url="https://e.org/b"
-    )
-    soup = BeautifulSoup(template.render(citation=CITATION | fields, **chapter), "html.parser")
+    chapter, url = {"number": 5, "title": "Moving & so on"}, "https://e.org/b"
+    page = template.render(citation=CITATION | fields, chapter=chapter, theme_repository_url=url)
+    soup = BeautifulSoup(page, "html.parser")
     return soup.pre.text, soup.p.text
 
 

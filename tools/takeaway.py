@@ -27,8 +27,8 @@ def complete(app, pagename, templatename, context, doctree):
     """What the templates ask for, and no scripts that would run cells on the page."""
     context["citation"] = yaml.safe_load(Path(app.srcdir, "CITATION.cff").read_text())
     if CHAPTER.match(pagename):
-        number = app.env.toc_secnumbers[pagename][""][0]
-        context |= {"chapter": number, "files": files(pagename)}
+        number, title = app.env.toc_secnumbers[pagename][""][0], app.env.titles[pagename].astext()
+        context |= {"chapter": {"number": number, "title": title}, "files": files(pagename)}
     scripts = context["script_files"]
     context["script_files"] = [s for s in scripts if "thebe" not in f"{s.filename} {s.attributes}"]
 
