@@ -206,7 +206,7 @@ def main():
         "provenance": reproduce.provenance(time.perf_counter() - began, seeds=SEEDS),
         "runs": rows,
     }
-    reproduce.save_json(chosen.out, reproduce._rounded(record))
+    reproduce.save_json(chosen.out, reproduce.rounded(record))
 
 
 if __name__ == "__main__":

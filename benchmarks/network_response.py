@@ -64,7 +64,7 @@ def main():
         "linear_response": rows,
         "copies": copies,
     }
-    reproduce.save_json(chosen.out, reproduce._rounded(record))
+    reproduce.save_json(chosen.out, reproduce.rounded(record))
 
 
 if __name__ == "__main__":

@@ -290,7 +290,7 @@ class Parts:
             print(f"{name}: from {self.path}")
         else:
             began = time.perf_counter()
-            self.done[name] = reproduce._rounded(
+            self.done[name] = reproduce.rounded(
                 dict(found=f(), seconds=time.perf_counter() - began)
             )
             reproduce.save_json(self.path, self.done)
@@ -380,7 +380,7 @@ def main():
         "provenance": reproduce.provenance(took, root="MNIST", workers=chosen.workers),
         **record,
     }
-    reproduce.save_json(out, reproduce._rounded(record))
+    reproduce.save_json(out, reproduce.rounded(record))
     parts.path.unlink()
 
 

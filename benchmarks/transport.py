@@ -97,7 +97,7 @@ def main():
         ),
     }
     reproduce.save_json(
-        chosen.out, reproduce._rounded(record | {"rows": {str(n): r for n, r in rows.items()}})
+        chosen.out, reproduce.rounded(record | {"rows": {str(n): r for n, r in rows.items()}})
     )
 
 

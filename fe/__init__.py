@@ -17,8 +17,16 @@ from .gibbs import (
 )
 from .linear_gaussian import LinearGaussian
 from .networks import Classifier, Decoder, Encoder
-from .objective import Functionals, Ridge, flatten, functionals
-from .process import Conserve, Geodesic, Path, QuasiStatic, follow
+from .objective import (
+    Functionals,
+    Ridge,
+    classification,
+    distortion,
+    flatten,
+    functionals,
+    rate,
+)
+from .path import Conserve, Geodesic, Path, QuasiStatic, follow
 from .rate_distortion import blahut_arimoto, rate_distortion_curve
 from .response import (
     Response,
@@ -68,9 +76,11 @@ __all__ = [
     "annealed_importance_sampling",
     "blahut_arimoto",
     "check_resolution",
+    "classification",
     "conjugate_gradient",
     "dense_response",
     "digits",
+    "distortion",
     "flatten",
     "follow",
     "free_energy_gap",
@@ -82,6 +92,7 @@ __all__ = [
     "log_partition",
     "minimise",
     "optimal_plan",
+    "rate",
     "rate_distortion_curve",
     "reverse_annealed",
     "schedule",

@@ -13,57 +13,35 @@ applies to it as to J.
 import copy
 
 import torch
+from torch.nn.functional import cross_entropy
 
 from .errors import check_data, check_finite, check_weights
-from .gibbs import check_modules, check_resolution, log_c, log_d, log_partition
+from .gibbs import GridModel, check_modules, check_outputs, output_of
 from .objective import Ridged, check_controls, flatten
 
 
 def kl_to_standard_normal(mu, log_sigma):
-    """KL(N(μ, diag σ²) ‖ N(0, I)) = Σ_j ½(μ_j² + σ_j² − 1) − log σ_j, summed over the last axis;
-    nats.
-    """
+    """KL(N(μ, diag σ²) ‖ N(0, I)) = Σ_j ½(μ_j² + σ_j² − 1) − log σ_j over the last axis; nats."""
     return (0.5 * (mu.square() + torch.expm1(2 * log_sigma)) - log_sigma).sum(-1)
 
 
 def check_networks(encoder, decoder, classifier, x, y):
-    """Raise, in words, unless the three modules fit together and to the images x (N, …), labels y.
-
-    Raises:
-        ValueError, TypeError: What does not fit: an encoder that does not return (μ, log σ), images
-            of another shape than the decoder's, too few logits, parameters of another dtype or
-            device, NaN or empty data.
+    """Raise `ValueError` or `TypeError`, in words, unless the three modules fit together and to the
+    images x (N, …) and their labels y: an encoder that does not return (μ, log σ), images of
+    another shape than the decoder's, too few logits, parameters of another dtype or device, NaN or
+    empty data.
     """
     check_data(x.flatten(1) if isinstance(x, torch.Tensor) and x.ndim > 2 else x, y, soft=True)
     check_modules(x, encoder=encoder, decoder=decoder, classifier=classifier)
-    few, shape = x[:2], tuple(x.shape[1:])
-    with torch.no_grad():
-        try:
-            code = encoder(few)
-        except RuntimeError as e:
-            raise ValueError(f"encoder must accept images of shape {shape}: {e}") from e
-        pair = isinstance(code, tuple | list) and len(code) == 2
-        if not pair or code[0].shape != code[1].shape or code[0].ndim != 2:
-            got = [tuple(v.shape) for v in (code if isinstance(code, tuple | list) else [code])]
-            raise ValueError(
-                "encoder(x) must return (mu, log_sigma), two tensors of one shape (N, d), got "
-                f"{' and '.join(map(str, got))}; a layer of 2d units can be split by .chunk(2, 1)"
-            )
-        try:
-            xhat, logits = decoder(code[0]), classifier(code[0])
-        except RuntimeError as e:
-            size = tuple(code[0].shape)
-            raise ValueError(
-                f"decoder and classifier must accept codes of shape {size}: {e}"
-            ) from e
-    if xhat.shape != few.shape:
+    code = output_of("encoder", encoder, "images", x[:2])
+    several = isinstance(code, tuple | list)
+    if not several or len(code) != 2 or code[0].shape != code[1].shape or code[0].ndim != 2:
+        got = " and ".join(str(tuple(v.shape)) for v in (code if several else [code]))
         raise ValueError(
-            f"decoder(z) must have shape {tuple(few.shape)} like the images, got "
-            f"{tuple(xhat.shape)}; nn.Flatten and nn.Unflatten(1, {shape}) go from one to the other"
+            f"encoder(x) must return (mu, log_sigma), two tensors of one shape (N, d), got {got}; "
+            "a layer of 2d units can be split by .chunk(2, 1)"
         )
-    if logits.ndim != 2 or len(logits) != len(few):
-        raise ValueError(f"classifier(z) must have shape (N, classes), got {tuple(logits.shape)}")
-    check_data(x.flatten(1), y.argmax(1) if y.is_floating_point() else y, logits.shape[1])
+    check_outputs(decoder, classifier, code[0], x, y)
 
 
 class AmortisedObjective(Ridged):
@@ -72,10 +50,8 @@ class AmortisedObjective(Ridged):
 
     Args:
         encoder: x (N, D) -> (μ, log σ), each (N, d)
-        decoder: z (M, d) -> x̂ (M, D)
-        classifier: z (M, d) -> logits (M, Y)
-        x: (N, D)
-        y: (N,) int64
+        decoder, classifier: z (M, d) -> x̂ (M, D) and z (M, d) -> logits (M, Y)
+        x, y: (N, D) images, of any shape that the networks take, and (N,) int64 labels
         noise: (S, N, d), samples of N(0, I), or the nodes of a quadrature rule repeated for every
             image
         ridge: ρ
@@ -95,46 +71,22 @@ class AmortisedObjective(Ridged):
         self, encoder, decoder, classifier, x, y, noise, ridge=0.0, weights=None, noise_weights=None
     ):
         check_networks(encoder, decoder, classifier, x, y)
-        with torch.no_grad():
-            shape = len(x), encoder(x[:1])[0].shape[1]
-        if (
-            noise.ndim != 3
-            or noise.shape[1:] != shape
-            or len(noise) == 0
-            or (noise.dtype, noise.device) != (x.dtype, x.device)
-        ):
+        shape = len(x), output_of("encoder", encoder, "images", x[:1])[0].shape[1]
+        alike = (noise.dtype, noise.device) == (x.dtype, x.device)
+        if not alike or noise.ndim != 3 or noise.shape[1:] != shape or len(noise) == 0:
             raise ValueError(
-                f"noise must be {x.dtype} on {x.device}, of shape (S, {shape[0]}, {shape[1]}) "
-                f"with S ≥ 1, got {noise.dtype} "
-                f"on {noise.device}, {tuple(noise.shape)}"
+                f"noise must be {x.dtype} on {x.device}, of shape (S, {shape[0]}, {shape[1]}) with "
+                f"S ≥ 1, got {noise.dtype} on {noise.device}, {tuple(noise.shape)}"
             )
         check_finite("noise", noise)
-        if noise_weights is None:
-            noise_weights = torch.full_like(noise[:, 0, 0], 1 / len(noise))
-        if (
-            noise_weights.shape != noise.shape[:1]
-            or not abs(float(noise_weights.sum()) - 1) <= 1e-6
-        ):
-            raise ValueError(
-                f"noise_weights must be {len(noise)} numbers with sum 1, got shape "
-                f"{tuple(noise_weights.shape)}"
-            )
-        self.encoder, self.decoder, self.classifier, self.x, self.y = (
-            encoder,
-            decoder,
-            classifier,
-            x,
-            y,
-        )
-        self.noise, self.noise_weights = noise, noise_weights.to(noise)
-        self.ridge, self.weights = ridge, check_weights(weights, x)
+        self.noise, self.noise_weights = noise, check_weights(noise_weights, noise, "noise_weights")
+        self.encoder, self.decoder, self.classifier = encoder, decoder, classifier
+        self.x, self.y, self.weights, self.ridge = x, y, check_weights(weights, x), ridge
         self.theta0, self.unflatten = flatten(encoder, decoder, classifier)
         self.n_parameters = self.theta0.numel()
 
     def on(self, x, y, weights):
-        """The same networks and noise on as many other images: y (N,) labels or (N, Y)
-        probabilities. Nothing is checked.
-        """
+        """The same networks and noise on as many other images, as `GibbsObjective.on`."""
         other = copy.copy(self)
         other.x, other.y, other.weights = x, y, weights
         return other
@@ -143,27 +95,22 @@ class AmortisedObjective(Ridged):
         """What the networks say: μ, log σ (N, d), x̂ (S, N, D), logits (S, N, Y). G is convex in
         these, and a net in θ.
         """
-        encoder, decoder, classifier = self.unflatten(theta)
+        encoder, *others = self.unflatten(theta)
         mu, log_sigma = torch.func.functional_call(self.encoder, encoder, (self.x,))
         z = (mu + log_sigma.exp() * self.noise).flatten(0, 1)  # (S N, d)
-        xhat = torch.func.functional_call(self.decoder, decoder, (z,)).view(
-            len(self.noise), len(self.x), -1
-        )
-        logits = torch.func.functional_call(self.classifier, classifier, (z,)).view(
-            len(self.noise), len(self.x), -1
+        xhat, logits = (
+            torch.func.functional_call(net, parameters, (z,)).view(*self.noise.shape[:2], -1)
+            for net, parameters in zip((self.decoder, self.classifier), others)
         )
         return mu, log_sigma, xhat, logits
 
     def per_example(self, theta):
         """R_n (exact), D_n and C_n (averages over the noise), each (N,)."""
         mu, log_sigma, xhat, logits = self.outputs(theta)
-        log_cls = torch.log_softmax(logits, 2)  # (S, N, Y)
-        if self.y.is_floating_point():
-            log_cls = (log_cls * self.y).sum(2)
-        else:
-            log_cls = log_cls.gather(2, self.y.expand(len(self.noise), -1)[..., None])[..., 0]
-        D = self.noise_weights @ (self.x.flatten(1) - xhat).square().sum(2)
-        return kl_to_standard_normal(mu, log_sigma), D, -(self.noise_weights @ log_cls)
+        y = self.y.expand(len(self.noise), *self.y.shape).flatten(0, 1)
+        C = cross_entropy(logits.flatten(0, 1), y, reduction="none").view(len(self.noise), -1)
+        D = (self.x.flatten(1) - xhat).square().sum(2)  # (S, N)
+        return kl_to_standard_normal(mu, log_sigma), self.noise_weights @ D, self.noise_weights @ C
 
     def terms(self, theta):
         """R without the ridge, D, C, nats per example: they do not depend on p, so that D = ∂G/∂λ
@@ -182,7 +129,8 @@ def free_energy_gap(objective, theta, p, *, grid=None, log_z=None):
 
     Args:
         objective: AmortisedObjective
-        grid: Grid on which log Z is computed (d up to about 3); its resolution is checked
+        grid: Grid on which log Z is computed (d up to about 3), as `GridModel` does; its resolution
+            is checked
         log_z: (N,) in place of the grid, for example from `annealed_importance_sampling`
 
     With noise that is not a quadrature rule G_n has an error of order 1/√S, and may come out below
@@ -198,15 +146,11 @@ def free_energy_gap(objective, theta, p, *, grid=None, log_z=None):
         raise ValueError("give exactly one of grid and log_z")
     R, D, C = objective.per_example(theta)
     if log_z is None:
-        _, decoder, classifier = objective.unflatten(theta)
-        ld = log_d(
-            objective.x, torch.func.functional_call(objective.decoder, decoder, (grid.nodes,))
-        )
-        lc = log_c(
-            objective.y, torch.func.functional_call(objective.classifier, classifier, (grid.nodes,))
-        )
-        log_z = log_partition(grid.log_weights, ld, lc, p)
-        check_resolution(torch.exp(grid.log_weights + p[0] * ld + p[1] * lc - log_z[:, None]), grid)
+        G = objective
+        J = GridModel(G.decoder, G.classifier, G.x, G.y, grid)
+        theta = theta[-J.n_parameters :]  # of decoder and classifier, behind the encoder's
+        J.resolution(theta, p)
+        log_z = J.log_partition(theta, p)
     if log_z.shape != R.shape:
         raise ValueError(f"log_z must have shape {tuple(R.shape)}, got {tuple(log_z.shape)}")
     return R + p[0] * D + p[1] * C + log_z

@@ -32,26 +32,23 @@ def digits(n=None, *, classes=None, seed=0, dtype=torch.float64, device=None):
     Learning Repository (1998).
     """
     images, labels = load_digits(return_X_y=True)
-    if classes is not None:
-        wanted = [int(c) for c in classes]
-        if not wanted or not set(wanted) <= set(range(10)):
-            raise ValueError(f"classes must be some of 0 … 9, got {wanted}")
-        kept = np.isin(labels, wanted)
-        images, labels = images[kept], labels[kept]
-    n = len(images) if n is None else n
-    if not 1 <= n <= len(images):
-        raise ValueError(f"n must be between 1 and {len(images)}, got {n}")
-    order = _order(len(images), seed)[:n]
-    x, y = torch.from_numpy(images[order] / 16), torch.from_numpy(labels[order])
+    wanted = list(range(10)) if classes is None else [int(c) for c in classes]
+    if not wanted or not set(wanted) <= set(range(10)):
+        raise ValueError(f"classes must be some of 0 … 9, got {wanted}")
+    (kept,) = np.isin(labels, wanted).nonzero()
+    n = len(kept) if n is None else n
+    if not 1 <= n <= len(kept):
+        raise ValueError(f"n must be between 1 and {len(kept)}, got {n}")
+    chosen = kept[_order(len(kept), seed)[:n]]
+    x, y = torch.from_numpy(images[chosen] / 16), torch.from_numpy(labels[chosen])
     return x.to(device=device, dtype=dtype), y.to(device=device, dtype=torch.int64)
 
 
 def mnist(root="data", *, train=True, download=False, dtype=torch.float32, device=None):
     """MNIST through torchvision: 60,000 images (10,000 with train=False) of 28×28 pixels.
 
-    Args:
-        root: folder that holds, or with download=True will hold, `MNIST/raw`; torchvision checks
-            what it downloads
+    `root` holds, or with download=True will hold, `MNIST/raw`; torchvision checks what it
+    downloads.
 
     Raises:
         FileNotFoundError: nothing there and download=False
@@ -66,23 +63,17 @@ def mnist(root="data", *, train=True, download=False, dtype=torch.float32, devic
             f"the MNIST files under {root} hold {x.shape} images and {len(y)} labels, not "
             f"{(n, 28, 28)}"
         )
-    return _tensors(x, y, str(root), dtype, device)
+    return _tensors(x, y, root, dtype, device)
 
 
 def cifar10(root="data", *, train=True, download=False, dtype=torch.float32, device=None):
     """CIFAR-10 through torchvision: 50,000 colour images (10,000 with train=False) of 32×32 pixels,
     as (N, 3·32·32).
 
-    Classes: airplane, automobile, bird, cat, deer, dog, frog, horse, ship, truck, numbered 0 … 9 in
-    this order.
-
-    Args:
-        root: folder that holds, or with download=True will hold, `cifar-10-batches-py`; or a folder
-            with `train` and `test` inside and one sub-folder a class, which is then read by
-            `image_folder`
-
-    Raises:
-        FileNotFoundError: nothing there and download=False
+    Classes: airplane, automobile, bird, cat, deer, dog, frog, horse, ship, truck, numbered 0 … 9.
+    `root` holds, or with download=True will hold, `cifar-10-batches-py`; or it has `train` and
+    `test` inside and one sub-folder a class, which is then read by `image_folder`. Raises
+    `FileNotFoundError` if nothing is there and download=False.
 
     Source: A. Krizhevsky, Learning Multiple Layers of Features from Tiny Images (2009).
     torchvision's files are pickles; it checks their MD5 sums before it reads them.
@@ -92,7 +83,7 @@ def cifar10(root="data", *, train=True, download=False, dtype=torch.float32, dev
         return image_folder(folder, gray=False, dtype=dtype, device=device)
     where = "the folder with cifar-10-batches-py, or one with train/ and test/"
     x, y = _torchvision("CIFAR10", root, train, download, where)
-    return _tensors(x.transpose(0, 3, 1, 2), y, str(root), dtype, device)
+    return _tensors(x.transpose(0, 3, 1, 2), y, root, dtype, device)
 
 
 def _torchvision(name, root, train, download, where):
@@ -116,11 +107,8 @@ def _torchvision(name, root, train, download, where):
 
 
 def npz(path, *, split="train", dtype=torch.float32, device=None):
-    """A set of one's own, shuffled, from a `.npz` file with the arrays `x_train`, `y_train` (or
-    `x`, `y`), and `x_test`, `y_test`.
-
-    x : (N, …) uint8 in 0 … 255, or floating in [0, 1], flattened to (N, D);  y : (N,) integers from
-        0
+    """A set of one's own from a `.npz` file with the arrays `x_train`, `y_train` (or `x`, `y`), and
+    `x_test`, `y_test`: x (N, …) uint8 in 0 … 255 or floating in [0, 1], y (N,) integers from 0.
 
     Raises:
         FileNotFoundError: no such file
@@ -128,26 +116,24 @@ def npz(path, *, split="train", dtype=torch.float32, device=None):
     """
     try:
         with np.load(path, allow_pickle=False) as arrays:  # a pickle inside could run code
-            # a test set must say that it is one
-            whole = split == "train" and "x_train" not in arrays
-            names = ("x", "y") if whole else (f"x_{split}", f"y_{split}")
-            missing = [name for name in names if name not in arrays]
             held = sorted(arrays)
-            x, y = (None, None) if missing else (arrays[name] for name in names)
+            # a test set must say that it is one
+            whole = split == "train" and "x_train" not in held
+            names = ("x", "y") if whole else (f"x_{split}", f"y_{split}")
+            found = [arrays[name] for name in names if name in held]
     except FileNotFoundError:
         raise FileNotFoundError(f"no file {path}") from None
     except Exception as e:  # zipfile and zlib raise their own kinds for a truncated file
         raise ValueError(f"{path} is damaged or no .npz file of plain arrays: {e}") from e
-    if missing:
-        raise ValueError(f"{path} has no array {missing[0]!r}; it has {held}")
-    return _tensors(x, y, str(path), dtype, device, shuffle=True)
+    for name in names:
+        if name not in held:
+            raise ValueError(f"{path} has no array {name!r}; it has {held}")
+    return _tensors(*found, path, dtype, device, shuffle=True)
 
 
 def image_folder(root, *, gray=True, dtype=torch.float32, device=None):
-    """A set of one's own, shuffled, from a folder with one sub-folder a class (torchvision's
-    `ImageFolder`), all images of one size.
-
-    x : (N, height·width), or (N, 3·height·width) with gray=False
+    """A set of one's own from a folder with one sub-folder a class (torchvision's `ImageFolder`),
+    all images of one size: x (N, height·width), or (N, 3·height·width) with gray=False.
 
     Raises:
         FileNotFoundError: no such folder, or a class without images
@@ -163,16 +149,15 @@ def image_folder(root, *, gray=True, dtype=torch.float32, device=None):
     for name, _ in data.samples:
         try:
             image = np.asarray(data.loader(name).convert("L" if gray else "RGB"))
-            images.append(image if gray else image.transpose(2, 0, 1))
         except OSError as e:
             raise ValueError(f"cannot read the image {name}: {e}") from e
+        images.append(image if gray else image.transpose(2, 0, 1))
         if images[-1].shape != images[0].shape:
             raise ValueError(
                 f"{name} has shape {images[-1].shape}, the first image {images[0].shape}: resize "
                 "them to one size"
             )
-    x, y = np.stack(images), np.array(data.targets)
-    return _tensors(x, y, str(root), dtype, device, shuffle=True)
+    return _tensors(np.stack(images), np.array(data.targets), root, dtype, device, shuffle=True)
 
 
 def _order(n, seed=0):
@@ -181,6 +166,7 @@ def _order(n, seed=0):
 
 
 def _tensors(x, y, name, dtype, device, shuffle=False):
+    """What all loaders return, after the checks that all have in common."""
     if x.ndim < 2 or len(x) == 0 or y.shape != x.shape[:1]:
         raise ValueError(
             f"{name}: need N ≥ 1 images (N, …) and N labels, got shapes {x.shape} and {y.shape}"
@@ -189,15 +175,14 @@ def _tensors(x, y, name, dtype, device, shuffle=False):
         raise ValueError(
             f"{name}: labels must be integers from 0, got {y.dtype} from {y.min()} to {y.max()}"
         )
-    if shuffle:
-        order = _order(len(y))
-        x, y = x[order], y[order]
     low, high, top = x.min(), x.max(), 255 if x.dtype == np.uint8 else 1
     if not (0 <= low and high <= top):  # NaN fails too
         raise ValueError(
             f"{name}: pixels run from {low:.3g} to {high:.3g}; they must be uint8, or floating in "
             "[0, 1] and not NaN"
         )
+    if shuffle:
+        order = _order(len(y))
+        x, y = x[order], y[order]
     x = torch.from_numpy(np.ascontiguousarray(x).reshape(len(x), -1))
-    y = torch.from_numpy(y.astype(np.int64))
-    return x.to(device=device, dtype=dtype) / top, y.to(device)
+    return x.to(device=device, dtype=dtype) / top, torch.from_numpy(y.astype(np.int64)).to(device)

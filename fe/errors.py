@@ -5,6 +5,8 @@ that does not hold at the point where it was asked for: an answer there would lo
 wrong, so none is returned.
 """
 
+import contextlib
+
 import torch
 
 
@@ -38,6 +40,15 @@ class NotConverged(RuntimeError):
 
 class NotFinite(ValueError):
     """J or ∇J is NaN or infinite: bad data, or, in a search, a step that went too far."""
+
+
+@contextlib.contextmanager
+def about(name):
+    """What is refused inside says whose it is: "source: x is empty"."""
+    try:
+        yield
+    except (ValueError, TypeError) as e:
+        raise type(e)(f"{name}: {e}") from None
 
 
 def check_finite(name, tensor):
@@ -129,7 +140,7 @@ def check_weights(weights, x, name="weights"):
     ≥ 0 with sum one.
     """
     if weights is None:
-        return torch.full_like(x[:, 0], 1 / len(x))
+        return x.new_full(x.shape[:1], 1 / len(x))
     if (
         weights.shape != x.shape[:1]
         or not bool((weights >= 0).all())

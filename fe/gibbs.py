@@ -15,6 +15,7 @@ model says what log m, log d and log c are at its K codes, and `GibbsObjective` 
 N images, K codes, Y classes, d the dimension of z (where it is not the decoder); nats.
 """
 
+import copy
 import math
 from typing import NamedTuple
 
@@ -42,8 +43,8 @@ def log_d(x, xhat):
 
 
 def log_c(y, logits):
-    """log c(y_n|z_k) of the softmax classifier: y (N,) int64, logits (K, Y) -> (N, K); Σ_y y_ny log
-    c(y|z_k) for y (N, Y).
+    """log c(y_n|z_k) of the softmax classifier: y (N,) int64, logits (K, Y) -> (N, K); for y (N, Y)
+    its average over the label, Σ_y y_ny log c(y|z_k).
     """
     log_probs = torch.log_softmax(logits, 1).T  # (Y, K)
     return y @ log_probs if y.is_floating_point() else log_probs[y]
@@ -59,9 +60,7 @@ def log_partition(log_m, log_d, log_c, p):
 
 
 def gibbs_posterior(log_m, log_d, log_c, p):
-    """The probabilities that e* gives to the codes (eq. 9), (N, K); rows sum to one. It sees the
-    label, through c.
-    """
+    """The probabilities that e* gives to the codes (eq. 9), (N, K); it sees the label."""
     return torch.softmax(_log_joint(log_m, log_d, log_c, p), 1)
 
 
@@ -83,14 +82,26 @@ class GibbsObjective(Ridged):
         """−H(z_k; x_n) of eq. (11), (N, K)."""
         return _log_joint(*self.log_probabilities(theta), p)
 
+    def log_partition(self, theta, p):
+        """log Z_n, (N,)."""
+        return log_partition(*self.log_probabilities(theta), p)
+
     def posterior(self, theta, p):
-        """The Gibbs encoder e(z_k|x_n) of eq. (9), (N, K); it sees the label."""
-        return torch.softmax(self.log_joint(theta, p), 1)
+        """The Gibbs encoder e*(z_k|x_n), (N, K)."""
+        return gibbs_posterior(*self.log_probabilities(theta), p)
 
     def __call__(self, theta, p):
-        """J(θ, p), nats per example."""
-        log_z = torch.logsumexp(self.log_joint(theta, p), 1)  # (N,)
-        return self.penalty(theta) - self.weights.dot(log_z)
+        return self.penalty(theta) - self.weights.dot(self.log_partition(theta, p))
+
+    def on(self, x, y, weights):
+        """The same model on other images: y (N,) labels or (N, Y) probabilities, weights (N,).
+
+        Nothing is checked, so that all three may depend on a control that is differentiated
+        (`fe.tasks`).
+        """
+        other = copy.copy(self)
+        other.x, other.y, other.weights = x, y, weights
+        return other
 
 
 class Grid(NamedTuple):
@@ -118,12 +129,9 @@ def gauss_hermite(n, dim, *, dtype=torch.float64, device=None):
     each coordinate.
 
     Best while the posterior is not much narrower than m and its logarithm close to a polynomial:
-    the n-point rule spaces its inner nodes by about π/√n, and on tanh or ReLU features it converges
-    far more slowly than `uniform_grid`.
-
-    Raises:
-        ValueError: n < 2, more than two million nodes, or n > 300: the outer weights underflow soon
-            after
+    the inner nodes are about π/√n apart, and on tanh or ReLU features it converges far more slowly
+    than `uniform_grid`. Raises `ValueError` unless 2 ≤ n ≤ 300 (the outer weights underflow soon
+    after) and n^dim ≤ 2e6.
     """
     if not 2 <= n <= 300:
         raise ValueError(f"n must be between 2 and 300, got {n}; use uniform_grid for more nodes")
@@ -137,12 +145,10 @@ def uniform_grid(n, dim, half_width=6.0, *, dtype=torch.float64, device=None):
 
     The trapezoidal rule: for a smooth integrand that vanishes at the ends its error falls like
     exp(−2π²s²/h²), s the width of the posterior and h the spacing (Trefethen and Weideman, SIAM
-    Review 56, 2014). Raises `ValueError` for n < 2.
+    Review 56, 2014). Raises `ValueError` for n < 2 or n^dim > 2e6.
     """
     if n < 2 or not 0 < half_width < math.inf:
-        raise ValueError(
-            f"need n ≥ 2 and a finite half_width > 0, got n={n}, half_width={half_width}"
-        )
+        raise ValueError(f"need n ≥ 2 and a finite half_width > 0, got n={n}, {half_width=}")
     node = np.linspace(-half_width, half_width, n)
     log_weight = -0.5 * node**2
     log_weight[[0, -1]] -= math.log(2)  # the ends of a trapezoidal rule count half
@@ -150,20 +156,14 @@ def uniform_grid(n, dim, half_width=6.0, *, dtype=torch.float64, device=None):
 
 
 def check_resolution(posterior, grid):
-    """Raise if the grid is too coarse or too small for more than one in a hundred of the posteriors
-    (N, K), from `gibbs_posterior`: if they have fewer than 3^d effective nodes, or more than 1 % of
-    their mass on the outermost ones.
+    """Raise `GridTooCoarse` if more than one in a hundred of the posteriors (N, K), from
+    `gibbs_posterior`, have fewer than 3^d effective nodes (exp of the entropy), or more than 1 % of
+    their mass on the outermost ones; the effective numbers (N,) otherwise.
 
     A Gaussian of width s on nodes spaced by h occupies s√(2πe)/h ≈ 4.1 s/h of them in each
     dimension. Three correspond to s/h = 0.73, where the trapezoidal rule is still good to 2
     exp(−2π²s²/h²) ≈ 6e-5; four give 2e-8. A posterior of several separate peaks occupies more nodes
     than each peak does: the number is then an optimistic one.
-
-    Returns:
-        (N,) the effective number of nodes, exp of the entropy over them
-
-    Raises:
-        GridTooCoarse: with the number of posteriors that are too narrow, or that reach the edge
     """
     if posterior.ndim != 2 or posterior.shape[1] != len(grid.nodes):
         raise ValueError(
@@ -219,25 +219,29 @@ def check_modules(x, **modules):
                 )
 
 
-def _check_outputs(decoder, classifier, z, x, y):
+@torch.no_grad()
+def output_of(name, module, what, inputs):
+    """module(inputs), or in words that it does not take them."""
+    try:
+        return module(inputs)
+    except RuntimeError as e:
+        shape = tuple(inputs.shape)
+        raise ValueError(f"{name} must accept {what} of shape {shape}: {e}") from e
+
+
+def check_outputs(decoder, classifier, z, x, y):
     """Raise unless decoder(z) has the shape of images and classifier(z) a logit for every label."""
-    with torch.no_grad():
-        try:
-            xhat, logits = decoder(z), classifier(z)
-        except RuntimeError as e:
-            raise ValueError(
-                f"decoder and classifier must accept codes of shape {tuple(z.shape)}: {e}"
-            ) from e
-    if xhat.shape != (len(z), x.shape[1]):
+    xhat = output_of("decoder", decoder, "codes", z)
+    logits = output_of("classifier", classifier, "codes", z)
+    if xhat.shape != (len(z), *x.shape[1:]):
         raise ValueError(
-            f"decoder(z) must have shape {(len(z), x.shape[1])} like the images, got "
-            f"{tuple(xhat.shape)}"
+            f"decoder(z) must have shape {(len(z), *x.shape[1:])} like the images, got "
+            f"{tuple(xhat.shape)}; nn.Flatten and nn.Unflatten(1, {tuple(x.shape[1:])}) go from "
+            "one to the other"
         )
     if logits.ndim != 2 or len(logits) != len(z):
-        raise ValueError(
-            f"classifier(z) must have shape ({len(z)}, classes), got {tuple(logits.shape)}"
-        )
-    check_data(x, y, logits.shape[1])
+        raise ValueError(f"classifier(z) must have shape (N, classes), got {tuple(logits.shape)}")
+    check_data(x.flatten(1), y.argmax(1) if y.is_floating_point() else y, logits.shape[1])
 
 
 class GridModel(GibbsObjective):
@@ -277,7 +281,7 @@ class GridModel(GibbsObjective):
                 f"{x.device}"
             )
         check_modules(x, decoder=decoder, classifier=classifier)
-        _check_outputs(decoder, classifier, grid.nodes[:2], x, y)
+        check_outputs(decoder, classifier, grid.nodes[:2], x, y)
         self.decoder, self.classifier, self.x, self.y, self.grid = decoder, classifier, x, y, grid
         self.log_m, self.weights, self.ridge = grid.log_weights, check_weights(weights, x), ridge
         self.theta0, self.unflatten = flatten(decoder, classifier)
@@ -290,9 +294,7 @@ class GridModel(GibbsObjective):
         return log_d(self.x, xhat), log_c(self.y, logits)
 
     def resolution(self, theta, p):
-        """`check_resolution` of the posterior at (θ, p): raises `GridTooCoarse`. Call it where a
-        path ends.
-        """
+        """`check_resolution` of the posterior at (θ, p); call it where a path ends."""
         return check_resolution(self.posterior(theta, p), self.grid)
 
 
@@ -318,27 +320,21 @@ class TabularModel(GibbsObjective):
     def __init__(self, p_x, y, n_codes, n_classes, ridge=0.0, distortion=None):
         self.weights = p_x = distribution("p_x", p_x)
         if n_codes < 1 or n_classes < 1:
-            raise ValueError(
-                f"n_codes and n_classes must be at least 1, got {n_codes} and {n_classes}"
-            )
+            raise ValueError(f"sizes must be at least 1, got {n_codes=}, {n_classes=}")
         y = torch.as_tensor(y, device=p_x.device)
         check_data(p_x[:, None], y, n_classes)
         if distortion is not None:
             distortion = torch.as_tensor(distortion).to(p_x)
             check_finite("distortion", distortion)
             if distortion.shape != (len(p_x), n_codes):
-                raise ValueError(
-                    f"distortion must be (X, Z) = {(len(p_x), n_codes)}, got "
-                    f"{tuple(distortion.shape)}"
-                )
+                shapes = f"{(len(p_x), n_codes)}, got {tuple(distortion.shape)}"
+                raise ValueError(f"distortion must be (X, Z) = {shapes}")
         self.y, self.distortion, self.ridge = y, distortion, ridge
         self.n_codes, self.n_classes = n_codes, n_classes
         self.n_parameters = n_codes * (1 + n_classes + (len(p_x) if distortion is None else 0))
 
     def unpack(self, theta):
-        """Logits of m (Z,), of c (Z, Y) and of d (Z, X), the last None when the distortion is
-        fixed.
-        """
+        """Logits of m (Z,), of c (Z, Y) and of d (Z, X), the last None where d is fixed."""
         if theta.shape[-1] != self.n_parameters:
             raise ValueError(
                 f"theta must have {self.n_parameters} entries, got shape {tuple(theta.shape)}"
@@ -348,7 +344,6 @@ class TabularModel(GibbsObjective):
         return theta[:Z], theta[Z:split].view(Z, self.n_classes), d
 
     def log_probabilities(self, theta):
-        """log m(z) (Z,), log d(x|z) (X, Z), log c(y_x|z) (X, Z)."""
         m, c, d = self.unpack(theta)
         log_d = -self.distortion if d is None else torch.log_softmax(d, 1).T
         return torch.log_softmax(m, 0), log_d, log_c(self.y, c)

@@ -45,36 +45,27 @@ class Journal:
     def __init__(self, path=None, arguments=None):
         self.path, self.arguments = path and Path(path), json.loads(json.dumps(arguments or {}))
         self.entries, self.tensors, self._whole = [], {}, False
-        if self.path:
-            found = [p for p in (self.path, self._previous) if p.exists()]
-            for p in found:
-                try:
-                    record = self._read(p)
-                except CorruptedCheckpoint as e:
-                    warnings.warn(f"{e}; going back to the checkpoint before it", stacklevel=2)
-                    continue
-                if record["arguments"] != self.arguments:
-                    differ = [
-                        k
-                        for k in {**self.arguments, **record["arguments"]}
-                        if self.arguments.get(k) != record["arguments"].get(k)
-                    ]
-                    raise ValueError(
-                        f"{p} belongs to another run (other {', '.join(sorted(differ))}); delete "
-                        "it or choose another folder"
-                    )
-                self.entries, self.tensors, self._whole = (
-                    record["entries"],
-                    record["tensors"],
-                    p == self.path,
+        found = [p for p in (self.path, self._previous) if p.exists()] if self.path else []
+        for p in found:
+            try:
+                record = self._read(p)
+            except CorruptedCheckpoint as e:
+                warnings.warn(f"{e}; going back to the checkpoint before it", stacklevel=2)
+                continue
+            mine, its = self.arguments, record["arguments"]
+            differ = sorted(k for k in {**mine, **its} if mine.get(k) != its.get(k))
+            if differ:
+                raise ValueError(
+                    f"{p} belongs to another run (other {', '.join(differ)}); delete it or choose "
+                    "another folder"
                 )
-                break
-            else:
-                if found:
-                    raise CorruptedCheckpoint(
-                        f"neither {self.path} nor the checkpoint before it can be read; delete "
-                        "both to start anew"
-                    )
+            vars(self).update(record, _whole=p == self.path)
+            return
+        if found:
+            raise CorruptedCheckpoint(
+                f"neither {self.path} nor the checkpoint before it can be read; delete both to "
+                "start anew"
+            )
 
     @property
     def _previous(self):
@@ -95,9 +86,8 @@ class Journal:
 
         Raises `OSError` if it cannot be written; then nothing has changed.
         """
-        record = copy.deepcopy(
-            dict(arguments=self.arguments, entries=[*self.entries, *entries], tensors=tensors)
-        )
+        record = dict(arguments=self.arguments, entries=[*self.entries, *entries], tensors=tensors)
+        record = copy.deepcopy(record)
         if self.path:
             self._write(record)
         vars(self).update(record)  # in one step: an interruption finds the old ones or the new ones
@@ -121,7 +111,6 @@ class Journal:
             self._whole = True
         except OSError as e:
             raise OSError(
-                f"cannot write the checkpoint {self.path}: {e.strerror or e}. The last good one "
-                "is kept; free some "
-                "space or choose another folder, and run the same command again"
+                f"cannot write the checkpoint {self.path}: {e.strerror or e}. The last good one is "
+                "kept; free some space or choose another folder, and run the same command again"
             ) from e

@@ -12,18 +12,13 @@ products with the Hessian wrong: train with it, then call `.eval()` before any o
 evaluated. `norm=None` has no such trap.
 """
 
-import contextlib
-
 import torch
 from torch import nn
 
 
 def _mlp(sizes, norm="batch", dropout=0.0):
     """Linear layers from sizes[0] to sizes[-1]; after each but the last: normalisation, ReLU,
-    dropout.
-
-    Raises:
-        ValueError: fewer than two sizes, a size below one, an unknown norm
+    dropout. Raises `ValueError` for fewer than two sizes, a size below one, an unknown norm.
     """
     if len(sizes) < 2 or min(sizes) < 1:
         raise ValueError(
@@ -55,18 +50,15 @@ class Decoder(nn.Module):
     """x̂(z): z (N, d) -> (N, D). sizes = (d, …, D).
 
     The paper does not say what its decoder ends in. A sigmoid keeps x̂ among the pixels' values,
-    [0, 1]; `output="linear"` makes the last layer linear, as the solvable models have it.
+    [0, 1].
     """
 
-    def __init__(self, sizes=(16, 256, 784), norm="batch", dropout=0.0, output="sigmoid"):
+    def __init__(self, sizes=(16, 256, 784), norm="batch", dropout=0.0):
         super().__init__()
-        if output not in ("sigmoid", "linear"):
-            raise ValueError(f'output must be "sigmoid" or "linear", got {output!r}')
-        self.layers, self.output = _mlp(sizes, norm, dropout), output
+        self.layers = _mlp(sizes, norm, dropout)
 
     def forward(self, z):
-        xhat = self.layers(z)
-        return torch.sigmoid(xhat) if self.output == "sigmoid" else xhat
+        return torch.sigmoid(self.layers(z))
 
 
 class Classifier(nn.Module):
@@ -83,8 +75,8 @@ class Classifier(nn.Module):
 
 
 class ResNetEncoder(nn.Module):
-    """e_θ(z|x) by torchvision's ResNet-18, its first layers adapted to small images: x (N, C·s·s)
-    -> (μ, log σ), each (N, d).
+    """e_θ(z|x) by ResNet-18 (torchvision's blocks), its first layers adapted to small images: x (N,
+    C·s·s) -> (μ, log σ), each (N, d).
 
     The 7×7 convolution of stride 2 becomes a 3×3 one of stride 1 and the pooling behind it goes, as
     is usual for 32×32 pixels (He et al. 2016 do so for CIFAR-10): else nothing of the image would
@@ -93,26 +85,20 @@ class ResNetEncoder(nn.Module):
 
     def __init__(self, codes=256, shape=(3, 32, 32), width=64):
         super().__init__()
-        from torchvision.models.resnet import BasicBlock, ResNet
+        from torchvision.models.resnet import BasicBlock
 
         _check_image_shape(shape)
-        self.shape = tuple(shape)
-        net = ResNet(BasicBlock, [2, 2, 2, 2])
-        if width != 64:
-            net.inplanes = width
-            net.bn1 = nn.BatchNorm2d(width)
-            for k, stride in enumerate((1, 2, 2, 2)):
-                setattr(
-                    net,
-                    f"layer{k + 1}",
-                    net._make_layer(BasicBlock, width * 2**k, 2, stride=stride),
-                )
-        net.conv1, net.maxpool = nn.Conv2d(shape[0], width, 3, padding=1, bias=False), nn.Identity()
-        net.fc = nn.Linear(8 * width, 2 * codes)
-        self.net = net
+        self.shape, w = tuple(shape), width
+        layers = [nn.Conv2d(shape[0], w, 3, padding=1, bias=False), nn.BatchNorm2d(w), nn.ReLU()]
+        for a, b, stride in ((w, w, 1), (w, 2 * w, 2), (2 * w, 4 * w, 2), (4 * w, 8 * w, 2)):
+            way = nn.Conv2d(a, b, 1, stride, bias=False), nn.BatchNorm2d(b)
+            shortcut = nn.Sequential(*way) if stride > 1 else None
+            layers += [BasicBlock(a, b, stride, shortcut), BasicBlock(b, b)]
+        ends = nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8 * w, 2 * codes)
+        self.layers = nn.Sequential(*layers, *ends)
 
     def forward(self, x):
-        return self.net(x.view(-1, *self.shape)).chunk(2, -1)
+        return self.layers(x.view(-1, *self.shape)).chunk(2, -1)
 
 
 class ConvolutionalDecoder(nn.Module):
@@ -124,17 +110,13 @@ class ConvolutionalDecoder(nn.Module):
         super().__init__()
         _check_image_shape(shape)
         side, sizes = shape[1] // 16, [8 * width, 4 * width, 2 * width, width]
-        self.start = sizes[0], side, side
-        self.first = nn.Sequential(
-            nn.Linear(codes, sizes[0] * side * side),
-            nn.BatchNorm1d(sizes[0] * side * side),
-            nn.ReLU(),
-        )
+        self.start, first = (sizes[0], side, side), sizes[0] * side * side
+        self.first = nn.Sequential(nn.Linear(codes, first), nn.BatchNorm1d(first), nn.ReLU())
         layers = []
         for a, b in zip(sizes, [*sizes[1:], shape[0]]):
-            layers += [nn.ConvTranspose2d(a, b, 4, stride=2, padding=1)]
-            layers += [nn.BatchNorm2d(b), nn.ReLU()] if b != shape[0] else []
-        self.layers = nn.Sequential(*layers)
+            up = nn.ConvTranspose2d(a, b, 4, stride=2, padding=1)
+            layers += [up, nn.BatchNorm2d(b), nn.ReLU()]
+        self.layers = nn.Sequential(*layers[:-2])
 
     def forward(self, z):
         return torch.sigmoid(self.layers(self.first(z).view(-1, *self.start))).flatten(1)
@@ -145,24 +127,3 @@ def _check_image_shape(shape):
         raise ValueError(
             f"shape must be (channels, side, side) with a side of 16, 32, 48, …, got {tuple(shape)}"
         )
-
-
-@contextlib.contextmanager
-def seeded(seed, device="cpu"):
-    """torch's global generator on this device seeded, and given back as it was: dropout and first
-    weights draw from it.
-
-    It and no other: `torch.manual_seed` would seed those of all devices. (Threads share it: use
-    processes.)
-    """
-    device, random = torch.device(device), torch.default_generator
-    if device.type == "cuda":
-        random = torch.cuda.default_generators[
-            torch.cuda.current_device() if device.index is None else device.index
-        ]
-    state = random.get_state()
-    random.manual_seed(seed)
-    try:
-        yield
-    finally:
-        random.set_state(state)

@@ -1,6 +1,6 @@
 """Processes with trained networks (paper, eq. 22, 31; Remark 7): each is a generator of stages.
 
-`fe.process` follows an equilibrium that Newton's method finds to the last digit. A network trained
+`fe.path` follows an equilibrium that Newton's method finds to the last digit. A network trained
 on minibatches has no such equilibrium: its C carries the noise of training, and equation (31) adds
 that noise up step by step. So a process here asks for one *stage* after another,
 

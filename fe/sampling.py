@@ -39,9 +39,7 @@ class Estimate(NamedTuple):
 
 
 def _estimate(log_weights, samples, min_ess=0.0, acceptance=None):
-    """log of the mean weight; the delta method gives Var log w̄ ≈ Var w / (S w̄²) = (1/ess − 1/S)
-    S/(S − 1).
-    """
+    """log w̄ with the delta method's Var log w̄ ≈ Var w / (S w̄²) = (1/ess − 1/S) S/(S − 1)."""
     if not torch.isfinite(log_weights.amax(0)).all() or torch.isnan(log_weights).any():
         raise ValueError(
             "a log weight is NaN or +∞, or all of them are −∞: log_joint overflows or has NaN"
@@ -65,8 +63,7 @@ def _estimate(log_weights, samples, min_ess=0.0, acceptance=None):
 def importance_sampling(
     log_joint, proposal_mean, proposal_std, n_samples, generator, *, min_ess=10.0
 ):
-    """log Z_n and averages under e* from samples of q_n = N(mean_n, diag std_n²), weights
-    exp(−H)/q.
+    """log Z_n and averages under e* from samples of q_n = N(mean_n, diag std_n²): w = exp(−H)/q.
 
     Args:
         log_joint: z (S, N, d) -> (S, N), −H of eq. (11)
@@ -123,7 +120,6 @@ def annealed_importance_sampling(
     Raises:
         ValueError: betas not increasing from 0 to 1, NaN
     """
-    betas = _increasing(betas, z0)
     return _anneal(log_prior, log_joint, z0, betas, generator, step_size, n_leapfrog)
 
 
@@ -146,25 +142,21 @@ def reverse_annealed(
     Returns:
         Estimate of log Z; its `weights` and `samples` belong to m(z)
     """
-    betas = _increasing(betas, z_posterior).flip(0)
-    walk = _anneal(log_prior, log_joint, z_posterior, betas, generator, step_size, n_leapfrog)
+    options = dict(step_size=step_size, n_leapfrog=n_leapfrog, back=True)
+    walk = _anneal(log_prior, log_joint, z_posterior, betas, generator, **options)
     return walk._replace(log_z=-walk.log_z)
 
 
-def _increasing(betas, z):
+def _anneal(log_prior, log_joint, z, betas, generator, step_size, n_leapfrog, back=False):
+    """The weights exp Σ_t (β_{t+1} − β_t) ℓ(z_t) of a walk through the temperatures `betas`."""
     betas = torch.as_tensor(betas, dtype=z.dtype, device=z.device)
     ends = betas.ndim == 1 and len(betas) > 1 and betas[0] == 0 and betas[-1] == 1
     if not ends or not bool((betas.diff() > 0).all()):
         raise ValueError(f"betas must increase from 0 to 1, got {betas.tolist()[:5]} …")
-    return betas
-
-
-def _anneal(log_prior, log_joint, z, betas, generator, step_size, n_leapfrog):
-    """The weights exp Σ_t (β_{t+1} − β_t) ℓ(z_t) of a walk through the temperatures `betas`."""
     if z.ndim != 3 or n_leapfrog < 1:
         raise ValueError(
-            f"codes must have shape (S, N, d) and n_leapfrog be ≥ 1, got {tuple(z.shape)}, "
-            f"{n_leapfrog}"
+            "codes must have shape (S, N, d) and n_leapfrog be ≥ 1, got "
+            f"{tuple(z.shape)}, {n_leapfrog}"
         )
     check_finite("the starting codes", z)
 
@@ -183,7 +175,7 @@ def _anneal(log_prior, log_joint, z, betas, generator, step_size, n_leapfrog):
             )
         return value.detach(), ell.detach(), gradient
 
-    z, rates, betas = z.detach(), [], betas.tolist()
+    z, rates, betas = z.detach(), [], betas.tolist()[:: -1 if back else 1]
     like = dict(generator=generator, dtype=z.dtype, device=z.device)
     ell = local(z, betas[0])[1]
     total = torch.zeros_like(ell)

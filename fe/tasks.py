@@ -1,21 +1,25 @@
 """A task that changes: paths t ↦ p(x, t) from a source to a target (paper, §4.1–4.2, App. F).
 
-A task at time t is a weighted set of images with labels: x (N, D), y, w (N,) with sum one. N does
-not depend on t, and x, y and w are differentiable functions of it, so that t is one more control of
-the objective,
+A task at time t, 0 ≤ t ≤ 1, is a set of images with labels and weights: x (N, …), y, w (N,) with
+sum one. One protocol serves exact models and networks: a task is a function t -> (x, y, w), or
+t -> (x, y) where all weigh the same, or an object of which `at` is that function. Networks, trained
+on images drawn anew at each t (`fe.retraining`), need no more. For the exact half N does not depend
+on t, and x, y and w are differentiable functions of it, so that t is one more control,
 
     J(θ, p),   p = (λ, γ, t),
 
 and everything in fe that takes p takes it: D, C and F_t = ∂J/∂t are derivatives of J, θ_t and C_t
-come from the same linear response (Lemma 9), `fe.process` follows it.
+come from the same linear response (Lemma 9), `fe.follow` follows it.
 """
 
 import math
 
 import torch
+from scipy.optimize import linear_sum_assignment
 
-from .errors import check_data, check_weights
+from .errors import about, check_data, check_weights
 from .training import generator
+from .transport import Plan, optimal_plan
 
 
 def _check_time(t):
@@ -28,12 +32,10 @@ def _check_time(t):
 def _check_pair(source, target):
     (xs, _), (xt, _) = source, target
     for name, (x, y) in (("source", source), ("target", target)):
-        try:
+        with about(name):
             check_data(x, y)
-        except (ValueError, TypeError) as e:
-            raise type(e)(f"{name}: {e}") from None
-        if int(y.min()) < 0:
-            raise ValueError(f"{name}: labels must be ≥ 0, got {int(y.min())}")
+            if int(y.min()) < 0:
+                raise ValueError(f"labels must be ≥ 0, got {int(y.min())}")
     if xs.shape[1] != xt.shape[1] or (xs.dtype, xs.device) != (xt.dtype, xt.device):
         raise ValueError(
             f"source and target images differ: {xs.shape[1]} pixels of {xs.dtype} on {xs.device}, "
@@ -41,16 +43,17 @@ def _check_pair(source, target):
         )
 
 
+def _deal(weights, n, random):
+    """n indices with the given probabilities, stratified, in random order (systematic sampling)."""
+    shift = torch.rand(1, generator=random, dtype=torch.float64, device="cpu")
+    points = (torch.arange(n, device="cpu") + shift) / n
+    index = torch.searchsorted(weights.cpu().double().cumsum(0), points)
+    index = index.clamp_(max=len(weights) - 1)
+    return index[torch.randperm(n, generator=random, device="cpu")].to(weights.device)
+
+
 class Task:
-    """What a path of tasks has: `at(t)`, from which the exact models and the networks both live.
-
-    One of your own needs `at(t)` -> (x (N, …), y, w (N,)), differentiable in t for the exact half.
-    For networks, whose training needs no more than images at each t, any function t -> (x, y) does.
-    """
-
-    def at(self, t):
-        """Images, labels and weights at time t, from 0 to 1."""
-        raise NotImplementedError("a task says what it is `at(t)`")
+    """What the two paths of this module share; each says what it is `at(t)`: (x, y, w)."""
 
     def sample(self, t, n, seed=0):
         """A training set of n images at time t; which ones is a function of the seed, the same at
@@ -103,55 +106,41 @@ class Mixture(Task):
         return self.x[index], self.y[index]
 
 
-def _deal(weights, n, random):
-    """n indices with the given probabilities, stratified, in random order (systematic sampling)."""
-    points = (
-        torch.arange(n, device="cpu")
-        + torch.rand(1, generator=random, dtype=torch.float64, device="cpu")
-    ) / n
-    index = torch.searchsorted(weights.cpu().double().cumsum(0), points).clamp_(
-        max=len(weights) - 1
-    )
-    return index[torch.randperm(n, generator=random, device="cpu")].to(weights.device)
-
-
 class Displacement(Task):
     """p(x, t) = Σ Γ_ij δ(x − (1 − t)x_i − t x'_j) (paper, eq. 37): images move along the pairs of a
     plan.
 
     Labels move too (Remark 11): y(t) = (1 − t) δ_{y_i} + t δ_{y'_j}, as probabilities (K, Y). Where
-    they differ they put a floor under C, `label_entropy`; with `labels="source"` or `"target"` the
-    image keeps one label all the way.
+    they differ they put a floor under C, `label_entropy`; a plan by class (`plan_by_class`) has
+    pairs of one label only.
 
     Args:
         source, target: (x (N, D), y (N,) int64) each
         plan: `fe.transport.Plan` between them
         n_classes: Y (default: the largest label + 1)
-        labels: "both", "source" or "target"
 
     Raises:
         ValueError, TypeError: data as in `Mixture`; a plan of other images; t outside [0, 1] when
             called
     """
 
-    def __init__(self, source, target, plan, n_classes=None, labels="both"):
+    def __init__(self, source, target, plan, n_classes=None):
         _check_pair(source, target)
-        last = [int(k.max()) if len(k) else math.inf for k in (plan.i, plan.j)]
-        if last[0] >= len(source[0]) or last[1] >= len(target[0]):
+        sizes = len(source[0]), len(target[0])
+        last = [max(k.tolist(), default=math.inf) for k in (plan.i, plan.j)]
+        if last[0] >= sizes[0] or last[1] >= sizes[1]:
             raise ValueError(
-                f"the plan has {len(plan.i)} pairs up to ({last[0]}, {last[1]}), but there are "
-                f"{len(source[0])} source and "
-                f"{len(target[0])} target images"
+                f"the plan has {len(plan.i)} pairs up to {last}, but there are {sizes[0]} source "
+                f"and {sizes[1]} target images"
             )
-        if labels not in ("both", "source", "target"):
-            raise ValueError(f'labels must be "both", "source" or "target", got {labels!r}')
-        self.source, self.target, self.plan, self.labels = source, target, plan, labels
-        self.weights = plan.mass.to(source[0])
         most = 1 + max(int(source[1].max()), int(target[1].max()))
         self.n_classes = most if n_classes is None else n_classes
         if self.n_classes < most:
             raise ValueError(f"n_classes = {n_classes}, but labels run to {most - 1}")
-        self._ends = source[0][plan.i], target[0][plan.j], source[1][plan.i], target[1][plan.j]
+        self.plan, self.weights = plan, plan.mass.to(source[0])
+        ys, yt = source[1][plan.i], target[1][plan.j]
+        self._ends = source[0][plan.i], target[0][plan.j], ys, yt
+        self._changing = float(self.weights @ (ys != yt).to(self.weights))  # mass, by its label
 
     def at(self, t):
         """(x (K, D), y, w (K,)) at time t; y (K, Y) probabilities, or (K,) labels if no pair's
@@ -160,8 +149,8 @@ class Displacement(Task):
         _check_time(t)
         xs, xt, ys, yt = self._ends
         x = (1 - t) * xs + t * xt
-        if self.labels != "both" or bool((ys == yt).all()):
-            return x, yt if self.labels == "target" else ys, self.weights
+        if not self._changing:
+            return x, ys, self.weights
         one = torch.eye(self.n_classes, dtype=xs.dtype, device=xs.device)
         return x, (1 - t) * one[ys] + t * one[yt], self.weights
 
@@ -170,21 +159,18 @@ class Displacement(Task):
         uncertain. ≤ log 2, at t = ½.
         """
         _check_time(t)
-        if self.labels != "both":
-            return 0.0
         t = min(max(float(t), 0.0), 1.0)
         h = sum(-q * math.log(q) for q in (t, 1 - t) if q > 0)
-        return h * float(self.weights @ (self._ends[2] != self._ends[3]).to(self.weights))
+        return h * self._changing
 
 
 class TaskObjective:
     """J(θ, p), p = (λ, γ, t), of a model on a task that changes.
 
     Args:
-        model: an objective with `on(x, y, weights)`, as `TopographicMap` and `AmortisedObjective`
-            have it, or any function (x, y, weights) -> objective
-        task: `Mixture`, `Displacement`, or an object whose `at(t)` gives x, y, weights,
-            differentiable in t
+        model: an objective with `on(x, y, weights)`, as `TopographicMap`, `GridModel` and
+            `AmortisedObjective` have it, or any function (x, y, weights) -> objective
+        task: `Mixture`, `Displacement` or one of your own, differentiable in t
 
     For a mixture J = (1 − t) J_source + t J_target exactly, so that F_t = J_target − J_source:
     there two lines do as well.
@@ -202,7 +188,8 @@ class TaskObjective:
 
     def at(self, t):
         """The objective J(θ, (λ, γ)) of the task as it is at time t."""
-        return self.on(*self.task.at(t))
+        x, y, *weights = getattr(self.task, "at", self.task)(t)
+        return self.on(x, y, *(weights or [check_weights(None, x)]))
 
     def preconditioner(self, theta, p):
         """The model's, on the task at time p[2]."""
@@ -224,40 +211,29 @@ def align_labels(source, target):
     Raises:
         ValueError: the numbers of classes differ
     """
-    from scipy.optimize import linear_sum_assignment
-
-    from .transport import optimal_plan
-
     _check_pair(source, target)
     old, new = target[1].unique().tolist(), source[1].unique().tolist()
     if len(old) != len(new):
         raise ValueError(
             f"the source has {len(new)} classes and the target {len(old)}: they cannot be paired"
         )
-    cost = torch.tensor(
-        [
-            [optimal_plan(source[0][source[1] == a], target[0][target[1] == b]).cost for b in old]
-            for a in new
-        ],
-        device="cpu",
-    )
-    rows, columns = linear_sum_assignment(cost.numpy())
+    of = lambda data, label: data[0][data[1] == label]
+    cost = [[optimal_plan(of(source, a), of(target, b)).cost for b in old] for a in new]
+    rows, columns = linear_sum_assignment(cost)
     names = {old[c]: new[r] for r, c in zip(rows, columns)}
     y = target[1].clone()
     for b, a in names.items():
         y[target[1] == b] = a
-    return y, names, cost
+    return y, names, torch.tensor(cost, device="cpu")
 
 
-def plan_by_class(source, target, **options):
+def plan_by_class(source, target):
     """The best plan among those that join equal labels only: an optimal plan within each class,
     classes weighed as in the source.
 
     Raises:
         ValueError: a class is in one set and not in the other
     """
-    from .transport import Plan, optimal_plan
-
     _check_pair(source, target)
     classes = source[1].unique().tolist()
     if classes != target[1].unique().tolist():
@@ -267,11 +243,9 @@ def plan_by_class(source, target, **options):
         )
     parts = []
     for c in classes:
-        here, there = (source[1] == c).nonzero()[:, 0], (target[1] == c).nonzero()[:, 0]
-        plan = optimal_plan(source[0][here], target[0][there], **options)
+        here, there = (data[1].eq(c).nonzero()[:, 0] for data in (source, target))
+        plan = optimal_plan(source[0][here], target[0][there])
         share = len(here) / len(source[1])
-        parts.append(
-            (here[plan.i], there[plan.j], share * plan.mass, share * plan.cost, share * plan.gap)
-        )
+        parts.append((here[plan.i], there[plan.j], *(share * v for v in plan[2:])))
     i, j, mass, cost, gap = zip(*parts)
     return Plan(torch.cat(i), torch.cat(j), torch.cat(mass), sum(cost), sum(gap))

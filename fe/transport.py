@@ -8,7 +8,8 @@ the targets,
 
 An optimal Γ has at most n + m − 1 pairs with mass (it is a permutation for equal numbers with equal
 weights), so the pairs are what is kept. The solvers are those of POT (Flamary et al., JMLR 22,
-2021); every plan comes with a certificate.
+2021); every plan comes with a certificate. Between features f of the images (Remark 12) it is the
+plan from f(x) to f(x'), for the images x and x' themselves.
 """
 
 import math
@@ -19,7 +20,7 @@ import numpy as np
 import scipy.special
 import torch
 
-from .errors import NotConverged, check_data, check_finite, check_weights
+from .errors import NotConverged, about, check_data, check_finite, check_weights
 
 
 class Plan(NamedTuple):
@@ -39,27 +40,24 @@ def squared_distances(a, b):
     return (a.square().sum(1, keepdim=True) + b.square().sum(1) - 2 * a @ b.T).clamp_(min=0)
 
 
-def _problem(source, target, a, b, features, cost):
+def _problem(source, target, a, b, cost):
     """The weights (n,) and (m,) and the costs (n, m) as the solvers want them, which run on the
     CPU.
     """
     for name, x in (("source", source), ("target", target)):
-        try:
+        with about(name):
             check_data(x)
-        except (ValueError, TypeError) as e:
-            raise type(e)(f"{name}: {e}") from None
     shape = len(source), len(target)
     if cost is not None and cost.shape != shape:
         raise ValueError(f"cost must have shape {shape}, got {tuple(cost.shape)}")
-    if features is None and cost is None and source.shape[1] != target.shape[1]:
+    if cost is None and source.shape[1] != target.shape[1]:
         raise ValueError(
             f"source images have {source.shape[1]} pixels and target images {target.shape[1]}: "
-            "give features or a cost"
+            "take features of both that can be compared, or give a cost"
         )
     a, b = check_weights(a, source, "source_weights"), check_weights(b, target, "target_weights")
     if cost is None:
-        ends = (source, target) if features is None else (features(source), features(target))
-        cost = squared_distances(*(v.detach().cpu() for v in ends))
+        cost = squared_distances(source.detach().cpu(), target.detach().cpu())
     check_finite("cost", cost)
     a, b, cost = (v.detach().cpu().double().numpy() for v in (a, b, cost))
     return a / a.sum(), b / b.sum(), np.ascontiguousarray(cost)
@@ -77,22 +75,13 @@ def _certified(i, j, mass, a, b, kappa, u, like):
 
 
 def optimal_plan(
-    source,
-    target,
-    source_weights=None,
-    target_weights=None,
-    *,
-    features=None,
-    cost=None,
-    max_iterations=10_000_000,
+    source, target, source_weights=None, target_weights=None, *, cost=None, max_iterations=10**7
 ):
     """The optimal plan between two weighted sets of images, by the network simplex (paper, eq. 36).
 
     Args:
-        source, target: images (n, D) and (m, D); n and m may differ
+        source, target: images (n, D) and (m, D), or features of them; n and m may differ
         source_weights, target_weights: probabilities (n,) and (m,) (default: equal)
-        features: x (N, D) -> (N, d): distances are taken there, for example `lambda x:
-            encoder(x)[0]` (Remark 12)
         cost: (n, m) in place of squared distances
         max_iterations: of the simplex. (POT's own default, 100,000, is too few for thousands of
             images.)
@@ -107,7 +96,7 @@ def optimal_plan(
     """
     import ot  # here and not above: everything else in fe does without it
 
-    a, b, kappa = _problem(source, target, source_weights, target_weights, features, cost)
+    a, b, kappa = _problem(source, target, source_weights, target_weights, cost)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what they say is raised below
         gamma, log = ot.emd(a, b, kappa, numItermax=max_iterations, log=True)
@@ -128,16 +117,14 @@ def sinkhorn_plan(
     target_weights=None,
     *,
     blur,
-    features=None,
     cost=None,
-    max_iterations=10_000,
     keep=1e-4,
+    max_iterations=10**4,
 ):
     """The entropic plan argmin Σ Γ κ + ε Σ Γ log Γ (Cuturi 2013) by Sinkhorn's iteration in the log
-    domain.
+    domain, what the paper computes with.
 
-    It spreads each source over many targets, the more the larger ε: `partners` counts them. What
-    the paper computes with.
+    It spreads each source over many targets, the more the larger ε: `partners` counts them.
 
     Args:
         blur: ε, in units of the mean of κ
@@ -149,7 +136,7 @@ def sinkhorn_plan(
     """
     import ot
 
-    a, b, kappa = _problem(source, target, source_weights, target_weights, features, cost)
+    a, b, kappa = _problem(source, target, source_weights, target_weights, cost)
     if not 0 < blur < math.inf:
         raise ValueError(f"blur must be a finite number > 0, got {blur}")
     epsilon = blur * kappa.mean()
@@ -170,9 +157,7 @@ def sinkhorn_plan(
 
 def partners(plan):
     """Effective number of targets of a source: exp of the entropy of its masses, averaged with the
-    sources' weights.
-
-    1 for a permutation; the number of targets for the independent plan.
+    sources' weights. 1 for a permutation; the number of targets for the independent plan.
     """
     i, mass = plan.i.cpu().numpy(), plan.mass.detach().cpu().double().numpy()
     total = np.bincount(i, mass)

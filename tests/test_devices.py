@@ -22,7 +22,6 @@ from fe import (
     data,
     gibbs,
     plot,
-    process,
     reproduce,
     sampling,
     tasks,
@@ -32,6 +31,7 @@ from fe.amortised import kl_to_standard_normal
 from fe.book import notebook
 from fe.book.sliders import explore, live
 from fe.gauss_newton import network_response
+from fe.path import classification, rate
 from fe.rate_distortion import entropy, expected, mutual_information
 from fe.reproduce import figures
 from fe.response import Local, check_stability, conjugate_gradient, smallest_eigenpair
@@ -66,6 +66,9 @@ def test_exact_models():
     e = fe.minimise(MAP, MAP.initial(), P, preconditioner=MAP.preconditioner)
     f = fe.functionals(MAP, e.theta, P)
     assert float(f.rate) == pytest.approx(float(MAP.bare_rate(e.theta, P) + MAP.penalty(e.theta)))
+    for quantity in (fe.rate, fe.distortion, fe.classification):
+        value = getattr(f, quantity.__name__)
+        assert float(quantity(MAP, e.theta, P)) == pytest.approx(float(value))
     r = fe.linear_response(MAP, e.theta, P)
     assert (
         torch.isfinite(r.hess).all()
@@ -75,7 +78,7 @@ def test_exact_models():
         MAP,
         e.theta,
         P,
-        fe.Conserve(process.classification),
+        fe.Conserve(classification),
         0.05,
         preconditioner=MAP.preconditioner,
     )
@@ -103,7 +106,7 @@ def test_laws_and_what_response_is_made_of():
     start = fe.minimise(J, e.theta, torch.tensor([0.5, 4.0, 0.0], **CPU), tol=1e-8)
     for law in (fe.QuasiStatic((0.0, 0.0, 1.0)), fe.Geodesic(k=0.0)):
         path = fe.follow(J, start.theta, start.p, law, 0.05)
-        assert path["rate"][0] == pytest.approx(float(process.rate(J, start.theta, start.p)))
+        assert path["rate"][0] == pytest.approx(float(rate(J, start.theta, start.p)))
 
 
 def test_finite_alphabets():
@@ -260,7 +263,8 @@ def test_jobs_of_the_figures():
     )
     for kind in task.kinds:
         assert reproduce.transfer_job(task, kind, 0)["runs"]["fixed"]["rows"]
-    assert reproduce.digits_path(n=40, grid=7, features=2, lam_end=0.3, progress=False)["points"]
+    few = reproduce.Digits(n=40, grid=7, features=2, lam_end=0.3)
+    assert reproduce.digits_path(few, progress=False)["points"]
     assert plot.images(X[:3])
 
 

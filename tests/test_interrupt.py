@@ -25,7 +25,7 @@ import torch
 torch.set_num_threads(1)
 import fe
 from fe import reproduce
-from fe.process import Conserve, classification
+from fe.path import Conserve, classification
 from fe.retraining import Retraining, iso_classification
 
 torch.set_default_dtype(torch.float32)
@@ -190,7 +190,7 @@ def test_a_long_run_that_was_stopped_ends_with_the_same_numbers(reader, tmp_path
     found = json.loads((tmp_path / "fig4a_small.json").read_text())["runs"]
     for run in found:
         del run["seconds"]
-        whole = reproduce._rounded(reproduce.relaxation_job(SETTINGS, run["seed"], epochs=30))
+        whole = reproduce.rounded(reproduce.relaxation_job(SETTINGS, run["seed"], epochs=30))
         assert run == {k: v for k, v in whole.items() if k != "seconds"}
 
 

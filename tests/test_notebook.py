@@ -13,7 +13,7 @@ import pytest
 
 from fe import reproduce
 from fe.book import notebook
-from fe.reproduce import figures
+from fe.reproduce import figures, records
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 
@@ -100,7 +100,7 @@ def test_the_default_folder_is_one_that_notebooks_and_the_command_line_share(tmp
     in its root; installed, the working folder.
     """
     assert notebook.own() == ROOT / "results" / "own"
-    monkeypatch.setattr(notebook, "_STORED", notebook._FE / "results")
+    monkeypatch.setattr(records, "STORED", ROOT / "fe" / "results")
     assert notebook.own().absolute() == tmp_path / "results"
     monkeypatch.setenv("FE_RESULTS", "/somewhere")
     assert notebook.own() == pathlib.Path("/somewhere")
@@ -150,7 +150,7 @@ def long_run(tmp_path, monkeypatch):
     (tmp_path / "repository" / "results" / "fig4a.json").write_text(
         (ROOT / "results" / "fig4a.json").read_text()
     )
-    monkeypatch.setattr(notebook, "_STORED", tmp_path / "repository" / "results", raising=False)
+    monkeypatch.setattr(records, "STORED", tmp_path / "repository" / "results")
     monkeypatch.setitem(reproduce.RUNS, "fig4a", a_run)
     monkeypatch.setitem(reproduce.SETTINGS, "fig4a", (TINY, TINY))
     trained.clear()
@@ -226,7 +226,7 @@ def test_the_cluster_example_of_the_readme_saves_where_notebooks_look(
         for b in re.findall(r"```\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
         if "dask" in b
     ]
-    book = notebook._STORED / "fig2.json"
+    book = records.STORED / "fig2.json"
     book.write_text("{}")
     client = lambda address: types.SimpleNamespace(get_executor=lambda: None)
     monkeypatch.setitem(sys.modules, "dask", types.SimpleNamespace())

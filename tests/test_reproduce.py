@@ -26,10 +26,11 @@ pytestmark = pytest.mark.long
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 
 
+FEW = reproduce.Digits(n=40, grid=7, features=2, lam_end=0.3)
+
+
 def test_the_command_line(tmp_path, monkeypatch, capsys):
-    monkeypatch.setitem(
-        reproduce.DIGITS, "small", dict(n=40, grid=7, features=2, lam_end=0.3, progress=False)
-    )
+    monkeypatch.setitem(reproduce.SETTINGS, "digits-path", (FEW, None))
     reproduce.main(["digits-path", "--scale", "small", "--out", str(tmp_path)])
     assert [f.name for f in tmp_path.iterdir()] == [
         "digits_path_small.json"
@@ -49,9 +50,7 @@ def test_a_stopped_path_on_the_digits_says_that_it_begins_anew(tmp_path, monkeyp
     def stop(point):
         raise KeyboardInterrupt
 
-    monkeypatch.setitem(
-        reproduce.DIGITS, "small", dict(n=40, grid=7, features=2, lam_end=0.3, progress=False)
-    )
+    monkeypatch.setitem(reproduce.SETTINGS, "digits-path", (FEW, None))
     monkeypatch.setattr(
         reproduce, "follow", lambda *a, **options: fe.follow(*a, **options | dict(on_point=stop))
     )
@@ -78,7 +77,7 @@ def test_what_the_path_on_the_digits_would_leave_aside_is_refused(more, tmp_path
 
 
 def test_a_small_run_and_its_file(tmp_path):
-    record = reproduce.digits_path(n=40, grid=7, features=2, lam_end=0.4, progress=False)
+    record = reproduce.digits_path(FEW | dict(lam_end=0.4), progress=False)
     reproduce.save_json(tmp_path / "deep" / "run.json", record)
     again = json.loads((tmp_path / "deep" / "run.json").read_text())
     assert again == record and again["points"][-1]["lam"] == pytest.approx(0.4)
@@ -100,7 +99,7 @@ def test_a_full_disk_keeps_the_old_results(tmp_path, monkeypatch):
     def full(descriptor):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(reproduce.os, "fsync", full)
+    monkeypatch.setattr(reproduce.records.os, "fsync", full)
     with pytest.raises(OSError, match="cannot write .*run.json: No space left.*--out"):
         reproduce.save_json(path, {"a": 2})
     assert json.loads(path.read_text()) == {"a": 1}
@@ -191,7 +190,7 @@ def test_stored_path_starts_where_a_fresh_run_does(stored):
         J,
         J.initial(),
         p,
-        fe.Conserve(fe.process.classification),
+        fe.Conserve(fe.path.classification),
         0.04,
         step=0.0325,
         preconditioner=J.preconditioner,

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 import fe
-from fe.process import classification, distortion
+from fe.path import classification, distortion
 from fe.response import Local
 from fe.tasks import Displacement, Mixture, TaskObjective, align_labels
 from fe.transport import optimal_plan
@@ -399,6 +399,24 @@ def test_two_controls_are_too_few(mixture):
         mixture.J(mixture.eq.theta, mixture.p[:2])
     with pytest.raises(ValueError, match="4 controls"):
         mixture.J(mixture.eq.theta, torch.cat([mixture.p, mixture.p[:1]]))
+
+
+def test_a_function_of_t_is_a_task(mixture):
+    """As for networks: t -> (x, y), all of one weight, or (x, y, w); and F_t = ∂J/∂t through it,
+    for a map and for a model on a grid. Images scaled by 1 − t/2 are a D of its own at every t.
+    """
+    x, y = mixture.task.source
+    w = torch.full((len(x),), 1 / len(x), dtype=x.dtype)
+    decoder, classifier = torch.nn.Linear(2, 64).double(), torch.nn.Linear(2, 3).double()
+    grid = fe.GridModel(decoder, classifier, x, y, fe.uniform_grid(9, 2), ridge=0.1)
+    for model, theta in ((mixture.model, mixture.eq.theta), (grid, grid.theta0)):
+        fade = TaskObjective(model, lambda t: ((1 - 0.5 * t) * x, y))
+        weighed = TaskObjective(model, lambda t: ((1 - 0.5 * t) * x, y, w))
+        p, h = controls(0.3), torch.tensor([0, 0, 1e-4], dtype=torch.float64)
+        assert fade(theta, p) == weighed(theta, p) == model.on(0.85 * x, y, w)(theta, p[:2])
+        slope = torch.func.grad(fade, argnums=1)(theta, p)[2]
+        numeric = (fade(theta, p + h) - fade(theta, p - h)) / 2e-4
+        assert abs(slope - numeric) < 1e-6 * abs(numeric) and abs(numeric) > 0.1  # h² F‴/6
 
 
 @pytest.mark.parametrize("t", [-0.1, 1.01, float("nan")])

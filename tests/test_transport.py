@@ -117,16 +117,10 @@ def test_features_and_cost():
     x, y, a, b = random_sets(8, 6)
     f = lambda x: torch.stack([x[:, 0], 3 * x[:, 1].sin()], 1)
     kappa = torch.cdist(f(x), f(y)).square()
-    by_features, by_cost = (
-        optimal_plan(x, y, a, b, features=f),
-        optimal_plan(x, y, a, b, cost=kappa),
-    )
+    by_features, by_cost = optimal_plan(f(x), f(y), a, b), optimal_plan(x, y, a, b, cost=kappa)
     assert by_features.cost == pytest.approx(by_cost.cost, rel=1e-12)
     assert by_cost.cost == pytest.approx(least_cost(kappa.numpy(), a.numpy(), b.numpy()), rel=1e-9)
     wide = torch.randn(6, 5)
-    assert (
-        optimal_plan(x, wide, features=lambda x: x[:, :2]).cost > 0
-    )  # other images, comparable features
     assert optimal_plan(x, wide, cost=torch.zeros(8, 6)).cost == 0
     torch.testing.assert_close(
         squared_distances(x + 1e6, y + 1e6), torch.cdist(x, y).square(), rtol=0, atol=1e-7
@@ -300,8 +294,6 @@ def test_displacement_times_and_plans_are_checked(digits):
         Displacement(few, target, plan)
     with pytest.raises(ValueError, match="0 pairs"):
         Displacement(source, target, Plan(plan.i[:0], plan.j[:0], plan.mass[:0], 0.0, 0.0))
-    with pytest.raises(ValueError, match='"both"'):
-        Displacement(source, target, plan, labels="none")
     with pytest.raises(ValueError, match="differ"):
         Displacement(source, (target[0][:, :9], target[1]), plan)
 
@@ -326,9 +318,6 @@ def test_labels_on_the_way(digits):
     )  # 0–2 to 1–3: some labels stay
     share = float(plan.mass @ (source[1][plan.i] != target[1][plan.j] - 2).double())
     assert 0 < share < 1 and overlapping.label_entropy(0.5) == pytest.approx(share * math.log(2))
-    for labels, want in (("source", source[1][plan.i]), ("target", target[1][plan.j])):
-        one = Displacement(source, target, plan, labels=labels)
-        assert torch.equal(one.at(0.4)[1], want) and one.label_entropy(0.4) == 0
 
 
 def test_label_entropy_is_a_floor_under_C(digits):

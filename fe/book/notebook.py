@@ -2,7 +2,6 @@
 results of long runs.
 """
 
-import json
 import os
 import sys
 from pathlib import Path
@@ -10,10 +9,9 @@ from pathlib import Path
 import torch
 
 from .. import plot
+from ..reproduce import records
+from ..reproduce.records import own, read
 
-_FE = Path(__file__).resolve().parents[1]
-# of the book: beside the modules where `fe` is installed, beside `fe` in the repository
-_STORED = _FE / "results" if (_FE / "results").is_dir() else _FE.parent / "results"
 _kept = None  # what `keep` put into FE_RESULTS, and what was there before
 
 
@@ -23,8 +21,8 @@ def start(seed=0, scale="small", device="auto", keep="", time=None):
     The theory's live cells run on the CPU in float64; `device` is for the training cells: "auto" is
     a GPU where there is one. `scale` is "small" (seconds a cell on any machine) or "paper"; the
     environment's `FE_SCALE` goes before it. `keep` is a folder for the results of your own long
-    runs, see `own`; on Colab a folder below /content/drive mounts the drive. Called again with
-    another one, or without, it forgets the first. `time` is printed.
+    runs; on Colab a folder below /content/drive mounts the drive. Called again with another one, or
+    without, it forgets the first. `time` is printed.
     """
     global _kept
     name = "FE_SCALE" if "FE_SCALE" in os.environ else "scale"
@@ -56,10 +54,9 @@ def start(seed=0, scale="small", device="auto", keep="", time=None):
     # small models: more threads wait for each other, and sums would depend on how many there are
     torch.set_num_threads(1)
     plot.style()
-    print(
-        f"device {device} · scale {scale} · torch {torch.__version__}"
-        + (f"\n{time}" if time else "")
-    )
+    print(f"device {device} · scale {scale} · torch {torch.__version__}")
+    if time:
+        print(time)
     if "google.colab" in sys.modules and not str(own().absolute()).startswith("/content/drive"):
         print(
             "What you compute ends with this Colab machine, a stopped run too "
@@ -69,33 +66,14 @@ def start(seed=0, scale="small", device="auto", keep="", time=None):
     return device, scale
 
 
-def own():
-    """The folder of your own long runs: $FE_RESULTS, which `keep` sets; else results/own in the
-    book's repository; else ./results.
-    """
-    return Path(
-        os.environ.get("FE_RESULTS") or (_STORED / "own" if _STORED.parent != _FE else "results")
-    )
-
-
 def results(name):
     """The record of a long run, say "fig2.json": your own if there is one, and then a line says so;
     else the one that comes with the book.
     """
-    if (own() / name).exists():
-        print(f"shown: {own() / name}, your own run")
-        return read(own() / name)
-    if not (_STORED / name).exists():
-        raise FileNotFoundError(
-            f"no stored result {name!r}; there are "
-            f"{', '.join(sorted(p.name for p in _STORED.glob('*.json')))}"
-        )
-    return read(_STORED / name)
-
-
-def read(path):
-    """The record in a JSON file. Raises `ValueError` if it is damaged."""
-    try:
-        return json.loads(path.read_text())
-    except ValueError as e:
-        raise ValueError(f"{path} is no record of a run ({e}): move it away") from e
+    mine, stored = own() / name, records.STORED / name
+    if mine.exists():
+        print(f"shown: {mine}, your own run")
+    elif not stored.exists():
+        there = ", ".join(sorted(path.name for path in records.STORED.glob("*.json")))
+        raise FileNotFoundError(f"no stored result {name!r}; there are {there}")
+    return read(mine if mine.exists() else stored)

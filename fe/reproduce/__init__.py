@@ -9,12 +9,8 @@ is not done again, unless `--again` asks for it; the old result is then kept und
 
 import argparse
 import contextlib
-import itertools
-import json
-import math
 import multiprocessing
 import os
-import platform
 import shutil
 import signal
 import threading
@@ -23,17 +19,17 @@ from concurrent.futures import ProcessPoolExecutor, wait
 from pathlib import Path as File
 
 import matplotlib.pyplot as plt
-import torch
 from tqdm.auto import tqdm
 
-from ..book.notebook import own, read
 from ..data import digits
+from ..objective import classification
+from ..path import Conserve, follow
 from ..plot import STYLE
-from ..process import Conserve, classification, follow
 from ..retraining import drive
 from ..topographic import TopographicMap
 from . import figures
 from .jobs import finished, path_job, relaxation_job, scratch_job, transfer_job
+from .records import columns, done, own, provenance, rounded, save_json, set_aside
 from .settings import (
     PAPER,
     PAPER3,
@@ -43,210 +39,59 @@ from .settings import (
     SMALL3,
     SMALL5,
     SMALL6,
+    Digits,
     load,
-    networks,
-    task_of,
+    one_thread,
 )
-
-__all__ = [
-    "DIGITS",
-    "JobsFailed",
-    "PAPER",
-    "PAPER3",
-    "PAPER5",
-    "PAPER6",
-    "RUNS",
-    "SETTINGS",
-    "SMALL",
-    "SMALL3",
-    "SMALL5",
-    "SMALL6",
-    "digits_path",
-    "figures",
-    "load",
-    "main",
-    "networks",
-    "path_job",
-    "pool",
-    "provenance",
-    "relaxation_job",
-    "run_jobs",
-    "save",
-    "save_json",
-    "scratch_job",
-    "task_of",
-    "transfer_job",
-]
-
-
-def provenance(seconds, **arguments):
-    """What a reader needs to run the same thing again."""
-    device, name, gpu = arguments.get("device", "cpu"), platform.machine(), {}
-    if device.startswith("cuda"):
-        name, where = torch.cuda.get_device_name(device), torch.backends
-        # what may be rounded to ten bits: matrix products and, unless told otherwise, convolutions
-        gpu = {"tf32": dict(products=where.cuda.matmul.allow_tf32, conv=where.cudnn.allow_tf32)}
-    return {
-        "arguments": arguments,
-        "torch": torch.__version__.split("+")[0],
-        "python": platform.python_version(),
-        "threads": torch.get_num_threads(),
-        "device": f"{device} ({name})",
-        **gpu,
-        "seconds": round(seconds, 1),
-    }
-
-
-def save_json(path, record):
-    """Write beside the target and rename: a reader never sees half a file, and a full disk leaves
-    the old one (and raises `OSError`).
-    """
-    path = File(path)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_suffix(".part")
-        with open(part, "w") as f:
-            json.dump(record, f, indent=1, allow_nan=False)
-            f.flush()
-            os.fsync(f.fileno())
-        part.replace(path)
-    except OSError as e:
-        raise OSError(
-            f"cannot write {path}: {e.strerror or e}; choose another folder with --out"
-        ) from e
+from .settings import networks as networks
+from .settings import task_of as task_of
 
 
 def _row(point):
-    F = point.hess
-    row = dict(
-        s=point.s,
-        lam=float(point.p[0]),
-        gam=float(point.p[1]),
-        F=point.value,
-        R=point.rate,
-        D=point.distortion,
-        C=point.classification,
-        drift=point.drift,
-        curvature=point.curvature,
-        gradient_norm=point.gradient_norm,
-        F_ll=float(F[0, 0]),
-        F_lg=float(F[0, 1]),
-        F_gg=float(F[1, 1]),
-    )
-    return {name: float(f"{value:.10g}") for name, value in row.items()}
+    (lam, gam), ((F_ll, F_lg), (_, F_gg)) = point.p.tolist(), point.hess.tolist()
+    row = dict(s=point.s, lam=lam, gam=gam, F=point.value, R=point.rate, D=point.distortion)
+    row |= dict(C=point.classification, drift=point.drift, curvature=point.curvature)
+    row |= dict(gradient_norm=point.gradient_norm, F_ll=F_ll, F_lg=F_lg, F_gg=F_gg)
+    return rounded(row, 10)
 
 
-def digits_path(
-    *,
-    n=1000,
-    lam=0.25,
-    lam_end=3.5,
-    gam=4.0,
-    seed=0,
-    grid=15,
-    features=4,
-    ridge=1e-3,
-    progress=True,
-    **options,
-):
-    """Iso-classification of the topographic map on n digits from (λ, γ) = (0.25, 4) to λ = 3.5
-    (paper, eq. 19–20).
+@one_thread
+def digits_path(settings, executor=None, folder=None, progress=True):
+    """Iso-classification of the topographic map on digits (paper, eq. 19–20): points and jumps
+    (rows `before` and `after`).
 
-    Returns a dict with `provenance`, `points` (rows) and `jumps` (rows `before` and `after`). About
-    six minutes on one core at n = 1000, and no checkpoints: stopped, it begins anew. `options` go
-    to `fe.follow`.
+    About six minutes on one core with 1,000 digits, and no checkpoints: stopped, it begins anew.
     """
-    x, y = digits(n, seed=seed)
-    J = TopographicMap(x, y, grid=grid, features=features, ridge=ridge)
-    began, bar = (
-        time.perf_counter(),
-        tqdm(
-            total=lam_end - lam,
-            unit="λ",
-            disable=not progress,
-            bar_format="{l_bar}{bar}| λ − λ₀ = {n:.3f} [{elapsed}<{remaining}]",
-        ),
-    )
+    began, length = time.perf_counter(), settings.lam_end - settings.lam
+    x, y = digits(settings.n, seed=settings.seed)
+    shape = dict(grid=settings.grid, features=settings.features, ridge=settings.ridge)
+    J, p = TopographicMap(x, y, **shape), x.new_tensor([settings.lam, settings.gam])
+    shown = "{l_bar}{bar}| λ − λ₀ = {n:.3f} [{elapsed}<{remaining}]"
+    with tqdm(total=length, unit="λ", disable=not progress, bar_format=shown) as bar:
 
-    def on_point(point):
-        bar.n = min(point.s, bar.total)
-        bar.refresh()
+        def on_point(point):
+            bar.n = min(point.s, bar.total)
+            bar.refresh()
 
-    path = follow(
-        J,
-        J.initial(),
-        torch.tensor([lam, gam], dtype=x.dtype, device=x.device),
-        Conserve(classification),
-        lam_end - lam,
-        preconditioner=J.preconditioner,
-        on_point=on_point,
-        **options,
-    )
-    bar.close()
-    arguments = dict(
-        n=n, lam=lam, lam_end=lam_end, gam=gam, seed=seed, grid=grid, features=features, ridge=ridge
-    )
+        options = dict(preconditioner=J.preconditioner, on_point=on_point)
+        try:
+            path = follow(J, J.initial(), p, Conserve(classification), length, **options)
+        except KeyboardInterrupt:
+            print("stopped. digits-path keeps no checkpoints: the same command begins anew")
+            raise
+
+    def jump(j):
+        ends = dict(before=_row(j.before), after=_row(j.after))
+        return dict(lam=float(j.before.p[0]), overlap=rounded(j.overlap, 3)) | ends
+
     return {
         "what": "iso-classification on scikit-learn's digits; Gibbs encoder (sees the label), "
         "training data; nats per example; R = F − λD − γC carries the ridge",
-        "provenance": provenance(time.perf_counter() - began, **arguments)
-        | {"parameters": J.n_parameters},
+        "seconds": time.perf_counter() - began,
+        "provenance": dict(parameters=J.n_parameters),
         "points": [_row(point) for point in path.points],
-        "jumps": [
-            dict(
-                lam=float(j.before.p[0]),
-                overlap=float(f"{j.overlap:.3g}"),
-                before=_row(j.before),
-                after=_row(j.after),
-            )
-            for j in path.jumps
-        ],
+        "jumps": [jump(j) for j in path.jumps],
     }
-
-
-def done(target, settings):
-    """The record in `target` if these arguments, and no others, made it; None if there is no file.
-
-    Raises `ValueError` if it is damaged or of another run. Where the data lie and what computes
-    them makes no other run.
-    """
-    plain = isinstance(settings, dict)
-    arguments = settings if plain else settings.arguments()
-    arguments = json.loads(json.dumps(arguments, allow_nan=False))
-    if not target.exists():
-        return None
-    record = read(target)
-    made = record.get("provenance", {}).get("arguments", {})
-    made = made if plain else type(settings)().arguments() | made
-    apart = ("root", "download", "device", "save_every", "progress")
-    differ = [
-        k for k in {**arguments, **made} if k not in apart and made.get(k) != arguments.get(k)
-    ]
-    if differ:
-        raise ValueError(
-            f"{target} is of another run (other {', '.join(sorted(differ))}): move it away, or "
-            "choose another folder with --out"
-        )
-    print(
-        f"{target} is there already. To make it again, add --again: the old one is kept under "
-        "another name"
-    )
-    return record
-
-
-def set_aside(target):
-    """Another name for the result in `target`, and for its figure, if there is one:
-    fig2.before1.json, or the first number that is free.
-    """
-    number = next(
-        n for n in itertools.count(1) if not target.with_suffix(f".before{n}.json").exists()
-    )
-    for path in (target, target.with_suffix(".png")):
-        if path.exists():
-            print(
-                f"{path} is now "
-                f"{path.rename(path.with_suffix(f'.before{number}{path.suffix}')).name}"
-            )
 
 
 class JobsFailed(RuntimeError):
@@ -398,9 +243,9 @@ def fig2(settings, executor, folder, progress=True):
         "what": "iso-classification of networks by retraining; amortised encoder; C held on the "
         f"{held} set; nats per example",
         "seconds": sum(r["seconds"] for r in (found | ended).values()),
-        "runs": [_columns(found[n]) for n in jobs],
-        "variants": {v: _columns(found[f"{name(g, s)}_{v}"]) for v in variants},
-        "scratch": [_rounded(r) for r in ended.values()],
+        "runs": [columns(found[n]) for n in jobs],
+        "variants": {v: columns(found[f"{name(g, s)}_{v}"]) for v in variants},
+        "scratch": [rounded(r) for r in ended.values()],
     }
 
 
@@ -420,7 +265,7 @@ def fig4a(settings, executor, folder, progress=True):
         "what": "R, D, C at every epoch of an equilibration, first 20,000 training images; "
         "amortised encoder; nats per example",
         "seconds": sum(r["seconds"] for r in found.values()),
-        "runs": [_rounded(r) for r in found.values()],
+        "runs": [rounded(r) for r in found.values()],
     }
 
 
@@ -452,29 +297,23 @@ def fig5(settings, executor, folder, progress=True):
         "copies counted",
         "seconds": sum(r["seconds"] for r in found.values()),
         "runs": [
-            _rounded(r | dict(runs={name: _columns(run) for name, run in r["runs"].items()}))
+            rounded(r | dict(runs={name: columns(run) for name, run in r["runs"].items()}))
             for r in found.values()
         ],
     }
 
 
-def _rounded(value):
-    """Six significant digits: more than any of it is known to, and small files."""
-    if isinstance(value, float):
-        return float(f"{value:.6g}") if math.isfinite(value) else None
-    if isinstance(value, dict):
-        return {k: _rounded(v) for k, v in value.items()}
-    return [_rounded(v) for v in value] if isinstance(value, list | tuple) else value
-
-
-def _columns(result):
-    """Rows of one run as columns."""
-    names = sorted({k for row in result["rows"] for k in row})
-    return _rounded(result | dict(rows={k: [row.get(k) for row in result["rows"]] for k in names}))
-
-
-RUNS = {"fig2": fig2, "fig3": fig3, "fig4a": fig4a, "fig4b": fig4b, "fig5": fig5, "fig6": fig5}
+RUNS = {
+    "digits-path": digits_path,
+    "fig2": fig2,
+    "fig3": fig3,
+    "fig4a": fig4a,
+    "fig4b": fig4b,
+    "fig5": fig5,
+    "fig6": fig5,
+}
 SETTINGS = {  # (small, paper)
+    "digits-path": (Digits(n=150, grid=11, features=3, lam_end=1.5), Digits()),
     "fig2": (SMALL, PAPER),
     "fig3": (SMALL3, PAPER3),
     "fig4a": (SMALL, PAPER),
@@ -482,111 +321,83 @@ SETTINGS = {  # (small, paper)
     "fig5": (SMALL5, PAPER5),
     "fig6": (SMALL6, PAPER6),
 }
-DIGITS = {"small": dict(n=150, grid=11, features=3, lam_end=1.5), "paper": {}}
 
 
 def main(arguments=None):
-    parser = argparse.ArgumentParser(
-        prog="python -m fe.reproduce", description=__doc__.splitlines()[0]
-    )
-    parser.add_argument("run", choices=["digits-path", *RUNS])
-    parser.add_argument(
+    about = __doc__.splitlines()[0]
+    parser = argparse.ArgumentParser(prog="python -m fe.reproduce", description=about)
+    add = parser.add_argument
+    add("run", choices=RUNS)
+    add(
         "--scale",
         choices=("small", "paper"),
-        help="small: minutes on any CPU; paper: the paper's networks and data (hours; "
-        "fig3 and fig6 want a GPU). Default: paper for digits-path (six minutes), else small",
+        help="small: minutes on any CPU; paper: the paper's networks and data (hours; fig3 and "
+        "fig6 want a GPU). Default: paper for digits-path (six minutes), else small",
     )
-    parser.add_argument(
-        "--seed", type=int, action="append", help="seeds; may be given several times"
-    )
-    parser.add_argument(
+    add("--seed", type=int, action="append", help="seeds; may be given several times")
+    add(
         "--again",
         action="store_true",
-        help="run it although its result is there already; that one is kept under another "
-        "name (fig2.before1.json) once the new one is complete",
+        help="run it although its result is there already; that one is kept under another name "
+        "(fig2.before1.json) once the new one is complete",
     )
-    parser.add_argument(
+    add(
         "--out",
         default=own(),
         help="folder of the JSON file; checkpoints go into checkpoints/ in it (default: "
-        "$FE_RESULTS, "
-        "else results/own in the book's repository, else results)",
+        "$FE_RESULTS, else results/own in the book's repository, else results)",
     )
-    parser.add_argument(
+    add(
         "--data",
         help='"digits", "mnist", "cifar10", a .npz file, or a folder with train/ and test/ '
         "(default: by figure and scale)",
     )
-    parser.add_argument(
-        "--root", default="data", help="where MNIST or CIFAR-10 is, or is to go (default: data)"
-    )
-    parser.add_argument(
-        "--download", action="store_true", help="let torchvision download into --root"
-    )
-    parser.add_argument(
+    add("--root", default="data", help="where MNIST or CIFAR-10 is, or is to go (default: data)")
+    add("--download", action="store_true", help="let torchvision download into --root")
+    add(
         "--hold",
         choices=("train", "validation"),
         default="train",
         help="the set on which fig2, fig3 and fig4b hold C (default: train)",
     )
-    parser.add_argument(
-        "--workers",
-        type=int,
-        default=None,
-        help="processes (default: one a core; on a GPU one process trains everything at once)",
-    )
-    parser.add_argument("--device", default="cpu")
+    several = "processes (default: one a core; on a GPU one process trains everything at once)"
+    add("--workers", type=int, help=several)
+    add("--device", default="cpu")
     chosen = parser.parse_args(arguments)
-    scale = chosen.scale or ("paper" if chosen.run == "digits-path" else "small")
-    target = (
-        File(chosen.out)
-        / f"{chosen.run.replace('-', '_')}{'' if scale == 'paper' else f'_{scale}'}.json"
-    )
-    if chosen.run == "digits-path":
-        if chosen.data or chosen.device != "cpu" or len(chosen.seed or [0]) > 1:
+    run, seeds, exact = chosen.run, chosen.seed or [], chosen.run == "digits-path"
+    scale = chosen.scale or ("paper" if exact else "small")
+    settings = SETTINGS[run][scale == "paper"]
+    if exact:
+        if chosen.data or chosen.device != "cpu" or len(seeds) > 1:
             parser.error(
-                "digits-path is one exact path on scikit-learn's digits, on the CPU: it takes "
-                "no "
+                "digits-path is one exact path on scikit-learn's digits, on the CPU: it takes no "
                 "--data, no --device and one --seed"
             )
-        settings = dict(seed=(chosen.seed or [0])[0], **DIGITS[scale])
+        settings |= dict(seed=seeds[0]) if seeds else {}
     else:
-        settings = SETTINGS[chosen.run][scale == "paper"] | dict(
-            root=chosen.root, download=chosen.download, device=chosen.device
-        )
+        settings |= dict(root=chosen.root, download=chosen.download, device=chosen.device)
         settings |= dict(data=chosen.data) if chosen.data else {}
-        settings |= dict(seeds=chosen.seed) if chosen.seed else {}
+        settings |= dict(seeds=seeds) if seeds else {}
     if chosen.hold != "train":
-        if chosen.run not in ("fig2", "fig3", "fig4b"):
-            parser.error(f"--hold {chosen.hold}: {chosen.run} has no held-out set to hold C on")
+        if run not in ("fig2", "fig3", "fig4b"):
+            parser.error(f"--hold {chosen.hold}: {run} has no held-out set to hold C on")
         settings |= dict(options=settings.options | dict(hold=chosen.hold))
-    if not chosen.again and done(
-        target, digits_path.__kwdefaults__ | settings if chosen.run == "digits-path" else settings
-    ):
+    name = run.replace("-", "_") + ("" if scale == "paper" else f"_{scale}")
+    target = File(chosen.out) / f"{name}.json"
+    if not chosen.again and _done(target, settings):
         return
-    save_json(
-        target.with_suffix(".probe"), {}
-    )  # an unwritable folder or a full disk shows now, not after the run
+    # an unwritable folder or a full disk shows now, not after the run
+    save_json(target.with_suffix(".probe"), {})
     target.with_suffix(".probe").unlink()
-    if chosen.run == "digits-path":
-        try:
-            record = digits_path(**settings)
-        except KeyboardInterrupt:
-            print("stopped. digits-path keeps no checkpoints: the same command begins anew")
-            raise
-        set_aside(target)
-        save_json(target, record)
-        print(
-            f"wrote {target}: {len(record['points'])} points, {len(record['jumps'])} jumps, "
-            f"{record['provenance']['seconds']} s"
-        )
-        return
-    load(settings)  # missing data shows now, and a download happens once
-    together = chosen.device != "cpu" and not chosen.workers
-    with (
-        contextlib.nullcontext() if together else pool(chosen.workers or os.cpu_count()) as executor
-    ):
-        save(target, chosen.run, settings, executor, again=chosen.again)
+    if not exact:
+        load(settings)  # missing data shows now, and a download happens once
+    here = exact or chosen.device != "cpu" and not chosen.workers
+    with contextlib.nullcontext() if here else pool(chosen.workers or os.cpu_count()) as executor:
+        save(target, run, settings, executor, again=True)
+
+
+def _done(target, settings):
+    return done(target, settings.arguments(), type(settings)().arguments())
 
 
 def save(target, run, settings, executor, progress=True, again=False):
@@ -598,26 +409,25 @@ def save(target, run, settings, executor, progress=True, again=False):
     another name, see `set_aside`.
     """
     target = File(target)
-    record = None if again else done(target, settings)
+    record = None if again else _done(target, settings)
     if record:
         return record
     folder = target.parent / "checkpoints" / target.stem
-    folder.mkdir(parents=True, exist_ok=True)
     record = RUNS[run](settings, executor, folder, progress)
-    seconds = record.pop("seconds")
-    record = {
-        "what": record.pop("what"),
-        "provenance": provenance(seconds, **settings.arguments()) | dict(threads=1),
-        **record,
-    }
+    seconds, what = record.pop("seconds"), record.pop("what")
+    made = provenance(seconds, **settings.arguments()) | dict(threads=1)
+    made |= record.pop("provenance", {})
+    record = dict(what=what, provenance=made) | record
     set_aside(target)
     save_json(target, record)
-    with plt.rc_context(STYLE):
-        figure = figures.FIGURES[run](record)
-        figure.savefig(target.with_suffix(".png"), dpi=150)
-    plt.close(figure)
-    shutil.rmtree(folder)
-    if not any(folder.parent.iterdir()):
-        folder.parent.rmdir()
-    print(f"wrote {target} and {target.with_suffix('.png').name}; {seconds:.0f} s of training")
+    if run in figures.FIGURES:
+        with plt.rc_context(STYLE):
+            figure = figures.FIGURES[run](record)
+            figure.savefig(target.with_suffix(".png"), dpi=150)
+        plt.close(figure)
+    if folder.exists():
+        shutil.rmtree(folder)
+        if not any(folder.parent.iterdir()):
+            folder.parent.rmdir()
+    print(f"wrote {target}; {seconds:.0f} s")
     return record

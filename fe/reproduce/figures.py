@@ -6,16 +6,23 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from ..plot import LINES, MARKERS
 
+_SMALL = dict(markersize=3, linewidth=1)
+
+
+def _arrays(rows):
+    return {name: np.array(column, dtype=float) for name, column in rows.items()}
+
 
 def _curves(record):
-    """(colour index, run, columns as arrays) of every curve that has more than its start."""
+    """(number of its γ₀, run, columns as arrays) of every curve."""
     starts = sorted({run["gam"] for run in record["runs"]})
     for run in record["runs"]:
-        yield (
-            starts.index(run["gam"]),
-            run,
-            {k: np.array(v, dtype=float) for k, v in run["rows"].items()},
-        )
+        yield starts.index(run["gam"]), run, _arrays(run["rows"])
+
+
+def _style(i, label, **more):
+    """Of the i-th kind of points joined by lines."""
+    return dict(color=LINES[i % len(LINES)], marker=MARKERS[i % len(MARKERS)], label=label) | more
 
 
 def _log_ticks(axis, low, high):
@@ -28,6 +35,12 @@ def _log_ticks(axis, low, high):
     axis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:g}"))
 
 
+def _titled(axes, *titles):
+    """Panels (a) to (d): x label, y label and title of each."""
+    for ax, letter, (x, y, title) in zip(axes.flat, "abcd", titles):
+        ax.set(xlabel=x, ylabel=y, title=f"({letter}) {title}")
+
+
 def fig2(record):
     """Four panels: the curves in the (D, R) plane, in the (λ, γ) plane, training C, and validation
     accuracy along λ.
@@ -35,22 +48,18 @@ def fig2(record):
     figure, axes = plt.subplots(2, 2, figsize=(8.4, 6.6))
     seen = set()
     for i, run, c in _curves(record):
-        style = dict(
-            color=LINES[i % len(LINES)], marker=MARKERS[i % len(MARKERS)], markersize=3, linewidth=1
-        )
-        style["label"] = None if i in seen else f"$\\gamma_0 = {run['gam']:g}$"
+        style = _style(i, None if i in seen else f"$\\gamma_0 = {run['gam']:g}$", **_SMALL)
         seen.add(i)
         axes[0, 0].plot(c["distortion"], c["rate"], **style)
         axes[0, 1].plot(c["lam"], c["gam"], **style)
         axes[1, 0].plot(c["lam"], c["classification"], **style)
         axes[1, 1].plot(c["lam"], 100 * c["val_accuracy"], **style)
-    axes[0, 0].set(
-        xlabel="distortion D (pixel²)", ylabel="rate R (nats)", title="(a) rate and distortion"
-    )
-    axes[0, 1].set(xlabel="λ", ylabel="γ", title="(b) the prices")
-    axes[1, 0].set(xlabel="λ", ylabel="training loss C (nats)", title="(c) the held loss")
-    axes[1, 1].set(
-        xlabel="λ", ylabel="validation accuracy (%)", title="(d) accuracy on unseen images"
+    _titled(
+        axes,
+        ("distortion D (pixel²)", "rate R (nats)", "rate and distortion"),
+        ("λ", "γ", "the prices"),
+        ("λ", "training loss C (nats)", "the held loss"),
+        ("λ", "validation accuracy (%)", "accuracy on unseen images"),
     )
     for ax, name in ((axes[0, 1], "gam"), (axes[1, 0], "classification")):
         values = np.concatenate([c[name] for _, _, c in _curves(record)])
@@ -65,14 +74,9 @@ def fig4a(record):
     for k, run in enumerate(record["runs"]):
         for i, (name, (lam, gam)) in enumerate((("moves", run["after"]), ("stays", run["before"]))):
             R, D, C = np.array(run[name]).T
-            ax.plot(
-                R + lam * D + gam * C,
-                color=LINES[i],
-                alpha=0.9,
-                linewidth=1.3,
-                linestyle="-" if i == 0 else "--",
-                label=f"({lam:g}, {gam:g})" if k == 0 else None,
-            )
+            style = dict(color=LINES[i], alpha=0.9, linewidth=1.3, linestyle=("-", "--")[i])
+            label = f"({lam:g}, {gam:g})" if k == 0 else None
+            ax.plot(R + lam * D + gam * C, label=label, **style)
     ax.set(xlabel="epoch since the change", ylabel="F = R + λD + γC (nats)")
     ax.legend(title="trained at (λ, γ) =")
     return figure
@@ -84,12 +88,7 @@ def fig4b(record):
     for i, run, c in _curves(record):
         if i == 0:
             seed = run["seed"]
-            ax.plot(
-                c["F"],
-                color=LINES[seed % len(LINES)],
-                marker=MARKERS[seed % len(MARKERS)],
-                label=f"seed {seed}",
-            )
+            ax.plot(c["F"], **_style(seed, f"seed {seed}"))
     ax.set(xlabel="recorded step", ylabel="F = R + λD + γC (nats)")
     ax.legend()
     return figure
@@ -106,13 +105,9 @@ NAMES = {
 
 
 def seeds_of(record, kind, name):
-    """The rows (dict of arrays) of one run of one kind of task, for every seed that has it and
-    finished.
-    """
+    """The rows (dict of arrays) of one run of one kind of task, for every seed that has it."""
     runs = [r["runs"][name] for r in record["runs"] if r["kind"] == kind and name in r["runs"]]
-    return [
-        {k: np.array(v, dtype=float) for k, v in run["rows"].items()} for run in runs if run["rows"]
-    ]
+    return [_arrays(run["rows"]) for run in runs if run["rows"]]
 
 
 def transfer_figure(record, kind=None):
@@ -123,14 +118,8 @@ def transfer_figure(record, kind=None):
     figure, axes = plt.subplots(2, 2, figsize=(8.4, 6.8))
     for i, (name, label) in enumerate(NAMES.items()):
         for number, c in enumerate(seeds_of(record, kind, name)):
-            colour = LINES[max(0, i - 1)]  # with and without a band it is one method
-            style = dict(
-                color=colour,
-                marker=MARKERS[i],
-                markersize=3,
-                linewidth=1,
-                label=label if number == 0 else None,
-            )
+            style = _style(i, None if number else label, **_SMALL)
+            style |= dict(color=LINES[max(0, i - 1)])  # with and without a band it is one method
             moves = len(set(c["t"])) > 1
             if moves:
                 axes[0, 0].plot(c["rate"], c["distortion"], **style)
@@ -138,21 +127,12 @@ def transfer_figure(record, kind=None):
             if moves and name != "fixed":
                 axes[0, 1].plot(c["lam"], c["gam"], **style)
             axes[1, 1].plot(c["spent"], 100 * c["target_accuracy"], **style)
-    axes[0, 0].set(
-        xlabel="rate R (nats)",
-        ylabel="distortion D (pixel²)",
-        title="(a) rate and distortion along t",
-    )
-    axes[0, 1].set(xlabel="λ", ylabel="γ", title="(b) the prices")
-    axes[1, 0].set(
-        xlabel="t (0 source, 1 target)",
-        ylabel="training loss C (nats)",
-        title="(c) the loss on the task at t",
-    )
-    axes[1, 1].set(
-        xlabel="epochs spent",
-        ylabel="accuracy on the target (%)",
-        title="(d) test images of the target",
+    _titled(
+        axes,
+        ("rate R (nats)", "distortion D (pixel²)", "rate and distortion along t"),
+        ("λ", "γ", "the prices"),
+        ("t (0 source, 1 target)", "training loss C (nats)", "the loss on the task at t"),
+        ("epochs spent", "accuracy on the target (%)", "test images of the target"),
     )
     axes[1, 0].set_ylim(bottom=0)
     axes[1, 1].legend()

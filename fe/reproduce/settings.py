@@ -14,8 +14,8 @@ from pathlib import Path
 import torch
 
 from ..data import cifar10, digits, image_folder, mnist, npz
-from ..errors import check_data
-from ..networks import Classifier, ConvolutionalDecoder, Decoder, Encoder, ResNetEncoder, seeded
+from ..errors import about, check_data
+from ..networks import Classifier, ConvolutionalDecoder, Decoder, Encoder, ResNetEncoder
 from ..retraining import iso_classification
 from ..tasks import Displacement, Mixture, align_labels, plan_by_class
 from ..training import Ensemble
@@ -24,11 +24,40 @@ from ..transfer import transfer
 
 @dataclass(frozen=True)
 class Settings:
-    """Of a network and its training. `settings | dict(seeds=[0])` changes some.
+    """`settings | dict(seed=1)` changes some, `arguments()` are all, as plain values.
 
     Raises:
         TypeError: A name that is none of the settings, or an option that its process does not take.
     """
+
+    def __or__(self, changes):
+        wrong = [key for key in changes if key not in {f.name for f in fields(self)}]
+        if wrong:
+            raise TypeError(f"{type(self).__name__} has no {', '.join(wrong)}")
+        return replace(self, **changes)
+
+    def arguments(self):
+        """Everything that says what is computed."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Digits(Settings):
+    """Of the exact path of chapter 5, on a topographic map of scikit-learn's digits."""
+
+    n: int = 1000
+    lam: float = 0.25
+    lam_end: float = 3.5
+    gam: float = 4.0
+    seed: int = 0
+    grid: int = 15
+    features: int = 4
+    ridge: float = 1e-3
+
+
+@dataclass(frozen=True)
+class Trained(Settings):
+    """Of a network and its training."""
 
     data: str = "mnist"  # or "digits", "cifar10", a .npz file, a folder with train/ and test/
     root: str = "data"  # where MNIST or CIFAR-10 is
@@ -57,19 +86,12 @@ class Settings:
             if wrong:
                 raise TypeError(f"{name}: {self.process.__name__} takes no {', '.join(wrong)}")
 
-    def __or__(self, changes):
-        wrong = [key for key in changes if key not in {f.name for f in fields(self)}]
-        if wrong:
-            raise TypeError(f"{type(self).__name__} has no {', '.join(wrong)}")
-        return replace(self, **changes)
 
-    def arguments(self):
-        """Everything that says what is computed, as plain values."""
-        return asdict(self)
+_COARSE = dict(step=0.12, max_step=0.16, station=5, tolerance=0.015, corrections=4)
 
 
 @dataclass(frozen=True)
-class Curves(Settings):
+class Curves(Trained):
     """Of figures 2, 3 and 4; the values are figure 2's."""
 
     process = staticmethod(iso_classification)
@@ -84,15 +106,11 @@ class Curves(Settings):
     batches: int = 2
     damping: float = 0.1
     # options of further seeds and of variants, which take longer steps, corrected less
-    coarse: dict = field(
-        default_factory=lambda: dict(
-            step=0.12, max_step=0.16, station=5, tolerance=0.015, corrections=4
-        )
-    )
+    coarse: dict = field(default_factory=lambda: dict(_COARSE))
 
 
 @dataclass(frozen=True)
-class Transfers(Settings):
+class Transfers(Trained):
     """Of figures 5 and 6; the values are figure 5's, digits 0–4 -> 5–9.
 
     The paper does not say where in (λ, γ) it starts, nor the minibatch, epochs and steps.
@@ -119,109 +137,33 @@ class Transfers(Settings):
     )
 
 
+# An image of 64 pixels has about a twelfth of the distortion of one of 784, so that λ starts higher
 PAPER, PAPER5 = Curves(), Transfers()
-# An image of 64 pixels has about a twelfth of the distortion of one of 784, so that λ starts
-# higher
-SMALL = PAPER | dict(
-    data="digits",
-    hidden=64,
-    codes=4,
-    batch_size=50,
-    start_epochs=100,
-    epochs=10,
-    lam=2.0,
-    lam_end=8.0,
-    gammas=[5.0, 10.0],
-    seeds=[0],
-    compare=[[10.0, 0]],
-    scratch=[10.0],
-    repeats=2,
-    images=500,
-    batches=2,
-    options=dict(step=0.15, max_step=0.3, tolerance=0.03, band=0.1),
-    coarse={},
-)
-# Figure 3: R, D and the prices of CIFAR-10
-PAPER3 = PAPER | dict(
-    data="cifar10",
-    network="resnet",
-    width=64,
-    codes=256,
-    lam=0.5,
-    lam_end=1.4,
-    gammas=[5.0, 10.0, 15.0, 20.0],
-    compare=[],
-    scratch=[],
-)
-SMALL3 = PAPER3 | dict(
-    width=8,
-    codes=32,
-    pool=2,
-    images_used=3_000,
-    batch_size=100,
-    start_epochs=30,
-    epochs=3,
-    gammas=[5.0, 10.0],
-    seeds=[0],
-    options=dict(
-        step=0.06,
-        max_step=0.1,
-        tolerance=0.05,
-        band=0.2,
-        corrections=3,
-        station=3,
-        settle=(0.3, 0.15),
-    ),
-    coarse={},
-)
-# Figure 5: digits 0–4 -> 5–9. The paper does not say where in (λ, γ) it starts, nor the
-# minibatch, epochs and steps
+SMALL = PAPER | dict(data="digits", hidden=64, codes=4, batch_size=50, start_epochs=100, epochs=10)
+SMALL |= dict(lam=2.0, lam_end=8.0, gammas=[5.0, 10.0], seeds=[0], scratch=[10.0])
+SMALL |= dict(compare=[[10.0, 0]], repeats=2, images=500, batches=2, coarse={})
+SMALL |= dict(options=dict(step=0.15, max_step=0.3, tolerance=0.03, band=0.1))
 SMALL5 = PAPER5 | dict(
-    data="digits",
-    hidden=64,
-    codes=8,
-    batch_size=50,
-    start_epochs=150,
-    epochs=10,
-    lam=4.0,
-    gam=8.0,
-    size=700,
-    steps=6,
-    seeds=[0],
-    plan_images=None,
-    options=dict(tolerance=0.05, band=0.3, corrections=2, station=3),
+    data="digits", hidden=64, codes=8, batch_size=50, start_epochs=150, epochs=10
 )
-# Figure 6: vehicles -> animals, by the heuristic (38)
-PAPER6 = PAPER5 | dict(
-    data="cifar10",
-    network="resnet",
-    width=64,
-    codes=256,
-    dropout=0.0,
-    start_epochs=300,
-    lam=4.0,
-    gam=100.0,
-    speed=-1.5,
-    source=[0, 1, 8, 9],
-    target=[2, 3, 4, 5],
-    kinds=["paired"],
-    k=None,
-    steps=12,
-)
-SMALL6 = PAPER6 | dict(
-    width=8,
-    codes=32,
-    pool=2,
-    gam=20.0,
-    size=2_000,
-    images_used=20_000,
-    batch_size=50,
-    start_epochs=60,
-    epochs=6,
-    seeds=[0],
-    steps=6,
-    options=dict(tolerance=0.08, band=0.35, corrections=4, station=3),
-)
+SMALL5 |= dict(lam=4.0, gam=8.0, seeds=[0], size=700, steps=6, plan_images=None)
+SMALL5 |= dict(options=dict(tolerance=0.05, band=0.3, corrections=2, station=3))
+
+# Figures 3 and 6, on CIFAR-10: R, D and the prices; vehicles -> animals by the heuristic (38)
+_COLOUR = dict(data="cifar10", network="resnet", codes=256)
+_REDUCED = dict(width=8, codes=32, pool=2, seeds=[0])
+PAPER3 = PAPER | _COLOUR | dict(lam=0.5, lam_end=1.4, compare=[], scratch=[])
+PAPER3 |= dict(gammas=[5.0, 10.0, 15.0, 20.0])
+SMALL3 = PAPER3 | _REDUCED | dict(images_used=3_000, batch_size=100, start_epochs=30, epochs=3)
+SMALL3 |= dict(gammas=[5.0, 10.0], coarse={})
+SMALL3 |= dict(options=dict(step=0.06, max_step=0.1, settle=(0.3, 0.15), tolerance=0.05, band=0.2))
+SMALL3 |= dict(options=SMALL3.options | dict(corrections=3, station=3))
+PAPER6 = PAPER5 | _COLOUR | dict(dropout=0.0, start_epochs=300, lam=4.0, gam=100.0, speed=-1.5)
+PAPER6 |= dict(source=[0, 1, 8, 9], target=[2, 3, 4, 5], kinds=["paired"], k=None)
+SMALL6 = PAPER6 | _REDUCED | dict(images_used=20_000, batch_size=50, start_epochs=60, epochs=6)
+SMALL6 |= dict(gam=20.0, size=2_000, steps=6)
+SMALL6 |= dict(options=dict(tolerance=0.08, band=0.35, corrections=4, station=3))
+
 _lock = threading.Lock()
 
 
@@ -236,64 +178,48 @@ def load(settings):
         FileNotFoundError, ValueError: as the loaders of `fe.data`; training and test set of other
             classes or of another size of image
     """
-    name, device = settings.data, settings.device
+    name, device = settings.data, dict(device=settings.device)
     if name == "digits":
-        x, y = digits(dtype=torch.float32, device=device)
+        x, y = digits(dtype=torch.float32, **device)
         sets = (x[:1500], y[:1500]), (x[1500:], y[1500:])
     elif name in ("mnist", "cifar10"):
-        loader, download = (
-            {"mnist": mnist, "cifar10": cifar10}[name],
-            settings.download,
-        )
-        sets = tuple(
-            loader(settings.root, train=train, device=device, download=download)
-            for train in (True, False)
-        )
+        loader = {"mnist": mnist, "cifar10": cifar10}[name]
+        kept = dict(root=settings.root, download=settings.download, **device)
+        sets = loader(train=True, **kept), loader(train=False, **kept)
     elif name.endswith(".npz"):
-        sets = tuple(npz(name, split=split, device=device) for split in ("train", "test"))
+        sets = npz(name, split="train", **device), npz(name, split="test", **device)
     else:
+        folders = Path(name) / "train", Path(name) / "test"
         gray = settings.network != "resnet"  # which takes three colours
-        sets = tuple(
-            image_folder(Path(name) / split, gray=gray, device=device)
-            for split in ("train", "test")
-        )
-        here, there = (
-            {p.name for p in (Path(name) / split).iterdir() if p.is_dir()}
-            for split in ("train", "test")
-        )
-        if (
-            here != there
-            # a label is the number of a sub-folder: with other sub-folders it would mean
-            # something else
-        ):
+        sets = tuple(image_folder(folder, gray=gray, **device) for folder in folders)
+        # a label is the number of a sub-folder: with other sub-folders it would mean something else
+        here, there = ({p.name for p in folder.iterdir() if p.is_dir()} for folder in folders)
+        if here != there:
             raise ValueError(
                 f"{name}: train and test must have the same classes, but {sorted(here ^ there)} "
                 "are in one of them only"
             )
+    (x, y), (x_test, y_test) = sets
+    x, y = x[: settings.images_used], y[: settings.images_used]
     if settings.pool:
-        sets = tuple((_pooled(x, settings.pool), y) for x, y in sets)
-    first = settings.images_used  # the first so many of the training images
-    sets = tuple(v[:first] for v in sets[0]), sets[1]
-    if sets[0][0].shape[1] != sets[1][0].shape[1]:
+        x, x_test = _pooled(x, settings.pool), _pooled(x_test, settings.pool)
+    if x.shape[1] != x_test.shape[1]:
         raise ValueError(
-            f"{name}: training images have {sets[0][0].shape[1]} numbers each, test images "
-            f"{sets[1][0].shape[1]}; they must be of one size"
+            f"{name}: training images have {x.shape[1]} numbers each, test images "
+            f"{x_test.shape[1]}; they must be of one size"
         )
-    classes = int(sets[0][1].max()) + 1
-    for split, (x, y) in zip(("training", "test"), sets):
-        try:
-            check_data(x, y, classes)
-        except (ValueError, TypeError) as e:
-            raise type(e)(f"{name}, {split} set: {e}") from None
-    return sets
+    sets = {"training": (x, y), "test": (x_test, y_test)}
+    for split, data in sets.items():
+        with about(f"{name}, {split} set"):
+            check_data(*data, int(y.max()) + 1)
+    return tuple(sets.values())
 
 
 def _pooled(x, q):
     side = round((x.shape[1] / 3) ** 0.5)
     if 3 * side * side != x.shape[1] or side % q:
         raise ValueError(
-            f"pool = {q} needs colour images of a side that it divides, got {x.shape[1]} "
-            "numbers "
+            f"pool = {q} needs colour images of a side that it divides, got {x.shape[1]} numbers "
             "an image"
         )
     return torch.nn.functional.avg_pool2d(x.view(-1, 3, side, side), q).flatten(1)
@@ -306,25 +232,19 @@ def networks(settings, x, y, seed, classes=None):
     They are drawn on the CPU in float32, whatever torch's default device and dtype are, and then
     moved to x's.
     """
-    classes = classes or int(y.max()) + 1
-    D, d, norm, dropout = x.shape[1], settings.codes, settings.norm, settings.dropout
+    classes, D, d = classes or int(y.max()) + 1, x.shape[1], settings.codes
     single = _setting("default_dtype", torch.float32)
-    with _lock, torch.device("cpu"), single, seeded(seed):  # from the global generator
+    with _lock, torch.device("cpu"), single, torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)  # of the CPU alone, and given back as it was
         if settings.network == "resnet":
-            shape = 3, round((D / 3) ** 0.5), round((D / 3) ** 0.5)
-            members = (
-                ResNetEncoder(d, shape, settings.width),
-                ConvolutionalDecoder(d, shape, settings.width),
-                Classifier((d, classes)),
-            )
+            images = (3, *2 * [round((D / 3) ** 0.5)]), settings.width
+            parts = ResNetEncoder(d, *images), ConvolutionalDecoder(d, *images)
+            member = *parts, Classifier((d, classes))
         else:
-            h, head = settings.hidden, settings.head
-            members = (
-                Encoder((D, h, d), norm, dropout),
-                Decoder((d, h, D), norm, dropout),
-                Classifier((d, head, classes) if head else (d, classes), norm),
-            )
-    return Ensemble([tuple(m.to(x) for m in members)])
+            h, kind = settings.hidden, (settings.norm, settings.dropout)
+            head = (d, settings.head, classes) if settings.head else (d, classes)
+            member = Encoder((D, h, d), *kind), Decoder((d, h, D), *kind), Classifier(head, kind[0])
+    return Ensemble([tuple(m.to(x) for m in member)])
 
 
 @contextlib.contextmanager
@@ -343,8 +263,8 @@ def _setting(name, value):
 one_thread = _setting("num_threads", 1)
 
 
-def _classes(data, wanted, names=None):
-    """The images with these labels; labels renamed by the dict `names`."""
+def _classes(data, wanted, names):
+    """The images with these labels, which are renamed by the dict `names`."""
     x, y = data
     keep = torch.isin(y, torch.tensor(wanted, device=y.device))
     missing = sorted(set(wanted) - set(y.unique().tolist()))
@@ -352,10 +272,8 @@ def _classes(data, wanted, names=None):
         raise ValueError(
             f"no images with the labels {missing}: source and target classes must be in the data"
         )
-    x, y = x[keep], y[keep]
-    if names:
-        y = torch.tensor([names.get(v, -1) for v in range(int(y.max()) + 1)], device=y.device)[y]
-    return x, y
+    new = torch.tensor([names.get(v, -1) for v in range(int(y.max()) + 1)], device=y.device)
+    return x[keep], new[y[keep]]
 
 
 def task_of(settings, kind):
@@ -384,21 +302,12 @@ def task_of(settings, kind):
     if kind == "mixture":  # a class may be in both
         there = here | {c: len(here) + k for k, c in enumerate(c for c in second if c not in here)}
     source, target = _classes(train, first, here), _classes(train, second, there)
-    names = {k: k for k in range(len(first))}
     if kind in ("aligned", "transport"):
         few = 300 * len(first)
         _, names, _ = align_labels(tuple(v[:few] for v in source), tuple(v[:few] for v in target))
-        target = (
-            target[0],
-            torch.tensor([names[k] for k in range(len(first))], device=target[1].device)[target[1]],
-        )
-    probe = _classes(test, second, there)
-    if kind != "mixture":
-        probe = (
-            probe[0],
-            torch.tensor([names[k] for k in range(len(first))], device=probe[1].device)[probe[1]],
-        )
-    probes = {"source": _classes(test, first, here), "target": probe}
+        there = {c: names[k] for c, k in there.items()}
+        target = _classes(train, second, there)
+    probes = {"source": _classes(test, first, here), "target": _classes(test, second, there)}
     if kind == "transport":
         n = settings.plan_images or len(source[0])
         source, target = (tuple(v[:n] for v in data) for data in (source, target))

@@ -267,7 +267,7 @@ def report(wrong):
 
 # the pages of the library come from one template and docstrings: one view of each, all views of
 # three
-ALL_VIEWS = [f"book/api/{name}.html" for name in ("plot", "process", "reproduce")]
+ALL_VIEWS = [f"book/api/{name}.html" for name in ("plot", "path", "reproduce")]
 
 
 @pytest.mark.parametrize("name", pages())

@@ -7,7 +7,7 @@ import math
 
 import torch
 
-from ...process import QuasiStatic, follow
+from ...path import QuasiStatic, follow
 from .answers import array, near, number, on_cpu, several
 
 F64 = torch.float64

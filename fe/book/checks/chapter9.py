@@ -7,7 +7,7 @@ import functools
 import torch
 
 from ... import LinearGaussian, follow
-from ...process import Geodesic
+from ...path import Geodesic
 from .answers import near, number, on_cpu, several
 
 F64 = torch.float64

@@ -119,24 +119,30 @@ class Conserve:
             )
         return along, adjust
 
-    def velocity(self, p, total):
-        """ṗ from total = dg/dp along the branch, (n,) or (m, n)."""
-        along, adjust = self.vectors(p)
-        total = total.reshape(-1, len(p))
+    def correction(self, p, total, miss):
+        """δp (n,) along `adjust` with total·δp = miss (m,) = target − g; total (m, n) = dg/dp along
+        the branch.
+        """
+        adjust, total = self.vectors(p)[1], total.reshape(-1, len(p))
         if len(adjust) != len(total):
             raise ValueError(
                 f"{len(total)} conserved quantities need as many directions in `adjust`, got "
                 f"{len(adjust)}"
             )
         if not len(total):
-            return along
+            return torch.zeros_like(p)
         lever = total @ adjust.T  # (m, m)
         if float(torch.linalg.svdvals(lever / total.norm(dim=1, keepdim=True))[-1]) <= 1e-10:
             raise ValueError(
                 "the conserved quantity does not respond to the direction `adjust`: dg/dp·adjust "
                 f"= {lever.tolist()} at p = {p.tolist()}"
             )
-        return along - torch.linalg.solve(lever, total @ along) @ adjust
+        return torch.linalg.solve(lever, miss) @ adjust
+
+    def velocity(self, p, total):
+        """ṗ from total = dg/dp along the branch, (n,) or (m, n)."""
+        along, total = self.vectors(p)[0], total.reshape(-1, len(p))
+        return along + self.correction(p, total, -(total @ along))
 
 
 class QuasiStatic(Conserve):
@@ -219,7 +225,7 @@ def follow(
     Args:
         J: objective
         theta, p: (P,) and (n,), where to start; minimised first
-        law: `QuasiStatic`, `Conserve`, `Geodesic`, or an object with their three methods
+        law: `QuasiStatic`, `Conserve`, `Geodesic`, or an object with their four methods
         length: how far to go
         step, max_step: first and longest step (defaults length/50, length/15)
         min_step: a step below this that still fails counts as a place where A is singular
@@ -374,7 +380,7 @@ class _Follower:
         for iteration in range(max_iterations):
             if (p[:2] < 0).any():
                 raise _Lost
-            here, adjust = self.at(theta, p), self.law.vectors(p)[1]
+            here = self.at(theta, p)
             local, miss = here.local, self.target - here.g
             size = float(local.gradient.norm())
             allowed = self.constraint_tol * self.target.abs().clamp_min(1e-3)
@@ -384,18 +390,12 @@ class _Follower:
             if not math.isfinite(error) or (iteration > 1 and error > 0.9 * last):
                 raise _Lost
             last, B = error, local.mixed()[0]
-            X, _ = self.solve(local, torch.cat([-local.gradient[:, None], B @ adjust.T], 1), 1e-6)
-            sigma = self.lever(here, adjust, X[:, 1:], miss - here.g_theta @ X[:, 0])
-            p, theta = p + sigma @ adjust, theta + X[:, 0] + X[:, 1:] @ sigma
+            right = torch.cat([-local.gradient[:, None], B], 1)
+            X, _ = self.solve(local, right, 1e-6)
+            total = here.g_p + here.g_theta @ X[:, 1:]
+            dp = self.law.correction(p, total, miss - here.g_theta @ X[:, 0])
+            p, theta = p + dp, theta + X[:, 0] + X[:, 1:] @ dp
         raise _Lost
-
-    def lever(self, here, adjust, X, miss):
-        """σ (m,) that makes up for `miss`, the state answering by X = A⁻¹B·adjust."""
-        matrix = here.g_p @ adjust.T + here.g_theta @ X  # (m, m)
-        sigma, info = torch.linalg.solve_ex(matrix, miss)
-        if info:
-            raise _Lost
-        return sigma
 
     def cross(self, point, min_step, room):
         """The Jump past a singular A: leave along the null direction, minimise, restore g.
@@ -439,13 +439,14 @@ class _Follower:
         Minimising anew each time: robust far from the target.
         """
         for _ in range(max_iterations):
-            with contextlib.suppress(*_FAILED):
+            with contextlib.suppress(*_FAILED, *_OVERFLOW):
                 return self.correct(e.theta, e.p)[0]
-            here, adjust = self.at(e.theta, e.p), self.law.vectors(e.p)[1]
-            X, _ = self.solve(here.local, here.local.mixed()[0] @ adjust.T, self.rtol)
-            sigma = self.lever(here, adjust, X, self.target - here.g)
-            limit = 0.1 * (adjust * e.p).norm(dim=1).clamp_min(1e-3)
-            p = e.p + sigma.clamp(-limit, limit) @ adjust
+            here = self.at(e.theta, e.p)
+            X, _ = self.solve(here.local, here.local.mixed()[0], self.rtol)
+            total = here.g_p + here.g_theta @ X
+            dp = self.law.correction(e.p, total, self.target - here.g)
+            longest = 0.1 * e.p.abs().clamp_min(1e-2) / dp.abs()
+            p = e.p + dp * longest.min().clamp_max(1.0)
             if (p[:2] < 0).any():
                 break
             e = self.minimise(e.theta, p)

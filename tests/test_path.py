@@ -9,8 +9,7 @@ import pytest
 import torch
 
 import fe
-from fe import process
-from fe.process import classification, rate
+from fe.path import classification, rate
 
 pytestmark = pytest.mark.long
 
@@ -228,7 +227,7 @@ def test_geodesic_transfer_solves_equation_30():
     """
     ends, between, J = two_gaussian_tasks()
     p, k, h = torch.tensor([1.0, 4.0, 0.0]), 1.5, 1e-5
-    path = fe.follow(J, ends[0].optimum(p[:2]), p, fe.process.Geodesic(k), 1.0)
+    path = fe.follow(J, ends[0].optimum(p[:2]), p, fe.path.Geodesic(k), 1.0)
     assert not path.jumps and float(path.points[-1].p[2]) == pytest.approx(1.0)
     for point in path.points[:: max(1, len(path.points) // 6)]:
         q, t = point.p[:2], float(point.p[2])
@@ -272,7 +271,7 @@ def test_a_ridge_belongs_to_the_rate_of_a_geodesic():
         ends[0], fe.LinearGaussian(covs[0], dim_x=2, k=1).optimum(p[:2]), p[:2]
     ).theta
     for k in (1.5, -3.0):
-        path = fe.follow(J, start, p, fe.process.Geodesic(k), 0.02, step=0.01, max_step=0.01)
+        path = fe.follow(J, start, p, fe.path.Geodesic(k), 0.02, step=0.01, max_step=0.01)
         for point in path.points:
             lam, H = point.p[0], point.hess
             F_t = ends[1](point.theta, point.p[:2]) - ends[0](point.theta, point.p[:2])
@@ -314,7 +313,7 @@ def test_the_chord_between_two_equilibria_leads_from_one_to_the_other():
     )
     a, b = held.points[0], held.points[-1]
     k = (b.distortion - a.distortion) / (b.rate - a.rate)
-    line = fe.follow(J, a.theta, p, fe.process.Geodesic(k), 1.0).points[-1]
+    line = fe.follow(J, a.theta, p, fe.path.Geodesic(k), 1.0).points[-1]
     torch.testing.assert_close(line.p, b.p, rtol=1e-7, atol=1e-7)
 
 
@@ -325,11 +324,11 @@ def test_a_geodesic_stops_where_its_line_is_parallel_to_the_surface():
             J,
             ends[0].optimum(torch.tensor([1.0, 4.0])),
             torch.tensor([1.0, 4.0, 0.0]),
-            fe.process.Geodesic(-1.0),
+            fe.path.Geodesic(-1.0),
             1.0,
         )
     with pytest.raises(ValueError, match="finite slope"):
-        fe.process.Geodesic(math.inf)
+        fe.path.Geodesic(math.inf)
 
 
 def test_falling_lines_reach_the_target_where_they_have_room():
@@ -366,7 +365,7 @@ def test_falling_lines_reach_the_target_where_they_have_room():
             J,
             start,
             p,
-            fe.process.Geodesic(k),
+            fe.path.Geodesic(k),
             1.0,
             step=0.08,
             max_step=0.15,
@@ -439,7 +438,7 @@ def test_a_multiplier_that_ends_is_said_in_words_and_is_no_bifurcation(monkeypat
     C is held, γ ends in the same way.
     """
     monkeypatch.setattr(
-        process._Follower, "cross", lambda *a: pytest.fail("a bifurcation was looked for")
+        fe.path._Follower, "cross", lambda *a: pytest.fail("a bifurcation was looked for")
     )
     points = []
     with pytest.raises(ValueError, match="negative multipliers"):
@@ -454,7 +453,7 @@ def test_a_multiplier_that_ends_is_said_in_words_and_is_no_bifurcation(monkeypat
     assert 0 <= float(points[-1].p[0]) < 1e-5
     points.clear()
     held = fe.Conserve(
-        process.distortion, along=(-1.0, 0.0)
+        fe.path.distortion, along=(-1.0, 0.0)
     )  # without the corrector's help γ would be what it was
     with pytest.raises(ValueError, match="negative multipliers"):
         fe.follow(readers_own, torch.zeros(4), START, held, 1.0, on_point=points.append)
@@ -473,14 +472,14 @@ def test_a_multiplier_that_ends_is_said_in_words_and_is_no_bifurcation(monkeypat
 def test_a_step_on_which_the_solver_fails_is_halved(monkeypatch, error):
     """Here it fails on steps longer than 0.1; the path arrives all the same, with the same end."""
     usual = fe.follow(readers_own, torch.zeros(4), START, fe.Conserve(classification), 0.5)
-    correct, here = process._Follower.correct, []
+    correct, here = fe.path._Follower.correct, []
 
     def fails(self, theta, p, *arguments):
         if float(p[0]) - here[-1] > 0.1:
             raise error
         return correct(self, theta, p, *arguments)
 
-    monkeypatch.setattr(process._Follower, "correct", fails)
+    monkeypatch.setattr(fe.path._Follower, "correct", fails)
     path = fe.follow(
         readers_own,
         torch.zeros(4),
@@ -514,8 +513,8 @@ def test_beyond_the_bifurcation_a_multiplier_that_ends_ends_the_crossing(monkeyp
         asked.append(p)
         raise fe.NotConverged("no stable branch on this side")
 
-    usual = process.minimise
-    monkeypatch.setattr(process, "minimise", minimise)
+    usual = fe.path.minimise
+    monkeypatch.setattr(fe.path, "minimise", minimise)
     fold = lambda theta, p: (
         (0.25 * theta.pow(4) - 0.5 * theta.square() - (0.39 - p[0]) * theta).sum() + 0.0 * p[1]
     )
@@ -545,7 +544,7 @@ def test_a_side_of_the_bifurcation_without_a_minimum_does_not_end_the_crossing(m
     the
     other is taken.
     """
-    usual, calls = process.minimise, []
+    usual, calls = fe.path.minimise, []
 
     def minimise(J, theta, p, **options):
         calls.append(float(theta[0]))
@@ -553,7 +552,7 @@ def test_a_side_of_the_bifurcation_without_a_minimum_does_not_end_the_crossing(m
             raise error
         return usual(J, theta, p, **options)
 
-    monkeypatch.setattr(process, "minimise", minimise)
+    monkeypatch.setattr(fe.path, "minimise", minimise)
     path = fe.follow(
         pitchfork, torch.zeros(1), START, fe.QuasiStatic(torch.tensor([1.0, 0.0])), 1.0
     )
