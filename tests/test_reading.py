@@ -22,7 +22,6 @@ HTML = ROOT / "_build" / "html"
 sys.path.insert(0, str(ROOT / "tools"))
 
 import reading  # noqa: E402
-import takeaway  # noqa: E402
 
 CHAPTERS = sorted(path.stem for path in (ROOT / "book").glob("[0-9][0-9]-*.ipynb"))
 built = pytest.mark.skipif(
@@ -322,10 +321,12 @@ CITATION = {
 }
 
 
+TEMPLATES = jinja2.Environment(loader=jinja2.FileSystemLoader(ROOT / "book" / "_templates"))
+
+
 def cited(**fields):
     """The BibTeX and the words of book/_templates/cite.html, for this chapter of that book."""
-    loader = jinja2.FileSystemLoader(ROOT / "book" / "_templates")
-    template = jinja2.Environment(loader=loader).get_template("cite.html")
+    template = TEMPLATES.get_template("cite.html")
     chapter, url = {"number": 5, "title": "Moving & so on"}, "https://e.org/b"
     page = template.render(citation=CITATION | fields, chapter=chapter, theme_repository_url=url)
     soup = BeautifulSoup(page, "html.parser")
@@ -357,12 +358,12 @@ def test_citations():
     assert "doi       = {10.1/x}" in bibtex and words.endswith(" https://doi.org/10.1/x")
 
 
-def test_pdfs_are_offered_where_they_are_printed_next(monkeypatch):
-    monkeypatch.delenv("FE_PDF", raising=False)
-    names = lambda: [name for name, *_ in takeaway.files("book/05-x")]
-    assert names() == ["Notebook", "Notebook for Colab"]
-    monkeypatch.setenv("FE_PDF", "1")
-    assert names()[2:] == ["PDF of this chapter", "PDF of the book"]
+def test_pdfs_are_offered_where_they_are_printed_next():
+    template = TEMPLATES.get_template("files.html")
+    files = lambda **said: template.make_module({"pagename": "book/05-x"} | said).files
+    assert [name for name, *_ in files()] == ["Notebook", "Notebook for Colab"]
+    (chapter, book) = files(pdf=True)[2:]
+    assert chapter[2] == "downloads/pdf/05-x.pdf" and book[2] == "downloads/pdf/book.pdf"
 
 
 @built

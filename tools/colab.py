@@ -8,8 +8,7 @@ tools/colab.py` takes them over into `colab/`.
 A theorem or an admonition becomes a quotation with a bold title, a drop-down or a solution folds,
 an equation carries its number as `\\tag`, a reference is the text that it has in the book, with a
 link where it leads to another page. An exercise and each part of its solution are cells of their
-own, with the exercise's label in their metadata. What has no form here is a warning, which fails
-the build.
+own, with its label in their metadata. What has no form here is a warning, which fails the build.
 """
 
 import copy
@@ -50,10 +49,6 @@ def address(page, root=ROOT):
     return f"{site}/{page}.html" if site else f"{url}/blob/{branch}/{page}.md"
 
 
-def dotted(number):
-    return ".".join(map(str, number))
-
-
 def listed(mark, text):
     """The text behind a mark: its other lines stand under the first."""
     return mark + textwrap.indent(text, " " * len(mark))[len(mark) :]
@@ -83,6 +78,7 @@ class Markdown:
 
     def __init__(self, env, page):
         self.env, self.page = env, page
+        self.address = functools.partial(address, root=pathlib.Path(env.srcdir))
 
     def __call__(self, node):
         for kind in type(node).__mro__:
@@ -103,7 +99,7 @@ class Markdown:
         for counter, numbers in self.env.toc_fignumbers.get(self.page, {}).items():
             for name in filter(numbers.get, node["ids"]):
                 form = f"{kind} %s" if kind else self.env.config.numfig_format.get(counter, "%s")
-                return form % dotted(numbers[name])
+                return form % ".".join(map(str, numbers[name]))
         return kind
 
     # words
@@ -138,14 +134,11 @@ class Markdown:
         if node.get("internal"):
             path = posixpath.join(posixpath.dirname(self.page), target.partition("#")[0])
             page = posixpath.normpath(path).removesuffix(".html")
-            target = self.at(page) if page in self.env.titles and page != self.page else ""
+            target = self.address(page) if page in self.env.titles and page != self.page else ""
         return f"[{words}]({target})" if target else words
 
-    def at(self, page):
-        return address(page, pathlib.Path(self.env.srcdir))
-
     def image(self, node):
-        uri = node["uri"] if ":" in node["uri"] else self.at(node["uri"])
+        uri = node["uri"] if ":" in node["uri"] else self.address(node["uri"])
         return f"![{node.get('alt', '')}]({uri})"
 
     # blocks
@@ -230,7 +223,7 @@ class Markdown:
             else:
                 text, number = self(child), self.env.toc_secnumbers[self.page].get("")
                 if isinstance(child, nodes.title):
-                    number = f"{dotted(number)}. " if level == 1 and number else ""
+                    number = f"{'.'.join(map(str, number))}. " if level == 1 and number else ""
                     text = f"{'#' * level} {number}{text}"
                 line = next(n.line for n in (*child.findall(), child.parent) if n.line)
                 label = child["label"] if isinstance(child, exercise_enumerable_node) else None
@@ -263,14 +256,12 @@ def edition(env, doctree, page):
         own, tags = [b[1:] for b in blocks if b[0] == i], set(cell.metadata.get("tags", ()))
         if cell.cell_type == "code":
             _, solution, caption = own[0] if own else (None, None, "")
-            marks, title = {"tags": sorted(tags & {"setup", "raises-exception"})}, ""
-            if "setup" in tags:
-                title = "Set-up"
-            elif solution or tags & {"hide-input", "hide-cell", "remove-input"}:
+            marks, title = {"tags": sorted(tags & {"setup", "raises-exception"})}, "Set-up"
+            if solution or tags & {"hide-input", "hide-cell", "remove-input"}:
                 title = titles.get(solution) or " of ".join(["Code", *caption.split("**")[1:2]])
                 marks |= {"cellView": "form", "jupyter": {"source_hidden": True}}
-            source = f"# @title {title}\n{cell.source}" if title else cell.source
-            cells.append(new("code", source, cell.id, solution=solution, **marks))
+            head = f"# @title {title}\n" if title != "Set-up" or "setup" in tags else ""
+            cells.append(new("code", head + cell.source, cell.id, solution=solution, **marks))
             if caption:
                 cells.append(new("markdown", caption, f"{cell.id}-caption"))
             begun.add(solution)
@@ -320,28 +311,22 @@ def out_of_step(root=ROOT):
     """Names of the files of colab/ that are not what the last build left; an error if the sources
     are not what it read.
     """
-    pages, stored = (
-        root / "_build" / "html",
-        {path.name for path in (root / "colab").glob("*.ipynb")},
-    )
-    chapters = list((root / "book").glob("*.ipynb"))
+    pages, chapters = root / "_build" / "html", [*(root / "book").glob("*.ipynb")]
     for path in [*(root / "book").rglob("*.md"), *chapters]:
         read = pages / "_sources" / path.relative_to(root)
         if not read.exists() or read.read_bytes() != path.read_bytes():
             raise SystemExit(f"{path.relative_to(root)} is not as it was built: run.py book")
-    names = {path.name for path in chapters}
-    folders = pages / "downloads" / "colab", root / "colab"
-    _, differ, missing = filecmp.cmpfiles(*folders, names, shallow=False)
-    return sorted({*differ, *missing, *stored - names})
+    new, old, names = pages / "downloads" / "colab", root / "colab", {p.name for p in chapters}
+    _, differ, missing = filecmp.cmpfiles(new, old, names, shallow=False)
+    return sorted({*differ, *missing, *{path.name for path in old.glob("*.ipynb")} - names})
 
 
 def main(root=ROOT):
     changed = out_of_step(root)
     for name in changed:
+        (root / "colab" / name).unlink(missing_ok=True)
         if (root / "book" / name).exists():
             shutil.copy(root / "_build" / "html" / "downloads" / "colab" / name, root / "colab")
-        else:
-            (root / "colab" / name).unlink()
     print(f"colab/ is in step with book/: wrote {', '.join(changed) or 'nothing'}")
 
 

@@ -12,6 +12,7 @@ in and a locked test cell; what a person grades is one cell of text.
 
 import pathlib
 import re
+import shutil
 import sys
 
 import exercises
@@ -31,15 +32,6 @@ cell behind a function tests it and says in words what is wrong; run it as often
 Before you hand in, restart and run all."""
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
-CONFIG = '''\
-"""Settings of this course. Every nbgrader command that runs in this folder reads them."""
-
-c = get_config()
-c.CourseDirectory.course_id = "free-energy"
-c.ClearSolutions.code_stub = {"python": ""}  # what stays is the stub above the solution
-c.ClearSolutions.text_stub = "*Your answer.*"
-c.Execute.timeout = 300  # seconds a cell
-'''
 # Students do not see the first lines; nbgrader puts the whole cell back before it grades.
 TEST = """\
 ### BEGIN HIDDEN TESTS
@@ -130,7 +122,7 @@ def settings(folder):
 def make(folder, chapters):
     """Write source/ and release/ of these chapters into the course in `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "nbgrader_config.py").write_text(CONFIG)
+    shutil.copy(ROOT / "tools" / "skeletons" / "nbgrader_config.py", folder)
     config = settings(folder)
     for chapter in chapters:
         path = folder / "source" / assignment(chapter) / chapter.path.name

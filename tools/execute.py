@@ -9,7 +9,6 @@ are not stored, so a second run changes only what really changed. One thread, as
 the book's results, not those of your own long runs.
 """
 
-import ast
 import base64
 import functools
 import hashlib
@@ -32,6 +31,8 @@ from fe.book.sliders import levels
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 ONE = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
+LIMITS = dict(timeout=600, iopub_timeout=60, raise_on_iopub_timeout=True)  # seconds a cell
+SAME = dict(record_timing=False, coalesce_streams=True)  # at every execution
 
 
 def smaller(png):
@@ -48,65 +49,46 @@ def smaller(png):
     return base64.b64encode(buffer.getvalue()).decode()
 
 
-def stored(outputs):
-    """What readers see of a cell's outputs: no bar or other widget, dead without its kernel, and
-    of a picture its size, or Jupyter would show it twice as large.
-    """
-    kept = [output for output in outputs if not needs_a_kernel(output)]
-    for output in kept:
-        if "metadata" in output:
-            output.metadata = {k: v for k, v in output.metadata.items() if k == "image/png" and v}
-        if "image/png" in output.get("data", {}):
-            output.data["image/png"] = smaller(output.data["image/png"])
-    return kept
-
-
 def needs_a_kernel(output):
+    """A bar or another widget, dead on a page."""
     return "application/vnd.jupyter.widget-view+json" in output.get("data", {})
 
 
-def execute(path, timeout=600):
+def stored(output):
+    """An output without what is the machine's."""
+    if "metadata" in output:  # a picture's size stays, or Jupyter would show it twice as large
+        output.metadata = {k: v for k, v in output.metadata.items() if k == "image/png" and v}
+    if "image/png" in output.get("data", {}):
+        output.data["image/png"] = smaller(output.data["image/png"])
+    return output
+
+
+def execute(path):
     notebook, began = nbformat.read(path, 4), time.time()
     metadata = dict(notebook.metadata)
-    client = NotebookClient(
-        notebook,
-        resources={"metadata": {"path": path.parent}},
-        timeout=timeout,
-        iopub_timeout=60,
-        raise_on_iopub_timeout=True,
-        record_timing=False,
-        coalesce_streams=True,
-    )
+    here = {"metadata": {"path": path.parent}}
     try:
         with tempfile.TemporaryDirectory() as empty:
+            client = NotebookClient(notebook, resources=here, **LIMITS, **SAME)
             client.execute(env=os.environ | ONE | {"FE_RESULTS": empty})
     except CellExecutionError as error:
         sys.exit(f"{path.name} was not changed. A cell failed:\n{error}")
     notebook.metadata = nbformat.from_dict(metadata)  # not the versions of this machine
     for cell in (cell for cell in notebook.cells if cell.cell_type == "code"):
-        cell.outputs = stored(cell.outputs)
+        cell.outputs = [stored(output) for output in cell.outputs if not needs_a_kernel(output)]
     nbformat.write(notebook, path)
     print(f"{path.name}: {time.time() - began:.0f} s, {path.stat().st_size / 1e6:.1f} MB")
 
 
-def meaning(source):
-    """Python source without its layout and comments, as far as it is Python."""
-    try:
-        return ast.dump(ast.parse(source))
-    except SyntaxError:
-        return source
-
-
 def state(path, read=pathlib.Path.read_bytes):
     """A digest of what the notebook's outputs follow from, and of the outputs: what neither words
-    nor a new layout nor another address change.
+    nor another address change.
     """
     cells = [c for c in json.loads(read(path) or '{"cells": []}')["cells"] if "outputs" in c]
     sources = ["".join(c["source"]) for c in cells]
-    digest = hashlib.sha256()
-    for cell, source in zip(cells, sources):
-        if "setup" not in cell["metadata"].get("tags", []):
-            digest.update(json.dumps([meaning(source), cell["outputs"]]).encode())
+    setup = ["setup" in c["metadata"].get("tags", []) for c in cells]
+    told = [(source, c["outputs"]) for source, c, its in zip(sources, cells, setup) if not its]
+    digest = hashlib.sha256(json.dumps(told).encode())
     for file in uses.files("\n".join(sources)):
         digest.update(read(file))
     return digest.hexdigest()
@@ -122,7 +104,7 @@ def committed(path):
 def main(arguments):
     names = [name for name in arguments if name != "--changed"]
     paths = [pathlib.Path(name).resolve() for name in names] or (ROOT / "book").glob("*.ipynb")
-    memory = ROOT / "_build" / "executed.json"
+    memory = ROOT / "_build" / "executions.json"
     memory.parent.mkdir(exist_ok=True)
     known = json.loads(memory.read_text()) if memory.exists() else {}
     for path in sorted(paths):

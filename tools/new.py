@@ -17,6 +17,7 @@ import nbformat
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 LAST = "## Further reading"
+CODE = {"check.py": "fe/book/checks/chapter{}.py", "answers.py": "tests/answers/chapter{}.py"}
 
 
 def skeleton(name, **words):
@@ -26,14 +27,7 @@ def skeleton(name, **words):
     return text
 
 
-def python_files(number):
-    """{skeleton: file} of a chapter's checks and answers."""
-    name = f"chapter{number}.py"
-    return {"check.py": ROOT / "fe/book/checks" / name, "answers.py": ROOT / "tests/answers" / name}
-
-
 def add_exercise(number, name, title):
-    """Put it before "Further reading", its check and its answers at the end of their files."""
     (path,) = (ROOT / "book").glob(f"{number:02d}-*.ipynb")
     label, function = f"ex-{number}-{name}", name.replace("-", "_")
     if not function.isidentifier():
@@ -48,14 +42,13 @@ def add_exercise(number, name, title):
     new[0].source = before + new[0].source
     new[0].metadata.exercises |= notebook.cells[at].metadata.get("exercises", {})
     new[-1].source += f"\n\n{LAST}{after}"
-    taken = {cell.id for cell in notebook.cells}
-    ids = sorted({f"{number:02d}-{k}" for k in range(900, 1000)} - taken)
-    for cell, cell_id in zip(new, ids):
-        cell.id = cell_id
+    for k, cell in enumerate(new):
+        cell.id = f"{label}-{k}"
     notebook.cells[at : at + 1] = new
     nbformat.write(notebook, path)
-    for name, file in python_files(number).items():
-        file.write_text(file.read_text() + "\n\n" + skeleton(name, **words).split("\n\n\n", 1)[1])
+    for name, place in CODE.items():
+        file, (_, code) = ROOT / place.format(number), skeleton(name, **words).split("\n\n\n", 1)
+        file.write_text(f"{file.read_text()}\n\n{code}")
         subprocess.run(["ruff", "format", "--quiet", file], check=True)
     print(f"{label} is in {path.name}, fe/book/checks and tests/answers")
 
@@ -70,8 +63,9 @@ def add_chapter(name, title):
     for cell in notebook.cells:
         cell.id = f"{number:02d}-{cell.id}"
     nbformat.write(notebook, path)
-    for name, file in python_files(number).items():
-        file.write_text(skeleton(name, **words).split("\n\n\n")[0] + "\n")
+    for name, place in CODE.items():
+        head, _, _ = skeleton(name, **words).partition("\n\n\n")
+        (ROOT / place.format(number)).write_text(head + "\n")
     line = re.sub(r"book/.*", f"book/{path.stem}", last[0])
     toc.write_text(toc.read_text().replace(last[0], last[0] + line))
     for k in range(1, 6):

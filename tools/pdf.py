@@ -103,8 +103,8 @@ def save(path, printed, address, inside, beside, headings, metadata, front=0):
     """Printed pages as one file; headings [(level, place, words), …] become its bookmarks. The
     first `front` pages are numbered apart, and viewers count as the paper does."""
     writer, above = pypdf.PdfWriter(), {-1: None}
-    for page in [page for reader in printed for page in reader.pages]:
-        writer.add_page(page)
+    for reader in printed:
+        writer.append_pages_from_reader(reader)
     resolve(writer, address, inside, beside)
     for level, name, words in headings:
         number, top = inside[name]
@@ -150,17 +150,16 @@ def make(folder):
     metadata = {"/Title": citation["title"], "/Author": authors}
     book = [front, *printed.values()]
     save(folder / "book.pdf", book, address, inside, {}, contents, metadata, ahead)
-    file = lambda page: f"{pathlib.Path(page).name}.pdf"
-    beside = {
-        name: f"{file(page)}#page={n + 1}"
-        if CHAPTER.match(page)
-        else f"book.pdf#page={inside[name][0] + 1}"
-        for name, (page, n, _) in where.items()
-    }
-    for page in filter(CHAPTER.match, names):
-        own = {name: (n, top) for name, (its, n, top) in where.items() if its == page}
+    files = {page: f"{pathlib.Path(page).name}.pdf" for page in filter(CHAPTER.match, names)}
+    beside = {name: f"book.pdf#page={number + 1}" for name, (number, _) in inside.items()}
+    own = {page: {} for page in files}
+    for name, (page, number, top) in where.items():
+        if page in files:
+            own[page][name] = number, top
+            beside[name] = f"{files[page]}#page={number + 1}"
+    for page, file in files.items():
         metadata["/Title"] = plain(headings[page][0][2])
-        save(folder / file(page), [printed[page]], address, own, beside, headings[page], metadata)
+        save(folder / file, [printed[page]], address, own[page], beside, headings[page], metadata)
     print(f"{folder}: {ahead + count} pages, {time.time() - began:.0f} s")
 
 

@@ -26,10 +26,8 @@ def checked(url, name="URL"):
     if name == "URL" and url.count("/") != 4:
         sys.exit(f"{name} {url!r} names no owner and repository: https://host/owner/name")
     if url == setup_cell.PLACEHOLDER:
-        sys.exit(
-            f"{url} is the placeholder that this book comes with, and nobody's: whoever "
-            "registered it could run code in your readers' notebooks. Name your own repository"
-        )
+        who = "nobody's: whoever registered it could run code in your readers' notebooks"
+        sys.exit(f"{url} is the placeholder that this book comes with, {who}. Name your own")
     return url
 
 
@@ -39,30 +37,28 @@ def site_of(url):
 
 
 def publish(url, site=None, authors=(), root=ROOT):
-    """Line by line in _config.yml, since a parser would lose its comments."""
-    config, cited = root / "_config.yml", root / "CITATION.cff"
+    citation = yaml.safe_load((root / "CITATION.cff").read_text())
+    citation |= {"repository-code": url, "url": site}
     provider = "gitlab" if "gitlab" in url else "github"  # how addresses of files are made
-    lines = {
+    lines = {  # of _config.yml, since a parser would lose its comments
         r"^  url: \S+$": f"  url: {url}",
         r"repository_provider: \w+": f"repository_provider: {provider}",
         r"^html:(\n  baseurl: .*)?$": f"html:\n  baseurl: {site}" if site else "html:",
     }
-    citation = yaml.safe_load(cited.read_text()) | {"repository-code": url, "url": site}
     if authors:
         lines[r"^author: .*$"] = "author: " + ", ".join(authors)
         names = [name.rpartition(" ") for name in authors]
-        citation["authors"] = [
-            {"family-names": last, "given-names": given} if given else {"name": last}
-            for given, _, last in names
-        ]
-    text = config.read_text()
+        person = lambda given, last: {"family-names": last, "given-names": given}
+        citation["authors"] = [person(a, b) if a else {"name": b} for a, _, b in names]
+    text = (root / "_config.yml").read_text()
     for pattern, line in lines.items():
         text, found = re.subn(pattern, lambda _: line, text, flags=re.MULTILINE)
         if found != 1:
-            sys.exit(f"{config.name}: {pattern!r} matches in {found} places, one is needed")
-    config.write_text(text)
+            sys.exit(f"_config.yml: {pattern!r} matches in {found} places, one is needed")
+    (root / "_config.yml").write_text(text)
     kept = {key: value for key, value in citation.items() if value}
-    cited.write_text(yaml.safe_dump(kept, sort_keys=False, allow_unicode=True, width=1000))
+    text = yaml.safe_dump(kept, sort_keys=False, allow_unicode=True, width=1000)
+    (root / "CITATION.cff").write_text(text)
 
 
 def main():

@@ -9,26 +9,13 @@ import yaml
 from reading import CHAPTER
 
 
-def files(docname):
-    """What can be downloaded of a chapter: [(words, icon, address in the built book), …]. PDFs are
-    offered where they follow: tools/pdf.py prints them from the pages, so whoever runs it next says
-    so by `FE_PDF=1`.
-    """
-    name = docname.split("/")[-1]
-    found = [("Notebook", "fas fa-code", f"_sources/{docname}.ipynb")]
-    found += [("Notebook for Colab", "fab fa-google", f"downloads/colab/{name}.ipynb")]
-    if os.environ.get("FE_PDF") == "1":
-        found += [("PDF of this chapter", "fas fa-file-pdf", f"downloads/pdf/{name}.pdf")]
-        found += [("PDF of the book", "fas fa-book", "downloads/pdf/book.pdf")]
-    return found
-
-
 def complete(app, pagename, templatename, context, doctree):
     """What the templates ask for, and no scripts that would run cells on the page."""
     context["citation"] = yaml.safe_load(Path(app.srcdir, "CITATION.cff").read_text())
+    context["pdf"] = os.environ.get("FE_PDF") == "1"
     if CHAPTER.match(pagename):
         number, title = app.env.toc_secnumbers[pagename][""][0], app.env.titles[pagename].astext()
-        context |= {"chapter": {"number": number, "title": title}, "files": files(pagename)}
+        context["chapter"] = {"number": number, "title": title}
     scripts = context["script_files"]
     context["script_files"] = [s for s in scripts if "thebe" not in f"{s.filename} {s.attributes}"]
 

@@ -45,17 +45,15 @@ def files(source):
         package = lambda path: ".".join(path.relative_to(ROOT).parts[:-1])
         new = {f for path in new for f in imported(path.read_text(), package(path))} - found
     found |= {page for path in found for page in path.parent.glob("*.html")}
-    stored = {ROOT / "results" / name for name in re.findall(r"[\"'](\w+\.json)[\"']", source)}
-    return sorted(found | {path for path in stored if path.exists()})
+    found |= {ROOT / "results" / name for name in re.findall(r"[\"'](\w+\.json)[\"']", source)}
+    return sorted(path for path in found if path.exists())
 
 
 def changed():
     """Files of the repository that are new or differ from the last commit."""
     command = ["git", "-c", "core.quotePath=off", "status", "--porcelain", "-uall", "--no-renames"]
-    return {
-        ROOT / line[3:]
-        for line in subprocess.check_output(command, cwd=ROOT, text=True).splitlines()
-    }
+    lines = subprocess.check_output(command, cwd=ROOT, text=True).splitlines()
+    return {ROOT / line[3:] for line in lines}
 
 
 def tests(paths):
