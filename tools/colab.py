@@ -35,9 +35,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[1]
 
 @functools.cache
 def address(page, root=ROOT):
-    """Where a page of the book is on the web: a chapter in its Colab edition, the rest as
-    rendered, or in the repository.
-    """
+    """Where a page is on the web: a chapter in this edition, the rest as rendered or as source."""
     config = yaml.safe_load((root / "_config.yml").read_text())
     url, branch = config["repository"]["url"].rstrip("/"), config["repository"]["branch"]
     if (root / f"{page}.ipynb").exists():
@@ -209,8 +207,8 @@ class Markdown:
         return quoted(f"**{self.words(node[0]) or 'Aside'}**\n\n{self.blocks(node[1:])}")
 
     def of_page(self, node, level=0, solution=None):
-        """(number of the notebook's cell, exercise, exercise whose solution it is, Markdown) of
-        each block on the page; of a code cell the Markdown is its figure's caption.
+        """(number of its cell, exercise, exercise whose solution it is, Markdown) of each block;
+        of a code cell the Markdown is its figure's caption.
         """
         for child in node:
             if isinstance(child, nodes.section):
@@ -256,11 +254,13 @@ def edition(env, doctree, page):
         own, tags = [b[1:] for b in blocks if b[0] == i], set(cell.metadata.get("tags", ()))
         if cell.cell_type == "code":
             _, solution, caption = own[0] if own else (None, None, "")
-            marks, title = {"tags": sorted(tags & {"setup", "raises-exception"})}, "Set-up"
-            if solution or tags & {"hide-input", "hide-cell", "remove-input"}:
+            marks, head = {"tags": sorted(tags & {"setup", "raises-exception"})}, ""
+            if "setup" in tags:
+                head = "# @title Set-up\n"
+            elif solution or tags & {"hide-input", "hide-cell", "remove-input"}:
                 title = titles.get(solution) or " of ".join(["Code", *caption.split("**")[1:2]])
-                marks |= {"cellView": "form", "jupyter": {"source_hidden": True}}
-            head = f"# @title {title}\n" if title != "Set-up" or "setup" in tags else ""
+                head, marks["cellView"] = f"# @title {title}\n", "form"
+                marks["jupyter"] = {"source_hidden": True}
             cells.append(new("code", head + cell.source, cell.id, solution=solution, **marks))
             if caption:
                 cells.append(new("markdown", caption, f"{cell.id}-caption"))
@@ -308,9 +308,7 @@ def setup(app):
 
 
 def out_of_step(root=ROOT):
-    """Names of the files of colab/ that are not what the last build left; an error if the sources
-    are not what it read.
-    """
+    """Files of colab/ that are not what the last build left; an error if it read other sources."""
     pages, chapters = root / "_build" / "html", [*(root / "book").glob("*.ipynb")]
     for path in [*(root / "book").rglob("*.md"), *chapters]:
         read = pages / "_sources" / path.relative_to(root)

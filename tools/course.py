@@ -1,10 +1,9 @@
 """The course edition: one nbgrader exercise sheet a chapter, from the chapter and its Colab
 edition, whose words are plain Markdown.
 
-    python tools/course.py [FOLDER]        FOLDER is _build/course if none is named
-
-writes `source/` (for teachers, with solutions), `release/` (for students), `gradebook.db` and
-`nbgrader_config.py`. Run it again after a change to a chapter: submissions and grades stay.
+`python tools/course.py [FOLDER]` writes `source/` (for teachers, with solutions), `release/` (for
+students), `gradebook.db` and `nbgrader_config.py` into _build/course, or FOLDER. Run it again after
+a change to a chapter: submissions and grades stay.
 
 A sheet has the chapter's preparation, then the exercises. What a machine grades is a stub to fill
 in and a locked test cell; what a person grades is one cell of text.
@@ -48,9 +47,7 @@ def points(exercise):
 
 
 def cell(name, source, kind="code", worth=None, solution=False):
-    """A cell with nbgrader's metadata: read-only unless it is a solution; what is worth points and
-    no solution is a test.
-    """
+    """Read-only unless it is a solution; what is worth points and no solution is a test."""
     marks = dict(grade=worth is not None, solution=solution, locked=not solution, task=False)
     marks |= dict(schema_version=3, grade_id=name, cell_type=kind)
     marks |= {} if worth is None else {"points": worth}
@@ -59,9 +56,7 @@ def cell(name, source, kind="code", worth=None, solution=False):
 
 
 def explained(exercise, edition):
-    """The folded solution as Markdown; its code is fenced, but that of a checked exercise stands
-    in the answer cell.
-    """
+    """The solution as Markdown; the code of a checked exercise stands in the answer cell."""
     found = []
     for part in (c for c in edition.cells if c.metadata.get("solution") == exercise.label):
         if part.cell_type == "markdown":
@@ -73,7 +68,6 @@ def explained(exercise, edition):
 
 
 def exercise_cells(e, edition):
-    """Statement, then cells for what is written, then the function and its test."""
     worth, solution = points(e), explained(e, edition)
     how = {"checked": "by the test", "written": "for what you write"}
     told = [f"{n} points {how.get(k, how['written'])}" for k, n in sorted(worth.items())[::-1]]
@@ -94,7 +88,6 @@ def exercise_cells(e, edition):
 
 
 def sheet(chapter):
-    """The instructor's notebook of a chapter."""
     edition = nbformat.read(ROOT / "colab" / chapter.path.name, 4)
     title = re.match(r"# [\d.]+ (.*)", edition.cells[0].source)[1]
     total = sum(sum(points(e).values()) for e in chapter.exercises)

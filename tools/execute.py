@@ -1,5 +1,4 @@
-"""Execute notebooks in place and store what readers will see: python tools/execute.py
-[book/NAME.ipynb …], all without names.
+"""Execute notebooks in place: python tools/execute.py [book/NAME.ipynb …], all without names.
 
 `--changed` executes those whose code, stored outputs, part of the library or stored results are no
 longer what they were when they last ran here; where that is not known, at the last commit.
@@ -36,9 +35,7 @@ SAME = dict(record_timing=False, coalesce_streams=True)  # at every execution
 
 
 def smaller(png):
-    """A PNG (base64) with at most 256 shades, no channel off by more than 16 of 255; a photograph
-    as it is.
-    """
+    """A PNG (base64) with at most 256 shades, none off by more than 16 of 255; photographs stay."""
     picture = Image.open(io.BytesIO(base64.b64decode(png)))
     if picture.mode == "RGBA" and picture.getextrema()[3][0] < 255:
         return png  # really transparent
@@ -81,9 +78,7 @@ def execute(path):
 
 
 def state(path, read=pathlib.Path.read_bytes):
-    """A digest of what the notebook's outputs follow from, and of the outputs: what neither words
-    nor another address change.
-    """
+    """A digest of the outputs and of what they follow from: neither words nor an address."""
     cells = [c for c in json.loads(read(path) or '{"cells": []}')["cells"] if "outputs" in c]
     sources = ["".join(c["source"]) for c in cells]
     setup = ["setup" in c["metadata"].get("tags", []) for c in cells]

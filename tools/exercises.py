@@ -1,5 +1,4 @@
-"""The exercises of a chapter, read from its notebook. `tools/course.py` and
-`tests/test_exercises.py` stand on this.
+"""The exercises of a chapter, read from its notebook.
 
 An exercise is a MyST directive with a label; a `~~~python` block in it is the stub of a checked
 exercise. Its solution follows, from {solution-start} to {solution-end}; in a checked exercise a
@@ -30,28 +29,11 @@ class Exercise:
     kinds: tuple  # of "checked" (by a machine), "written", "project" (read by a person)
     solution: str = ""  # the code of its solution
 
-    @property
-    def checked(self):
-        return bool(self.stub)
-
-    @property
-    def name(self):
-        """The function that the stub asks for."""
-        return re.findall(r"^def (\w+)", self.stub, re.MULTILINE)[-1]
-
-    @property
-    def checks(self):
-        """(module, check, name of the answer) of each check call."""
-        return CHECK.findall(self.solution)
-
-    @property
-    def check(self):
-        return "{}.{}({})".format(*self.checks[0])
-
-    @property
-    def reference(self):
-        """What stands between the solution marks."""
-        return "".join(REGION.findall(self.solution))
+    checked = property(lambda self: bool(self.stub))
+    name = property(lambda self: re.findall(r"^def (\w+)", self.stub, re.MULTILINE)[-1])
+    checks = property(lambda self: CHECK.findall(self.solution))  # [(module, check, name), …]
+    check = property(lambda self: "{}.{}({})".format(*self.checks[0]))
+    reference = property(lambda self: "".join(REGION.findall(self.solution)))
 
 
 @dataclass

@@ -1,10 +1,9 @@
-"""A new exercise or chapter with all the parts that the tests ask for, from tools/skeletons:
+"""A new exercise or chapter, from tools/skeletons, that passes the tests as it stands:
 
     python tools/new.py exercise CHAPTER NAME TITLE
     python tools/new.py chapter NAME TITLE
 
-What it writes passes the tests as it stands: its exercise asks for twice a number. Each place to
-rewrite says REWRITE, and a test finds those left.
+Each place to rewrite says REWRITE, and a test finds those left.
 """
 
 import json

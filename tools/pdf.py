@@ -1,5 +1,4 @@
-"""The PDF edition: python tools/pdf.py. From the built web pages, in `_build/pdf/`: one file a
-chapter, and book.pdf.
+"""The PDF edition, in `_build/pdf/`: book.pdf and one file a chapter, from the built web pages.
 
 Chromium prints each page with book/_static/print.css; book/_static/pdf.js gives every anchor a name
 that is unique in the book ("#exercises" stands on ten pages). pypdf joins the pages: links between
@@ -86,8 +85,6 @@ def resolve(writer, address, inside, beside):
         dest = link.get("/Dest")
         url = f"{address}/{dest.lstrip('/')}" if dest else str(link["/A"]["/URI"])
         name = unquote(url.removeprefix(f"{address}/"))
-        if not url.startswith(f"{address}/"):
-            continue  # out of the book
         if name in inside:
             number, top = inside[name]
             there = Destination(name, writer.pages[number].indirect_reference, Fit.xyz(top=top))
@@ -95,7 +92,7 @@ def resolve(writer, address, inside, beside):
             link[NameObject("/Dest")] = there.dest_array
         elif name in beside:
             link["/A"][NameObject("/URI")] = TextStringObject(beside[name])
-        else:
+        elif url.startswith(f"{address}/"):
             raise SystemExit(f"a link leads to {name}, which the PDF lacks")
 
 

@@ -1,10 +1,9 @@
-"""Give a copy of the book its own address:
+"""Give a copy of the book its own address, from which `sync` makes all else:
 
     python tools/publish.py https://host/owner/name [--site URL] [--authors "Ada One; Bo Two"]
 
-writes it into _config.yml and CITATION.cff, from which `sync` makes all else. On GitHub the
-rendered book's address follows (https://owner.github.io/name); elsewhere name it with --site.
-`--check` says where the copy is at home, and fails where that is nowhere.
+On GitHub the rendered book's address follows (https://owner.github.io/name); elsewhere name it
+with --site. `--check` says where the copy is at home, and fails where that is nowhere.
 """
 
 import argparse
@@ -62,25 +61,21 @@ def publish(url, site=None, authors=(), root=ROOT):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument(
-        "url", nargs="?", default="", help="your repository, https://host/owner/name"
-    )
-    parser.add_argument("--site", help="address of the rendered book")
-    parser.add_argument("--authors", default="", help='"Given Family; Given Family"')
-    parser.add_argument("--check", action="store_true", help="say where this copy is at home")
+    parser = argparse.ArgumentParser(usage=__doc__)
+    parser.add_argument("url", nargs="?", default="")
+    parser.add_argument("--site")
+    parser.add_argument("--authors", default="")
+    parser.add_argument("--check", action="store_true")
     asked = parser.parse_args()
     if not asked.check:
-        url = checked(asked.url)
+        url, names = checked(asked.url), asked.authors.split(";")
         site = checked(asked.site, "--site") if asked.site else site_of(url)
-        return publish(
-            url, site, [name.strip() for name in asked.authors.split(";") if name.strip()]
-        )
+        return publish(url, site, [name.strip() for name in names if name.strip()])
     config = yaml.safe_load((ROOT / "_config.yml").read_text())
     url, tag = checked(config["repository"]["url"]), setup_cell.wheel(ROOT).split("/")[-2]
     site = config["html"].get("baseurl", "no address yet: publish again with --site")
     print(f"The book is at home in {url}; its pages at {site}.")
-    print("Look at `git diff`, run `python3 run.py test`, commit, and push a tag", tag, "with it:")
+    print(f"Look at `git diff`, run `python3 run.py test`, commit, and push a tag {tag} with it:")
     print("the notebooks install that release's wheel.")
 
 

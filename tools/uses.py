@@ -1,6 +1,4 @@
-"""What code stands on: the modules of `fe` that it imports, and theirs, and the stored results that
-it reads; and which tests a change touches.
-"""
+"""What code stands on: modules of `fe`, stored results; and which tests a change touches."""
 
 import ast
 import functools
@@ -57,9 +55,7 @@ def changed():
 
 
 def tests(paths):
-    """The test files that a change of these files touches: themselves, what leads to a module of
-    `fe`, what imports a tool.
-    """
+    """The test files among these files, and those that lead to one of them."""
     tool = "|".join(path.stem for path in paths if path.parent == ROOT / "tools") or "none"
     uses = lambda source: paths & {*files(source)} or re.search(rf"\bimport ({tool})\b", source)
     found = sorted((ROOT / "tests").glob("test_*.py"))
