@@ -15,7 +15,7 @@ import copy
 import torch
 from torch.nn.functional import cross_entropy
 
-from .errors import check_data, check_finite, check_weights
+from .errors import check_data, check_finite, check_like, check_shape, check_weights
 from .gibbs import GridModel, check_modules, check_outputs, output_of
 from .objective import Ridged, check_controls, flatten
 
@@ -71,13 +71,9 @@ class AmortisedObjective(Ridged):
         self, encoder, decoder, classifier, x, y, noise, ridge=0.0, weights=None, noise_weights=None
     ):
         check_networks(encoder, decoder, classifier, x, y)
-        shape = len(x), output_of("encoder", encoder, "images", x[:1])[0].shape[1]
-        alike = (noise.dtype, noise.device) == (x.dtype, x.device)
-        if not alike or noise.ndim != 3 or noise.shape[1:] != shape or len(noise) == 0:
-            raise ValueError(
-                f"noise must be {x.dtype} on {x.device}, of shape (S, {shape[0]}, {shape[1]}) with "
-                f"S ≥ 1, got {noise.dtype} on {noise.device}, {tuple(noise.shape)}"
-            )
+        d = output_of("encoder", encoder, "images", x[:1])[0].shape[1]
+        check_shape("noise", noise, "S", len(x), d)
+        check_like("noise", noise, "x", x)
         check_finite("noise", noise)
         self.noise, self.noise_weights = noise, check_weights(noise_weights, noise, "noise_weights")
         self.encoder, self.decoder, self.classifier = encoder, decoder, classifier
@@ -151,6 +147,5 @@ def free_energy_gap(objective, theta, p, *, grid=None, log_z=None):
         theta = theta[-J.n_parameters :]  # of decoder and classifier, behind the encoder's
         J.resolution(theta, p)
         log_z = J.log_partition(theta, p)
-    if log_z.shape != R.shape:
-        raise ValueError(f"log_z must have shape {tuple(R.shape)}, got {tuple(log_z.shape)}")
+    check_shape("log_z", log_z, *R.shape)
     return R + p[0] * D + p[1] * C + log_z

@@ -65,6 +65,23 @@ def check_finite(name, tensor):
         )
 
 
+def check_shape(name, tensor, *shape):
+    """Raise `ValueError` unless the tensor has this shape; a word stands for any number from 1."""
+    fits = [m > 0 if isinstance(n, str) else n == m for n, m in zip(shape, tensor.shape)]
+    if tensor.ndim != len(shape) or not all(fits):
+        want = ", ".join(map(str, shape)) + ("," if len(shape) == 1 else "")
+        raise ValueError(f"{name} must have shape ({want}), got {tuple(tensor.shape)}")
+
+
+def check_like(name, tensor, other, like):
+    """Raise `TypeError` unless the tensor has dtype and device of `like`, whose name is `other`."""
+    if (tensor.dtype, tensor.device) != (like.dtype, like.device):
+        raise TypeError(
+            f"{name} is {tensor.dtype} on {tensor.device}, but {other} is {like.dtype} on "
+            f"{like.device}; write {name}.to({other})"
+        )
+
+
 def check_vector(name, tensor, like=None):
     """Raise unless `tensor` is a finite, real, floating 1-D tensor (with the dtype and device of
     `like`).
@@ -79,11 +96,8 @@ def check_vector(name, tensor, like=None):
     if tensor.ndim != 1 or tensor.numel() == 0:
         raise ValueError(f"{name} must be 1-D and not empty, got shape {tuple(tensor.shape)}")
     check_finite(name, tensor)
-    if like is not None and (tensor.dtype, tensor.device) != (like.dtype, like.device):
-        raise TypeError(
-            f"{name} is {tensor.dtype} on {tensor.device}, but theta is {like.dtype} on "
-            f"{like.device}"
-        )
+    if like is not None:
+        check_like(name, tensor, "theta", like)
 
 
 def check_data(x, y=None, n_classes=None, soft=False):

@@ -22,7 +22,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from .errors import check_data, check_finite, check_weights
+from .errors import check_data, check_finite, check_like, check_shape, check_weights
 from .objective import Ridged, flatten
 from .rate_distortion import distribution
 
@@ -84,11 +84,11 @@ class GibbsObjective(Ridged):
 
     def log_partition(self, theta, p):
         """log Z_n, (N,)."""
-        return log_partition(*self.log_probabilities(theta), p)
+        return torch.logsumexp(self.log_joint(theta, p), 1)
 
     def posterior(self, theta, p):
         """The Gibbs encoder e*(z_k|x_n), (N, K)."""
-        return gibbs_posterior(*self.log_probabilities(theta), p)
+        return torch.softmax(self.log_joint(theta, p), 1)
 
     def __call__(self, theta, p):
         return self.penalty(theta) - self.weights.dot(self.log_partition(theta, p))
@@ -165,11 +165,7 @@ def check_resolution(posterior, grid):
     exp(−2π²s²/h²) ≈ 6e-5; four give 2e-8. A posterior of several separate peaks occupies more nodes
     than each peak does: the number is then an optimistic one.
     """
-    if posterior.ndim != 2 or posterior.shape[1] != len(grid.nodes):
-        raise ValueError(
-            f"posterior must have shape (N, {len(grid.nodes)}) to match the grid, got "
-            f"{tuple(posterior.shape)}"
-        )
+    check_shape("posterior, on the nodes of this grid,", posterior, "N", len(grid.nodes))
     check_finite("posterior", posterior)
     effective, largest = torch.special.entr(posterior).sum(1).exp(), float(posterior.max())
     edge = ((grid.nodes == grid.nodes.amin(0)) | (grid.nodes == grid.nodes.amax(0))).any(1)
@@ -207,11 +203,7 @@ def check_modules(x, **modules):
                     f"{name}.eval() first"
                 )
         for parameter in module.parameters():
-            if (parameter.dtype, parameter.device) != (x.dtype, x.device):
-                raise TypeError(
-                    f"{name} has parameters in {parameter.dtype} on {parameter.device}, but x is "
-                    f"{x.dtype} on {x.device}; write {name}.to(x)"
-                )
+            check_like(name, parameter, "x", x)
             if owner.setdefault(id(parameter), name) != name:
                 raise ValueError(
                     f"{name} shares a parameter with {owner[id(parameter)]}: the flat θ would "
@@ -239,8 +231,7 @@ def check_outputs(decoder, classifier, z, x, y):
             f"{tuple(xhat.shape)}; nn.Flatten and nn.Unflatten(1, {tuple(x.shape[1:])}) go from "
             "one to the other"
         )
-    if logits.ndim != 2 or len(logits) != len(z):
-        raise ValueError(f"classifier(z) must have shape (N, classes), got {tuple(logits.shape)}")
+    check_shape("classifier(z)", logits, len(z), "classes")
     check_data(x.flatten(1), y.argmax(1) if y.is_floating_point() else y, logits.shape[1])
 
 
@@ -275,11 +266,7 @@ class GridModel(GibbsObjective):
 
     def __init__(self, decoder, classifier, x, y, grid, ridge=0.0, weights=None):
         check_data(x, y)
-        if (grid.nodes.dtype, grid.nodes.device) != (x.dtype, x.device):
-            raise TypeError(
-                f"grid is {grid.nodes.dtype} on {grid.nodes.device}, but x is {x.dtype} on "
-                f"{x.device}"
-            )
+        grid = Grid(*(v.to(x) for v in grid))
         check_modules(x, decoder=decoder, classifier=classifier)
         check_outputs(decoder, classifier, grid.nodes[:2], x, y)
         self.decoder, self.classifier, self.x, self.y, self.grid = decoder, classifier, x, y, grid
@@ -326,19 +313,14 @@ class TabularModel(GibbsObjective):
         if distortion is not None:
             distortion = torch.as_tensor(distortion).to(p_x)
             check_finite("distortion", distortion)
-            if distortion.shape != (len(p_x), n_codes):
-                shapes = f"{(len(p_x), n_codes)}, got {tuple(distortion.shape)}"
-                raise ValueError(f"distortion must be (X, Z) = {shapes}")
+            check_shape("distortion", distortion, len(p_x), n_codes)
         self.y, self.distortion, self.ridge = y, distortion, ridge
         self.n_codes, self.n_classes = n_codes, n_classes
         self.n_parameters = n_codes * (1 + n_classes + (len(p_x) if distortion is None else 0))
 
     def unpack(self, theta):
         """Logits of m (Z,), of c (Z, Y) and of d (Z, X), the last None where d is fixed."""
-        if theta.shape[-1] != self.n_parameters:
-            raise ValueError(
-                f"theta must have {self.n_parameters} entries, got shape {tuple(theta.shape)}"
-            )
+        check_shape("theta", theta, self.n_parameters)
         Z, split = self.n_codes, self.n_codes * (1 + self.n_classes)
         d = theta[split:].view(Z, -1) if self.distortion is None else None
         return theta[:Z], theta[Z:split].view(Z, self.n_classes), d

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import torch
 
-from .errors import check_finite
+from .errors import check_finite, check_shape
 
 
 class TooFewSamples(RuntimeError):
@@ -153,12 +153,10 @@ def _anneal(log_prior, log_joint, z, betas, generator, step_size, n_leapfrog, ba
     ends = betas.ndim == 1 and len(betas) > 1 and betas[0] == 0 and betas[-1] == 1
     if not ends or not bool((betas.diff() > 0).all()):
         raise ValueError(f"betas must increase from 0 to 1, got {betas.tolist()[:5]} …")
-    if z.ndim != 3 or n_leapfrog < 1:
-        raise ValueError(
-            "codes must have shape (S, N, d) and n_leapfrog be ≥ 1, got "
-            f"{tuple(z.shape)}, {n_leapfrog}"
-        )
-    check_finite("the starting codes", z)
+    check_shape("the first codes", z, "S", "N", "d")
+    check_finite("the first codes", z)
+    if n_leapfrog < 1:
+        raise ValueError(f"n_leapfrog must be at least 1, got {n_leapfrog}")
 
     def local(z, beta):
         """log π_β (S, N) up to its constant, ℓ = λ log d + γ log c (S, N), ∇ log π_β (S, N, d)."""
@@ -168,11 +166,7 @@ def _anneal(log_prior, log_joint, z, betas, generator, step_size, n_leapfrog, ba
             ell = log_joint(z) - prior
             value = prior + beta * ell
             (gradient,) = torch.autograd.grad(value.sum(), z)
-        if value.shape != z.shape[:2]:
-            raise ValueError(
-                f"log_joint must map {tuple(z.shape)} to {tuple(z.shape[:2])}, got "
-                f"{tuple(value.shape)}"
-            )
+        check_shape("log_joint(z)", value, *z.shape[:2])
         return value.detach(), ell.detach(), gradient
 
     z, rates, betas = z.detach(), [], betas.tolist()[:: -1 if back else 1]

@@ -20,7 +20,7 @@ import numpy as np
 import scipy.special
 import torch
 
-from .errors import NotConverged, about, check_data, check_finite, check_weights
+from .errors import NotConverged, about, check_data, check_finite, check_shape, check_weights
 
 
 class Plan(NamedTuple):
@@ -47,9 +47,6 @@ def _problem(source, target, a, b, cost):
     for name, x in (("source", source), ("target", target)):
         with about(name):
             check_data(x)
-    shape = len(source), len(target)
-    if cost is not None and cost.shape != shape:
-        raise ValueError(f"cost must have shape {shape}, got {tuple(cost.shape)}")
     if cost is None and source.shape[1] != target.shape[1]:
         raise ValueError(
             f"source images have {source.shape[1]} pixels and target images {target.shape[1]}: "
@@ -58,6 +55,7 @@ def _problem(source, target, a, b, cost):
     a, b = check_weights(a, source, "source_weights"), check_weights(b, target, "target_weights")
     if cost is None:
         cost = squared_distances(source.detach().cpu(), target.detach().cpu())
+    check_shape("cost", cost, len(source), len(target))
     check_finite("cost", cost)
     a, b, cost = (v.detach().cpu().double().numpy() for v in (a, b, cost))
     return a / a.sum(), b / b.sum(), np.ascontiguousarray(cost)

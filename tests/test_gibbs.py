@@ -488,11 +488,11 @@ BAD = {
     "float labels": ({"y": torch.zeros(4)}, TypeError, "int64"),
     "label too large": ({"y": torch.full((4,), 3)}, ValueError, "labels run from"),
     "label negative": ({"y": torch.full((4,), -1)}, ValueError, "labels run from"),
-    "single precision x": ({"x": torch.zeros(4, 5).float()}, TypeError, "grid is"),
+    "single precision x": ({"x": torch.zeros(4, 5).float()}, TypeError, "but x is torch.float32"),
     "single precision model": (
         {"decoder": nn.Linear(2, 5).float()},
         TypeError,
-        "decoder has parameters",
+        r"decoder is torch.float32 .* write decoder.to\(x\)",
     ),
     "wrong width of code": ({"grid": gibbs.gauss_hermite(5, 1)}, ValueError, "accept codes"),
     "wrong width of image": ({"decoder": nn.Linear(2, 4).double()}, ValueError, r"decoder\(z\)"),
@@ -562,7 +562,7 @@ def test_bad_sampling():
         sampling.annealed_importance_sampling(
             prior, lj, z0 * float("nan"), BETAS, generator(), step_size=0.1
         )
-    with pytest.raises(ValueError, match="log_joint must map"):
+    with pytest.raises(ValueError, match=r"log_joint\(z\) must have shape"):
         sampling.annealed_importance_sampling(
             lambda z: prior(z)[0], lambda z: lj(z)[0], z0, BETAS, generator(), step_size=0.1
         )

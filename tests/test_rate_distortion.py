@@ -346,7 +346,7 @@ def test_ridge():
         ({"y": torch.tensor([0, 1, 1])}, r"y must have shape \(2,\)"),
         ({"n_codes": 0}, "at least 1"),
         ({"ridge": -1.0}, "ridge must be"),
-        ({"distortion": [[1.0, 0.0, 0.0]]}, "distortion must be"),
+        ({"distortion": [[1.0, 0.0, 0.0]]}, "distortion must have"),
         (
             {"distortion": [[1.0, 0.0, math.inf], [0.0, 0.0, 0.0]]},
             "distortion has 1 NaN or infinite",
@@ -356,7 +356,7 @@ def test_ridge():
 def test_tabular_bad_input(change, message):
     good = {"p_x": [0.5, 0.5], "y": torch.tensor([0, 1]), "n_codes": 3, "n_classes": 2}
     model = fe.TabularModel(**good)
-    with pytest.raises(ValueError, match=f"theta must have {model.n_parameters} entries"):
+    with pytest.raises(ValueError, match=rf"theta must have shape \({model.n_parameters},\)"):
         model.unpack(torch.zeros(3))
     with pytest.raises((ValueError, TypeError), match=message):
         fe.TabularModel(**{**good, **change})
