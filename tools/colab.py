@@ -6,9 +6,9 @@ the same resolved pages: numbers, references and citations are the book's own. `
 tools/colab.py` takes them over into `colab/`.
 
 A theorem or an admonition becomes a quotation with a bold title, a drop-down or a solution folds,
-an equation carries its number as `\\tag`, a reference is the text that it has in the book, with a
-link where it leads to another page. An exercise and each part of its solution are cells of their
-own, with its label in their metadata. What has no form here is a warning, which fails the build.
+an equation carries its number as `\\tag`, a reference is the text that it has in the book. An
+exercise and each part of its solution are cells of their own, with its label in their metadata.
+What has no form here is a warning, which fails the build.
 """
 
 import copy
@@ -192,19 +192,18 @@ class Markdown:
         return folded(self.summary(title), self.blocks(node[1:]))
 
     def Admonition(self, node):
-        """Theorems and exercises too."""
         label = nodes.title("", str(admonitionlabels.get(node.tagname, "")))
         title, body = (node[0], node[1:]) if isinstance(node[0], nodes.title) else (label, node)
         if "dropdown" in node["classes"]:
             return folded(self.summary(title), self.blocks(body))
-        number, words = self.number(node), self.words(title)
+        aside = "Aside" if isinstance(node, nodes.sidebar) else ""
+        number, words = self.number(node), self.words(title) or aside
         head = f"**{number}**{words}" if number else f"**{words}**" if words else ""
         text = f"{head}\n\n{self.blocks(body)}".strip("\n")
         plain = isinstance(node, (exercise_node, exercise_enumerable_node))
         return text if plain or not head else quoted(text)
 
-    def sidebar(self, node):
-        return quoted(f"**{self.words(node[0]) or 'Aside'}**\n\n{self.blocks(node[1:])}")
+    sidebar = Admonition
 
     def of_page(self, node, level=0, solution=None):
         """(number of its cell, exercise, exercise whose solution it is, Markdown) of each block;
@@ -302,9 +301,6 @@ def setup(app):
     app.connect("env-get-updated", renumbered, priority=900)
     app.connect("doctree-resolved", keep, priority=100)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
-
-
-# the command
 
 
 def out_of_step(root=ROOT):

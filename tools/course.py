@@ -1,5 +1,4 @@
-"""The course edition: one nbgrader exercise sheet a chapter, from the chapter and its Colab
-edition, whose words are plain Markdown.
+"""The course edition: one nbgrader exercise sheet a chapter, in the Colab edition's words.
 
 `python tools/course.py [FOLDER]` writes `source/` (for teachers, with solutions), `release/` (for
 students), `gradebook.db` and `nbgrader_config.py` into _build/course, or FOLDER. Run it again after
@@ -25,20 +24,8 @@ from colab import address
 POINTS = {"checked": 4, "written": 3, "project": 10}
 EXCEPTIONS = {"ex-1-split": {"checked": 4, "written": 6}}  # an hour
 
-HOW = """\
-Run the first cells as they are, then write your answers into the cells below each exercise. The \
-cell behind a function tests it and says in words what is wrong; run it as often as you like. \
-Before you hand in, restart and run all."""
-
 ROOT = pathlib.Path(__file__).resolve().parents[1]
-# Students do not see the first lines; nbgrader puts the whole cell back before it grades.
-TEST = """\
-### BEGIN HIDDEN TESTS
-from importlib import reload
-
-reload({module})  # an answer that replaces its check gains nothing
-### END HIDDEN TESTS
-print({check})"""
+SKELETONS = ROOT / "tools" / "skeletons"
 
 
 def points(exercise):
@@ -69,8 +56,8 @@ def explained(exercise, edition):
 
 def exercise_cells(e, edition):
     worth, solution = points(e), explained(e, edition)
-    how = {"checked": "by the test", "written": "for what you write"}
-    told = [f"{n} points {how.get(k, how['written'])}" for k, n in sorted(worth.items())[::-1]]
+    how = lambda kind: "by the test" if kind == "checked" else "for what you write"
+    told = [f"{n} points {how(kind)}" for kind, n in sorted(worth.items(), reverse=True)]
     (asked,) = (c.source for c in edition.cells if c.metadata.get("exercise") == e.label)
     title, _, words = asked.replace(f"```python\n{e.stub}```", "").partition("\n\n")
     words = f"## {title.replace('**', '')}\n\n*{' · '.join(told)}*\n\n{words}"
@@ -81,7 +68,8 @@ def exercise_cells(e, edition):
         lines = [f"# {line}".rstrip() for line in solution.splitlines() if len(worth) == 1]
         parts = [e.stub + "### BEGIN SOLUTION", *lines, e.reference + "### END SOLUTION"]
         yield cell(e.label, "\n".join(parts), solution=True)
-        test = TEST.format(module=e.checks[0][0], check=e.check)
+        # students do not see its first lines; nbgrader puts them back before it grades
+        test = (SKELETONS / "graded.py").read_text().format(module=e.checks[0][0], check=e.check)
         yield cell(f"{e.label}-checked", test, worth=worth["checked"])
     elif "project" in worth or e.solution:
         yield nbformat.v4.new_code_cell("# Room for code.", id=f"{e.label}-code")
@@ -92,18 +80,14 @@ def sheet(chapter):
     title = re.match(r"# [\d.]+ (.*)", edition.cells[0].source)[1]
     total = sum(sum(points(e).values()) for e in chapter.exercises)
     link = address(f"book/{chapter.path.stem}")
-    head = f"# Exercises to chapter {chapter.number}\n\n[{title}]({link}) · {total} points\n\n{HOW}"
-    cells = [cell("title", head, "markdown")]
+    said = dict(number=chapter.number, title=title, link=link, total=total)
+    cells = [cell("title", (SKELETONS / "sheet.md").read_text().format(**said), "markdown")]
     for i, source in enumerate(chapter.preparation, 1):  # without the chapter's running time
         source = re.sub(r',?\s*time=(\s*"[^"]*")+,?', "", source)
         cells.append(cell(f"preparation-{i}", source))
     cells += [part for e in chapter.exercises for part in exercise_cells(e, edition)]
     metadata = {name: edition.metadata[name] for name in ("kernelspec", "language_info")}
     return nbformat.v4.new_notebook(cells=cells, metadata=metadata)
-
-
-def assignment(chapter):
-    return f"chapter-{chapter.number:02d}"
 
 
 def settings(folder):
@@ -115,13 +99,13 @@ def settings(folder):
 def make(folder, chapters):
     """Write source/ and release/ of these chapters into the course in `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
-    shutil.copy(ROOT / "tools" / "skeletons" / "nbgrader_config.py", folder)
+    shutil.copy(SKELETONS / "nbgrader_config.py", folder)
     config = settings(folder)
     for chapter in chapters:
-        path = folder / "source" / assignment(chapter) / chapter.path.name
+        path = folder / "source" / chapter.assignment / chapter.path.name
         path.parent.mkdir(parents=True, exist_ok=True)
         nbformat.write(sheet(chapter), path)
-        course = CourseDirectory(config=config, assignment_id=assignment(chapter))
+        course = CourseDirectory(config=config, assignment_id=chapter.assignment)
         GenerateAssignment(coursedir=course, config=config, force=True).start()
 
 

@@ -1,15 +1,13 @@
 """Execute notebooks in place: python tools/execute.py [book/NAME.ipynb …], all without names.
 
-`--changed` executes those whose code, stored outputs, part of the library or stored results are no
-longer what they were when they last ran here; where that is not known, at the last commit.
+`--changed` executes those whose code, outputs, part of the library or stored results are not what
+they were when they last ran here; where that is not known, at the last commit.
 
-Stops at the first error and leaves that notebook as it was. Times and other traces of the machine
-are not stored, so a second run changes only what really changed. One thread, as the tests use, and
-the book's results, not those of your own long runs.
+Stops at the first error and leaves that notebook as it was. Nothing of the machine is stored, so a
+second run changes only what really changed. One thread, as the tests use, and the book's results.
 """
 
 import base64
-import functools
 import hashlib
 import io
 import json
@@ -89,7 +87,6 @@ def state(path, read=pathlib.Path.read_bytes):
     return digest.hexdigest()
 
 
-@functools.cache
 def committed(path):
     """The file as it is in the last commit; empty if it is not there."""
     command = ["git", "show", f"HEAD:{path.relative_to(ROOT).as_posix()}"]
@@ -97,12 +94,11 @@ def committed(path):
 
 
 def main(arguments):
-    names = [name for name in arguments if name != "--changed"]
-    paths = [pathlib.Path(name).resolve() for name in names] or (ROOT / "book").glob("*.ipynb")
+    names = [pathlib.Path(name).resolve() for name in arguments if name != "--changed"]
     memory = ROOT / "_build" / "executions.json"
     memory.parent.mkdir(exist_ok=True)
     known = json.loads(memory.read_text()) if memory.exists() else {}
-    for path in sorted(paths):
+    for path in names or sorted((ROOT / "book").glob("*.ipynb")):
         before = known.get(path.name) or state(path, committed)
         if "--changed" not in arguments or state(path) != before:
             execute(path)

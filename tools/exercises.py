@@ -1,11 +1,11 @@
 """The exercises of a chapter, read from its notebook.
 
 An exercise is a MyST directive with a label; a `~~~python` block in it is the stub of a checked
-exercise. Its solution follows, from {solution-start} to {solution-end}; in a checked exercise a
-code cell of it has the reference between ### BEGIN SOLUTION and ### END SOLUTION, then
-print(chapter5.check_…(name)). The metadata of the cell with the directive say what is asked:
-{"exercises": {"ex-5-3": ["checked", "written"]}} for a function to write and words beside it,
-"project" for an afternoon. A checked exercise runs after `Chapter.preparation` alone.
+exercise. Its solution follows, from {solution-start} to {solution-end}; if it is checked, a code
+cell has the reference between ### BEGIN SOLUTION and ### END SOLUTION, then the check:
+print(chapter5.check_…(name)). The metadata of the directive's cell say what is asked:
+{"exercises": {"ex-5-3": ["checked", "written"]}} for a function and words, "project" for an
+afternoon. A checked exercise runs after `Chapter.preparation` alone.
 """
 
 import pathlib
@@ -42,6 +42,8 @@ class Chapter:
     path: pathlib.Path
     preparation: list  # sources of the set-up cell, the imports, the cells tagged for-exercises
     exercises: list
+
+    assignment = property(lambda self: f"chapter-{self.number:02d}")  # nbgrader's name
 
 
 def chapters():

@@ -1,9 +1,8 @@
 """Sphinx extension of this book: every picture with its size, so that nothing jumps when it
-arrives, and all but the first of a page fetched when the reader comes near.
+arrives, fetched when the reader comes near.
 
 110 dots an inch are one pixel each; a figure with 220 is shown at half its pixels, crisp on the
-screens of today. The frames of live figures, data URIs in the notebooks, become files, fetched when
-a reader reaches for the slider.
+screens of today. The frames of live figures, data URIs in the notebooks, become files.
 """
 
 import base64
@@ -19,22 +18,13 @@ FRAME = re.compile(r"data:image/(\w+);base64,(.*)")
 INCH = 110  # pixels of the page; `figure.dpi` of fe.plot.STYLE
 
 
-def size(file):
-    """{"width": …, "height": …} on the page."""
-    picture = Image.open(file)
-    inch = picture.info.get("dpi", (INCH, INCH))
-    pixels = (max(1, round(n * INCH / dpi)) for n, dpi in zip(picture.size, inch))
-    return dict(zip(("width", "height"), pixels))
-
-
 def rewrite(app, pagename, templatename, context, doctree):
-    if app.builder.name != "html" or "<img" not in context.get("body", ""):
+    if app.builder.name != "html":
         return
     sources = {name: Path(app.srcdir, path) for path, name in app.builder.images.items()}
-    first = PICTURE.search(context["body"]).start()
 
     def replace(match):
-        shown = dict(ATTRIBUTE.findall(match[0])) | {"decoding": "async"}
+        shown = dict(ATTRIBUTE.findall(match[0])) | {"decoding": "async", "loading": "lazy"}
         source = sources.get(shown["src"].rpartition("_images/")[2])
         if frame := FRAME.fullmatch(shown["src"]):
             data = base64.b64decode(frame[2])
@@ -43,16 +33,18 @@ def rewrite(app, pagename, templatename, context, doctree):
             Path(app.outdir, "_images", name).write_bytes(data)
             shown["src"] = context["pathto"](f"_images/{name}", 1)
         elif source and source.suffix != ".svg":
-            shown |= size(source)
+            picture = Image.open(source)
+            inch = picture.info.get("dpi", (INCH, INCH))
+            width, height = (round(n * INCH / dots) for n, dots in zip(picture.size, inch))
+            shown |= {"width": width, "height": height}
             if "px" in shown.get("style", ""):  # which would keep it from shrinking
                 del shown["style"]
         else:
             return match[0]
-        shown |= {"loading": "lazy"} if match.start() > first else {}
         pairs = (f'{name}="{value}"' for name, value in shown.items())
         return f"<img {' '.join(pairs)}>"
 
-    context["body"] = PICTURE.sub(replace, context["body"])
+    context["body"] = PICTURE.sub(replace, context.get("body", ""))
 
 
 def setup(app):

@@ -27,7 +27,9 @@ def skeleton(name, **words):
 
 
 def add_exercise(number, name, title):
-    (path,) = (ROOT / "book").glob(f"{number:02d}-*.ipynb")
+    path = next((ROOT / "book").glob(f"{number:02d}-*.ipynb"), None)
+    if path is None:
+        sys.exit(f"there is no chapter {number} in book/")
     label, function = f"ex-{number}-{name}", name.replace("-", "_")
     if not function.isidentifier():
         sys.exit(f"the name {name!r} becomes a function: letters, digits and hyphens")
@@ -57,10 +59,8 @@ def add_chapter(name, title):
     *_, last = re.finditer(r"^ +- file: book/(\d\d)-.*\n", toc.read_text(), re.MULTILINE)
     number = int(last[1]) + 1
     path = ROOT / "book" / f"{number:02d}-{name}.ipynb"
-    words = dict(TITLE=title, chapterN=f"chapter{number}")
+    words = dict(TITLE=title, chapterN=f"chapter{number}", NN=f"{number:02d}")
     notebook = nbformat.reads(skeleton("chapter.ipynb", **words), 4)
-    for cell in notebook.cells:
-        cell.id = f"{number:02d}-{cell.id}"
     nbformat.write(notebook, path)
     for name, place in CODE.items():
         head, _, _ = skeleton(name, **words).partition("\n\n\n")

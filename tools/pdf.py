@@ -59,8 +59,7 @@ class Printer:
 
     def print(self, header, first, style="decimal"):
         """The open page as a PDF whose pages are numbered from `first` on."""
-        arguments = [header, first, style, WIDTH]
-        if wide := self.page.evaluate("arguments => paper.number(...arguments)", arguments):
+        if wide := self.page.evaluate("all => paper.number(...all)", [header, first, style, WIDTH]):
             raise SystemExit(f"{self.page.url}: wider than the paper: {wide[:5]}")
         pdf = self.page.pdf(prefer_css_page_size=True, print_background=True)
         return pypdf.PdfReader(io.BytesIO(pdf))
@@ -133,27 +132,26 @@ def make(folder):
             headings[page] = printer.open(page)
             printed[page] = reader = printer.print(plain(headings[page][0][2]), count + 1)
             for name, d in reader.named_destinations.items():
-                number = reader.get_destination_page_number(d)
+                number = count + reader.get_destination_page_number(d)
                 where[unquote(name.lstrip("/"))] = page, number, float(d.top)
             first[page], count = count, count + len(reader.pages)
         contents = []
         for caption, pages in order():
             contents += [(0, pages[0], caption)] if caption else []
             contents += [heading for page in pages for heading in headings[page]]
-        rows = [(*row, first[where[row[1]][0]] + where[row[1]][1] + 1) for row in contents]
+        rows = [(*row, where[row[1]][1] + 1) for row in contents]
         front = printer.cover(citation=citation, authors=authors, rows=rows)
-    ahead = len(front.pages)
-    inside = {name: (ahead + first[page] + n, top) for name, (page, n, top) in where.items()}
+    ahead, book = len(front.pages), [front, *printed.values()]
+    inside = {name: (ahead + number, top) for name, (_, number, top) in where.items()}
     metadata = {"/Title": citation["title"], "/Author": authors}
-    book = [front, *printed.values()]
     save(folder / "book.pdf", book, address, inside, {}, contents, metadata, ahead)
     files = {page: f"{pathlib.Path(page).name}.pdf" for page in filter(CHAPTER.match, names)}
     beside = {name: f"book.pdf#page={number + 1}" for name, (number, _) in inside.items()}
     own = {page: {} for page in files}
     for name, (page, number, top) in where.items():
         if page in files:
-            own[page][name] = number, top
-            beside[name] = f"{files[page]}#page={number + 1}"
+            own[page][name] = number - first[page], top
+            beside[name] = f"{files[page]}#page={number - first[page] + 1}"
     for page, file in files.items():
         metadata["/Title"] = plain(headings[page][0][2])
         save(folder / file, [printed[page]], address, own[page], beside, headings[page], metadata)

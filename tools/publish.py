@@ -74,9 +74,8 @@ def main():
     config = yaml.safe_load((ROOT / "_config.yml").read_text())
     url, tag = checked(config["repository"]["url"]), setup_cell.wheel(ROOT).split("/")[-2]
     site = config["html"].get("baseurl", "no address yet: publish again with --site")
-    print(f"The book is at home in {url}; its pages at {site}.")
-    print(f"Look at `git diff`, run `python3 run.py test`, commit, and push a tag {tag} with it:")
-    print("the notebooks install that release's wheel.")
+    print(f"The book is at home in {url}, its pages at {site}. Look at `git diff`, run")
+    print(f"`python3 run.py test`, commit, and push a tag {tag}: notebooks install its wheel.")
 
 
 if __name__ == "__main__":

@@ -1,8 +1,7 @@
 """Sphinx extension of this book: symbols lead to their entry where a chapter first uses them.
 
-The table of book/notation.md is the one source of the symbols. All formulas in the first cell of a
-row are spellings of one symbol, the third cell lists the chapters in which it has this meaning, the
-last cell says what it means.
+Each row of the table in book/notation.md is a symbol: all formulas in its first cell are spellings,
+the third lists the chapters in which it has this meaning, the last says what it means.
 """
 
 import functools
@@ -87,8 +86,7 @@ def link(math, row, page):
 
 
 def link_first_uses(app, doctree, docname):
-    chapter = CHAPTER.match(docname)
-    if app.builder.format != "html" or not chapter:
+    if app.builder.format != "html" or not (chapter := CHAPTER.match(docname)):
         return
     its = [(spellings, row) for row, spellings, where in notation(app) if int(chapter[1]) in where]
     entries = {spelling: row for spellings, row in its for spelling in spellings}

@@ -1,10 +1,9 @@
 """Write the set-up cell of every notebook: python tools/setup_cell.py, or with --check say which
 are out of step.
 
-The cell (skeletons/set_up.jinja) is the one tagged `setup`. Where they are missing it installs POT
-and `fe`, from the wheel of this version's release, so that a saved notebook stays what it was, and
-without their dependencies, so that Colab's own torch stays. `FE_PACKAGE` names another source. It
-offers only what does something in its chapter.
+The cell (skeletons/set_up.jinja) is tagged `setup`. Where they are missing it installs POT and
+`fe`, from the wheel of this version's release, so that a saved notebook stays what it was, and
+without dependencies, so that Colab's own torch stays. It offers only what its chapter uses.
 """
 
 import json

@@ -13,8 +13,8 @@ ROOT = pathlib.Path(__file__).resolve().parents[1]
 @functools.cache
 def exported():
     """{"fe.name": module of fe} of what `fe` itself offers."""
-    nodes = ast.parse((ROOT / "fe" / "__init__.py").read_text()).body
-    lines = [node for node in nodes if isinstance(node, ast.ImportFrom)]
+    tree = ast.parse((ROOT / "fe" / "__init__.py").read_text())
+    lines = [node for node in tree.body if isinstance(node, ast.ImportFrom)]
     return {f"fe.{alias.name}": f"fe.{node.module}" for node in lines for alias in node.names}
 
 
