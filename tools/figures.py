@@ -33,9 +33,9 @@ def rewrite(app, pagename, templatename, context, doctree):
             Path(app.outdir, "_images", name).write_bytes(data)
             shown["src"] = context["pathto"](f"_images/{name}", 1)
         elif source and source.suffix != ".svg":
-            picture = Image.open(source)
-            inch = picture.info.get("dpi", (INCH, INCH))
-            width, height = (round(n * INCH / dots) for n, dots in zip(picture.size, inch))
+            with Image.open(source) as picture:
+                inch = picture.info.get("dpi", (INCH, INCH))
+                width, height = (round(n * INCH / dots) for n, dots in zip(picture.size, inch))
             shown |= {"width": width, "height": height}
             if "px" in shown.get("style", ""):  # which would keep it from shrinking
                 del shown["style"]

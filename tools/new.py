@@ -1,7 +1,7 @@
 """A new exercise or chapter, from tools/skeletons, that passes the tests as it stands:
 
-    python tools/new.py exercise CHAPTER NAME TITLE
-    python tools/new.py chapter NAME TITLE
+    python3 run.py new-exercise CHAPTER NAME TITLE
+    python3 run.py new-chapter NAME TITLE
 
 Each place to rewrite says REWRITE, and a test finds those left.
 """
