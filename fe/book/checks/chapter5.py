@@ -399,7 +399,6 @@ def _transitions():
             at + 0.1,
             step=0.05,
             max_step=0.1,
-            min_step=1e-3,
         )
         assert len(path.jumps) == 1
         found.append((name, path))
