@@ -27,6 +27,7 @@ where it takes some fifty minutes.
 """
 
 import argparse
+import functools
 import json
 import math
 import os
@@ -150,13 +151,10 @@ def ours(root, workers, options):
         root=root, images_used=IMAGES, seeds=[0], compare=[], scratch=[], options=options
     )
     with tempfile.TemporaryDirectory() as folder, reproduce.pool(workers) as pool:
-        list(
-            pool.map(time.sleep, [10.0] * workers)
-        )  # the imports: the obvious loop has its own behind it too
-        began, jobs = (
-            time.perf_counter(),
-            {f"g{g:g}": (reproduce.path_job, (settings, g, 0), {}) for g in GAMMAS},
-        )
+        # the imports: the obvious loop has its own behind it too
+        list(pool.map(time.sleep, [10.0] * workers))
+        jobs = {f"g{g:g}": functools.partial(reproduce.path_job, settings, g, 0) for g in GAMMAS}
+        began = time.perf_counter()
         found = reproduce.run_jobs(jobs, pool, pathlib.Path(folder), progress=False).values()
         seconds = time.perf_counter() - began
     for r in found:
