@@ -6,6 +6,7 @@ import pathlib
 import sys
 
 import numpy as np
+import pytest
 from PIL import Image
 
 ROWS = 12  # of blocks in a picture
@@ -79,3 +80,21 @@ def pytest_collection_modifyitems(items):
     items.sort(
         key=lambda i: 0 if i.path.suffix == ".ipynb" else 2 - bool(i.get_closest_marker("long"))
     )
+
+
+# files whose tests share nothing that is dear
+SPREAD = "tests/browser/test_pages.py", "tests/test_course.py"
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """Side by side, a notebook's cells stay in one worker, and a file's tests, for they share what
+    they set up; those of SPREAD go where there is room.
+    """
+    from xdist.scheduler import LoadFileScheduling
+
+    class ByFile(LoadFileScheduling):
+        def _split_scope(self, nodeid):
+            return nodeid if nodeid.startswith(SPREAD) else super()._split_scope(nodeid)
+
+    return ByFile(config, log)

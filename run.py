@@ -138,13 +138,11 @@ def cores():
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 2
 
 
-def pytest(*what, log=None, dist="loadgroup", workers=4):
+def pytest(*what, log=None, workers=4):
     """Tests side by side (a kernel with torch takes up to 1 GB), without a reader's own results.
-
-    "loadscope" keeps a notebook's cells in one worker, and a file's tests; "loadgroup" spreads all
-    but marked groups.
+    conftest.py says which may run apart.
     """
-    options = f"-n {max(1, min(cores(), workers))} --dist {dist} -p no:cacheprovider -q -rs"
+    options = f"-n {max(1, min(cores(), workers))} --dist loadfile -p no:cacheprovider -q -rs"
     options += " --durations=15 --no-loadscope-reorder"
     settings = dict(FE_TESTING="1")
     with tempfile.TemporaryDirectory() as empty:
@@ -205,11 +203,10 @@ def test():
         "pages and PDF": pdf
         if shutil.which("chromium")
         else lambda log: build(everything=True, log=log),
-        "notebooks and units": lambda log: pytest(*units, log=log, dist="loadscope"),
-        "browser": lambda log: pytest("tests/browser", log=log),
-        "editions": lambda log: pytest(*NEED_THE_PAGES, log=log),
+        "notebooks and units": lambda log: pytest(*units, log=log),
+        "browser and editions": lambda log: pytest(*NEED_THE_PAGES, "tests/browser", log=log),
     }
-    failed = at_once(stages, after={"browser": "pages and PDF", "editions": "browser"})
+    failed = at_once(stages, after={"browser and editions": "pages and PDF"})
     took = f"{(time.time() - began) / 60:.1f} minutes"
     print(f"\nFAILED: {', '.join(failed)} ({took})" if failed else f"\nall stages passed in {took}")
     return int(bool(failed))
@@ -250,7 +247,7 @@ def check(*chapters):
         return build(log=log) or pytest(*tests, "-k", only, log=log, workers=cores() // 2)
 
     def executed(log):
-        return pytest(*notebooks, *NBVAL, log=log, dist="loadscope", workers=cores() // 2)
+        return pytest(*notebooks, *NBVAL, log=log, workers=cores() // 2)
 
     stages = {"pages and tests": pages_and_tests} | ({"chapters": executed} if notebooks else {})
     failed = at_once(stages)

@@ -18,7 +18,6 @@ import nbformat
 import pytest
 import yaml
 from bs4 import BeautifulSoup
-from filelock import FileLock
 from markdown_it import MarkdownIt
 from mdit_py_plugins.dollarmath import dollarmath_plugin
 
@@ -52,19 +51,6 @@ def built():
     except SystemExit as error:
         (pytest.fail if os.environ.get("FE_TESTING") else pytest.skip)(str(error))
     return ROOT / "_build" / "html" / "book"
-
-
-@pytest.fixture(scope="session")
-def wheel(tmp_path_factory):
-    """The first worker makes it, all share it."""
-    base = tmp_path_factory.getbasetemp()
-    folder = (base.parent if base.name.startswith("popen-") else base) / "colab-wheels"
-    with FileLock(f"{folder}.lock"):
-        if not (folder / "done").exists():
-            folder.mkdir(exist_ok=True)
-            bare.wheels(folder)
-            (folder / "done").touch()
-    return next(folder.glob("free_energy_book-*.whl"))
 
 
 # -- what is stored
@@ -396,46 +382,51 @@ def test_a_number_that_changes_changes_on_every_page(tmp_path):
 # ------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.long
-@pytest.mark.parametrize("name", [WHOLE, *(name for name in CHAPTERS if name != WHOLE)])
-def test_it_runs_alone_in_colabs_environment(name, tmp_path, wheel):
-    """In an empty folder: set-up, which installs `fe` and POT, and imports; one chapter to its
-    end,
-    and its cells print what the book shows.
+@pytest.fixture(scope="session")
+def runs(tmp_path_factory):
+    """Of one kernel in an empty folder, with only Colab's packages: one chapter to its end, then of
+    each other one set-up and imports, the names of those before forgotten. {chapter: its cells},
+    with what they printed; what the set-up installed; what is left in the folder.
     """
-    python = bare.make(tmp_path / "env")
-    (site,) = (tmp_path / "env").glob("lib/python*/site-packages")
+    folder = tmp_path_factory.mktemp("bare")
+    wheel, python = bare.wheels(folder), bare.make(folder / "env")
+    (site,) = (folder / "env").glob("lib/python*/site-packages")
     before = {path.name for path in site.iterdir()}
     absent = (
         "import importlib.util as u; print([m for m in ('fe', 'ot', 'nbval', 'jupyter_book', "
         "'pytest', 'pandas') if u.find_spec(m)])"
     )
-    clean = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path)}
-    assert (
-        subprocess.run(
-            [python, "-c", absent], capture_output=True, text=True, cwd=tmp_path, env=clean
-        ).stdout.strip()
-        == "[]"
-    )
+    clean = {"PATH": "/usr/bin:/bin", "HOME": str(folder)}
+    options = dict(capture_output=True, text=True, cwd=folder, env=clean)
+    assert subprocess.run([python, "-c", absent], **options).stdout.strip() == "[]"
 
-    alone = nbformat.read(ROOT / "colab" / f"{name}.ipynb", 4)
-    if name != WHOLE:
-        alone.cells = [cell for cell in alone.cells if cell.cell_type == "code"][:2]
-    alone.cells.append(
-        nbformat.v4.new_code_cell(
-            "import fe, ot, torch\nprint(fe.__file__, ot.__file__, torch.__file__)"
-        )
-    )
-    bare.run(alone, python, tmp_path / "run", wheel, PIP_NO_INDEX="1")
-
-    assert bare.printed(alone.cells[-1].outputs).count(str(site)) == 3
+    chapters, new = {}, nbformat.v4.new_code_cell
+    where = "import fe, ot, torch\nprint(fe.__file__, ot.__file__, torch.__file__)"
+    for name in (WHOLE, *(name for name in CHAPTERS if name != WHOLE)):
+        notebook = nbformat.read(ROOT / "colab" / f"{name}.ipynb", 4)
+        code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+        code = code if name == WHOLE else code[:2]
+        chapters[name] = [*code, new(where), new("%reset -f")]
+    together = nbformat.v4.new_notebook(cells=[c for cells in chapters.values() for c in cells])
+    for cell in together.cells:  # an error is for the test of its chapter
+        cell.metadata["tags"] = ["raises-exception"]
+    work = bare.run(together, python, folder / "run", wheel, PIP_NO_INDEX="1")
     new = {path.name for path in site.iterdir()} - before
-    assert {re.split(r"[-.]", entry)[0].lower() for entry in new} <= {
-        "fe",
-        "free_energy_book",
-        "ot",
-        "pot",
-        "results",
-    }, new
-    assert list((tmp_path / "run" / "work").iterdir()) == [], "a chapter leaves files behind"
-    assert bare.differences(alone, name) == []
+    return chapters, site, new, list(work.iterdir())
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", [WHOLE, *(name for name in CHAPTERS if name != WHOLE)])
+def test_it_runs_alone_in_colabs_environment(name, runs):
+    """Set-up, which installs `fe` and POT, and imports; one chapter to its end. What cells print is
+    what the book shows.
+    """
+    chapters, site, new, left = runs
+    cells = chapters[name]
+    errors = [o for cell in cells for o in cell.outputs if o.output_type == "error"]
+    assert not errors, "\n".join(errors[0].traceback)
+    assert bare.printed(cells[-2].outputs).count(str(site)) == 3
+    assert bare.differences(nbformat.v4.new_notebook(cells=cells), name) == []
+    wanted = {"fe", "free_energy_book", "ot", "pot", "results"}
+    assert {re.split(r"[-.]", entry)[0].lower() for entry in new} <= wanted, new
+    assert left == [], "a chapter leaves files behind"

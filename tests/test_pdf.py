@@ -28,8 +28,6 @@ if not pdf.HTML.exists():
 import pypdf  # noqa: E402
 from bs4 import BeautifulSoup  # noqa: E402
 
-pytestmark = pytest.mark.xdist_group("pdf")  # one worker prints and reads the files
-
 CHAPTERS = [page for _, pages in pdf.order() for page in pages if pdf.CHAPTER.match(page)]
 
 
@@ -45,7 +43,7 @@ def folder():
     made = pdf.OUT / "book.pdf"
     last = min((path.stat().st_mtime for path in pdf.OUT.glob("*.pdf")), default=0)
     if not made.exists() or last < max(path.stat().st_mtime for path in sources):
-        pdf.make(pdf.OUT)
+        subprocess.run([sys.executable, ROOT / "tools" / "pdf.py"], check=True)
     return pdf.OUT
 
 
@@ -253,17 +251,13 @@ def test_headings_of_the_outline_are_plain(title, words):
     assert pdf.plain(title) == words
 
 
-def test_what_is_wider_than_the_paper_stops_it():
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as p:
-        printer = pdf.Printer(
-            p.chromium.launch(executable_path=pdf.CHROMIUM, args=pdf.ARGUMENTS), ""
-        )
-        printer.page.goto("about:blank")  # the script comes with every page
-        printer.page.set_content("<article><p style='width: 900px'>wide</p></article>")
-        with pytest.raises(SystemExit, match="wider than the paper.*P : wide"):
-            printer.print("Header", 1)
+def test_what_is_wider_than_the_paper_stops_it(browser):
+    printer = pdf.Printer(browser, "")
+    printer.page.goto("about:blank")  # the script comes with every page
+    printer.page.set_content("<article><p style='width: 900px'>wide</p></article>")
+    with pytest.raises(SystemExit, match="wider than the paper.*P : wide"):
+        printer.print("Header", 1)
+    printer.page.close()
 
 
 def test_a_link_to_nowhere_stops_it():
