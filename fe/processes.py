@@ -25,8 +25,8 @@ import numpy as np
 import torch
 
 from .amortised import AmortisedObjective
-from .gauss_newton import network_response
 from .path import Conserve, classification
+from .response import network_response
 from .retraining import Row, Stage
 from .training import evaluate, generator
 

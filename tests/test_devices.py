@@ -30,11 +30,16 @@ from fe import (
 from fe.amortised import kl_to_standard_normal
 from fe.book import notebook
 from fe.book.sliders import explore, live
-from fe.gauss_newton import network_response
 from fe.processes import ConstraintLost, finite_differences, iso_classification, walk
 from fe.rate_distortion import entropy, expected, mutual_information
 from fe.reproduce import figures
-from fe.response import Local, check_stability, conjugate_gradient, smallest_eigenpair
+from fe.response import (
+    Local,
+    check_stability,
+    conjugate_gradient,
+    network_response,
+    smallest_eigenpair,
+)
 from fe.retraining import Retraining, progress_bar
 from fe.training import Ensemble, evaluate, refresh_statistics, step_decay, train_ensemble
 
