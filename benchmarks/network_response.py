@@ -14,7 +14,8 @@ import time
 
 from fe import reproduce
 from fe.journal import Journal
-from fe.retraining import Retraining, finite_differences, linear_response
+from fe.processes import finite_differences, lemma_5
+from fe.retraining import Retraining
 from fe.training import step_decay
 
 LAM, GAM = 0.25, 4.0
@@ -39,7 +40,7 @@ def main():
     rows = []
     for images, damping in GRID:
         clock = time.perf_counter()
-        found, matrices = run.follow(linear_response(LAM, GAM, images, 2, damping))
+        found, matrices = run.follow(lemma_5(LAM, GAM, images, 2, damping))
         rows.append(
             dict(
                 images=images,

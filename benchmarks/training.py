@@ -193,12 +193,13 @@ def scatter(root, gam, repeats=10):
     return statistics.stdev(math.log(entry["classification"][0]) for entry in stages)
 
 
-def epoch_seconds(members, x, y, repeats=3, batch_size=BATCH):
-    ensemble = Ensemble([(fe.Encoder().to(x), fe.Decoder().to(x), fe.Classifier().to(x))] * members)
-    times = []
+def epoch_seconds(members, x, y, repeats=3, batch_size=BATCH, capture=None, ensemble=None):
+    nets = fe.Encoder().to(x), fe.Decoder().to(x), fe.Classifier().to(x)
+    ensemble, times = ensemble or Ensemble([nets] * members), []
+    how = dict(batch_size=batch_size, capture=capture)
     for repeat in range(repeats + 1):
         began = time.perf_counter()
-        train_ensemble(ensemble, x, y, 0.5, 4.0, 1, 1e-3, repeat, batch_size=batch_size)
+        train_ensemble(ensemble, x, y, 0.5, 4.0, 1, 1e-3, repeat, **how)
         if x.is_cuda:
             torch.cuda.synchronize()
         times.append(time.perf_counter() - began)

@@ -70,9 +70,10 @@ class AmortisedObjective(Ridged):
         check_shape("noise", noise, "S", len(x), d)
         check_like("noise", noise, "x", x)
         check_finite("noise", noise)
+        super().__init__(ridge)
         self.noise, self.noise_weights = noise, check_weights(noise_weights, noise, "noise_weights")
         self.encoder, self.decoder, self.classifier = encoder, decoder, classifier
-        self.x, self.y, self.weights, self.ridge = x, y, check_weights(None, x), ridge
+        self.x, self.y, self.weights = x, y, check_weights(None, x)
         self.theta0, self.unflatten = flatten(encoder, decoder, classifier)
         self.n_parameters = self.theta0.numel()
 

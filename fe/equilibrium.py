@@ -11,13 +11,7 @@ import torch
 
 from .errors import NegativeCurvature, NotConverged, NotFinite, SingularHessian, check_vector
 from .objective import check_controls
-from .response import (
-    Local,
-    approximate_inverse,
-    check_deterministic,
-    check_stability,
-    conjugate_gradient,
-)
+from .response import Local, Solver, check_deterministic, check_stability
 
 
 class Equilibrium(NamedTuple):
@@ -60,18 +54,14 @@ def minimise(J, theta, p, *, tol=1e-10, preconditioner=None, max_iterations=5000
     check_vector("theta", theta)
     check_controls(p, theta)
     check_deterministic(J, theta, p)
-    theta, p = theta.detach().clone(), p.detach().clone()
-    random = torch.Generator("cpu").manual_seed(seed)
-    noise = torch.randn(len(theta), 2, generator=random, dtype=torch.float64, device="cpu")
-    noise, spent = noise[:, : len(theta)].to(theta), 0
+    theta, p, spent = theta.detach().clone(), p.detach().clone(), 0
     for _ in range(10):
         theta, calls = _lbfgs(J, theta, p, max(1e-4, tol), max_iterations - spent)
-        local, M, steps = _newton(J, theta, p, tol, preconditioner)
+        local, steps = _newton(J, theta, p, tol, Solver(preconditioner))
         theta, size = local.theta.detach(), float(local.gradient.norm())
         spent += calls + steps
         try:
-            M = M or approximate_inverse(local, preconditioner)
-            mu, u, error = check_stability(local, M, start=noise)
+            mu, u, error = check_stability(local, local.inverse(preconditioner), seed=seed)
         except NegativeCurvature as saddle:
             mu, theta = saddle.curvature, _leave(J, theta, p, saddle)
             continue
@@ -92,7 +82,7 @@ def _lbfgs(J, theta, p, tol, budget):
     The search itself, a few vectors and many comparisons, runs on the CPU: of the device it asks
     one answer an evaluation.
     """
-    x = theta.cpu().requires_grad_()
+    x = theta.detach().cpu().clone().requires_grad_()
     optimiser = torch.optim.LBFGS(
         [x],
         max_iter=max(budget, 1),
@@ -123,29 +113,18 @@ def _lbfgs(J, theta, p, tol, budget):
     return theta, calls
 
 
-def _newton(J, theta, p, tol, make, max_steps=60):
-    """Newton steps with a backtracking line search, until ‖∇J‖ ≤ tol or no progress.
-
-    A⁻¹ written out, where there is no `make`, serves until conjugate gradients need more than
-    twenty iterations with it.
-    """
-    local, M, steps = Local(J, theta, p), None, 0
+def _newton(J, theta, p, tol, solve, max_steps=60):
+    """Newton steps with a backtracking line search, until ‖∇J‖ ≤ tol or no progress."""
+    local, steps = Local(J, theta, p), 0
     value, size = torch.stack([local.value, local.gradient.norm()]).tolist()
     while size > tol and steps < max_steps:
         try:
-            M = make(local.theta.detach(), p) if make else M or approximate_inverse(local)
-            step, report = conjugate_gradient(
-                local.hvp, -local.gradient[:, None], preconditioner=M, rtol=min(1e-2, size)
-            )
-            step, M = step[:, 0], M if report.iterations <= 20 else None
+            step = solve(local, -local.gradient[:, None], min(1e-2, size))[:, 0]
         except NegativeCurvature as e:
-            sign = -1.0 if float(e.direction @ local.gradient) > 0 else 1.0
-            step = (
-                sign * e.direction * min(1.0, 1e-2 * max(float(local.theta.detach().norm()), 1e-2))
-            )
-            M = None
+            u = e.direction if float(e.direction @ local.gradient) <= 0 else -e.direction
+            step = u * min(1.0, 1e-2 * max(float(local.theta.detach().norm()), 1e-2))
         except (SingularHessian, NotConverged):
-            step, M = -local.gradient, None
+            step = -local.gradient
         slope, length = float(step @ local.gradient), 1.0
         rounding = 1e3 * torch.finfo(theta.dtype).eps * max(abs(value), 1.0)
         while length > 1e-8:
@@ -163,7 +142,7 @@ def _newton(J, theta, p, tol, make, max_steps=60):
         else:
             break
         local, value, size, steps = new, there, new_size, steps + 1
-    return local, M, steps
+    return local, steps
 
 
 def _leave(J, theta, p, saddle):

@@ -270,7 +270,8 @@ class GridModel(GibbsObjective):
         check_modules(x, decoder=decoder, classifier=classifier)
         check_outputs(decoder, classifier, grid.nodes[:2], x, y)
         self.decoder, self.classifier, self.x, self.y, self.grid = decoder, classifier, x, y, grid
-        self.log_m, self.weights, self.ridge = grid.log_weights, check_weights(weights, x), ridge
+        super().__init__(ridge)
+        self.log_m, self.weights = grid.log_weights, check_weights(weights, x)
         self.theta0, self.unflatten = flatten(decoder, classifier)
         self.n_parameters = self.theta0.numel()
 
@@ -314,7 +315,8 @@ class TabularModel(GibbsObjective):
             distortion = torch.as_tensor(distortion).to(p_x)
             check_finite("distortion", distortion)
             check_shape("distortion", distortion, len(p_x), n_codes)
-        self.y, self.distortion, self.ridge = y, distortion, ridge
+        super().__init__(ridge)
+        self.y, self.distortion = y, distortion
         self.n_codes, self.n_classes = n_codes, n_classes
         self.n_parameters = n_codes * (1 + n_classes + (len(p_x) if distortion is None else 0))
 

@@ -81,7 +81,8 @@ class LinearGaussian(Ridged):
                 "cov must be positive semi-definite, its smallest eigenvalue is "
                 f"{eigenvalues[0].item():.3g}"
             )
-        self.cov, self.k, self.ridge = (cov + cov.T) / 2, k, ridge
+        super().__init__(ridge)
+        self.cov, self.k = (cov + cov.T) / 2, k
         self.dim_x, self.dim_y = dim_x, len(cov) - dim_x
         self.n_parameters = len(cov) * k
         self._root = vectors * eigenvalues.clamp(min=0).sqrt()  # L, Σ = LLᵀ

@@ -29,9 +29,7 @@ class Functionals(NamedTuple):
 
 
 def check_controls(p, theta=None):
-    """Raise unless p = (λ, γ, …) is a finite vector with λ ≥ 0 and γ ≥ 0 (of theta's dtype and
-    device).
-    """
+    """Raise unless p = (λ, γ, …) is a finite vector (like theta) with λ ≥ 0 and γ ≥ 0."""
     check_vector("p", p, like=theta)
     for name, value in zip(("λ", "γ"), p.tolist()):
         if value < 0:
@@ -42,8 +40,7 @@ def check_controls(p, theta=None):
 
 
 def functionals(J, theta, p):
-    """Rate, distortion and classification loss as derivatives of J (paper, eq. 1 and 4; envelope
-    theorem).
+    """Rate, distortion and classification loss as derivatives of J (paper, eq. 1 and 4).
 
     Args:
         J: callable, (theta (P,), p (n,)) -> scalar; p[0] = λ, p[1] = γ
@@ -81,28 +78,19 @@ def classification(J, theta, p):
 
 
 class Ridged:
-    """What the models of `fe` that have a ridge ½ρ‖θ‖² inside J share; `ridge` is ρ, finite and ≥
-    0.
-    """
+    """What the models of `fe` that have a ridge ½ρ‖θ‖² inside J share; `ridge` is ρ."""
 
-    @property
-    def ridge(self):
-        return self._ridge
-
-    @ridge.setter
-    def ridge(self, rho):
-        if not 0 <= rho < math.inf:
-            raise ValueError(f"ridge must be a finite number rho ≥ 0, got {rho}")
-        self._ridge = float(rho)
+    def __init__(self, ridge):
+        if not 0 <= ridge < math.inf:
+            raise ValueError(f"ridge must be a finite number rho ≥ 0, got {ridge}")
+        self.ridge = float(ridge)
 
     def penalty(self, theta):
         """½ρ‖θ‖², the part of J that is no average over images."""
         return 0.5 * self.ridge * theta.dot(theta)
 
     def bare_rate(self, theta, p):
-        """R without the ridge, a scalar in nats per example: KL(e‖m) averaged over images, for
-        plots.
-        """
+        """R without the ridge, KL(e‖m) averaged over images, in nats per example; for plots."""
         return functionals(self, theta, p).rate - self.penalty(theta)
 
 
@@ -115,7 +103,8 @@ class Ridge(Ridged):
     """
 
     def __init__(self, J, rho):
-        self.J, self.ridge = J, rho
+        super().__init__(rho)
+        self.J = J
 
     def __call__(self, theta, p):
         return self.J(theta, p) + self.penalty(theta)
@@ -135,23 +124,18 @@ def flatten(*modules):
         >>> torch.equal(torch.func.functional_call(net, *unflatten(theta), (x,)), net(x))
         True
     """
-    named = [[(k, v) for k, v in m.named_parameters()] for m in modules]
-    if not any(named):
+    named = [dict(m.named_parameters()) for m in modules]
+    parts = [v.detach().reshape(-1) for group in named for v in group.values()]
+    if not parts:
         raise ValueError("flatten: the modules have no parameters")
-    theta = torch.cat([v.detach().reshape(-1) for group in named for _, v in group]).clone()
+    theta, sizes = torch.cat(parts), [len(v) for v in parts]
 
     def unflatten(vector):
-        if vector.shape[-1] != theta.numel():
+        if vector.shape[-1] != len(theta):
             raise ValueError(
-                f"unflatten expects {theta.numel()} parameters, got shape {tuple(vector.shape)}"
+                f"unflatten expects {len(theta)} parameters, got shape {tuple(vector.shape)}"
             )
-        out, start = [], 0
-        for group in named:
-            params = {}
-            for name, v in group:
-                params[name] = vector[start : start + v.numel()].view(v.shape)
-                start += v.numel()
-            out.append(params)
-        return out
+        rest = iter(vector.split(sizes))
+        return [{name: next(rest).view(v.shape) for name, v in g.items()} for g in named]
 
     return theta, unflatten

@@ -25,13 +25,7 @@ import torch
 from .equilibrium import minimise
 from .errors import NegativeCurvature, NotConverged, NotFinite, SingularHessian
 from .objective import classification, distortion, rate
-from .response import (
-    Local,
-    approximate_inverse,
-    check_stability,
-    conjugate_gradient,
-    hessian_of_free_energy,
-)
+from .response import Local, Solver, check_stability, hessian_of_free_energy
 
 
 class Point(NamedTuple):
@@ -199,8 +193,8 @@ class _Lost(Exception):
     """The corrector did not arrive: the step was too long, or there is no branch to arrive at."""
 
 
-_FAILED = (_Lost, NegativeCurvature, SingularHessian, NotConverged, NotFinite)
-_OVERFLOW = (ValueError, torch.linalg.LinAlgError)  # of J or its derivatives, far from the path
+_LOST = (_Lost, NegativeCurvature, SingularHessian, NotConverged, NotFinite)
+_FAILED = (*_LOST, ValueError, torch.linalg.LinAlgError)  # far from the path J may overflow
 
 
 def follow(
@@ -252,11 +246,10 @@ def follow(
         raise ValueError(
             f"step, max_step and min_step must be positive, got {step}, {max_step} and {min_step}"
         )
-    follower = _Follower(J, law, preconditioner, tol, constraint_tol, rtol)
     start = minimise(J, theta, p, tol=tol, preconditioner=preconditioner)
-    follower.probe = start.direction[:, None]
-    here = follower.at(start.theta, start.p)
-    follower.target = here.g
+    follower = _Follower(J, law, Solver(preconditioner), tol, constraint_tol, rtol)
+    here = _State(J, law, start.theta, start.p)
+    follower.target, follower.probe = here.g, start.direction[:, None]
     path = Path()
 
     def record(point):
@@ -275,7 +268,7 @@ def follow(
         h = min(step, length - point.s)
         try:
             new, effort = follower.advance(point, h)
-        except _FAILED:
+        except _LOST:
             if h / 2 >= min_step:
                 step = h / 2
                 continue
@@ -294,69 +287,52 @@ def follow(
     return path
 
 
-class _State(NamedTuple):
-    """J and what is conserved at (θ, p)."""
-
-    local: Local
-    g: torch.Tensor  # (m,)
-    g_theta: torch.Tensor  # (m, P)
-    g_p: torch.Tensor  # (m, n)
-
-
-class _Follower:
-    def __init__(self, J, law, make, tol, constraint_tol, rtol):
-        self.J, self.law, self.make = J, law, make
-        self.tol, self.constraint_tol, self.rtol = tol, constraint_tol, rtol
-        self.inverse = None  # an approximate A⁻¹ that serves until it is stale
+class _State(Local):
+    """J and what is conserved at (θ, p): g (m,), its derivatives g_theta (m, P) and g_p (m, n)."""
 
     @torch.enable_grad()
-    def at(self, theta, p):
-        """The `_State` at (θ, p)."""
-        theta, p = (v.detach().requires_grad_() for v in (theta, p))
-        g = self.law.value(self.J, theta, p)
-        rows = [
-            torch.autograd.grad(v, (theta, p), materialize_grads=True, retain_graph=True) for v in g
-        ]
-        g_theta, g_p = (
-            torch.stack([r[i] for r in rows]) if rows else v.new_zeros(0, len(v))
-            for i, v in enumerate((theta, p))
+    def __init__(self, J, law, theta, p):
+        super().__init__(J, theta, p)
+        g, at = law.value(J, self.theta, self.p), (self.theta, self.p)
+        rows = [torch.autograd.grad(v, at, materialize_grads=True, retain_graph=True) for v in g]
+        self.g = g.detach()
+        self.g_theta, self.g_p = (
+            torch.cat([v.detach().new_zeros(0, len(v)), *(r[i][None] for r in rows)])
+            for i, v in enumerate(at)
         )
-        return _State(Local(self.J, theta, p), g.detach(), g_theta, g_p)
 
-    def solve(self, local, B, rtol):
-        """A⁻¹B and how it was found."""
-        self.inverse = self.inverse or approximate_inverse(local, self.make)
-        X, report = conjugate_gradient(local.hvp, B, preconditioner=self.inverse, rtol=rtol)
-        if report.iterations > 10:
-            self.inverse = None
-        return X, report
+
+@dataclass
+class _Follower:
+    J: object
+    law: object
+    solve: Solver
+    tol: float
+    constraint_tol: float
+    rtol: float
+    target: torch.Tensor = None  # (m,) what is conserved
+    probe: torch.Tensor = None  # (P, k) first guess of the softest direction
 
     def measure(self, s, here):
         """The Point at an equilibrium: functionals, Hess F, velocity, smallest eigenvalue."""
-        local, p = here.local, here.local.p.detach()
-        X, report = self.solve(local, local.mixed()[0], self.rtol)
-        hess, _ = hessian_of_free_energy(local, X)
-        self.inverse = self.inverse or approximate_inverse(local, self.make)
-        mu, u, error = check_stability(
-            local, self.inverse, report.curvatures[1], start=self.probe, rtol=1e-3
-        )
+        theta, p = here.theta.detach(), here.p.detach()
+        inverse = self.solve.factorise(here)
+        X = self.solve(here, here.mixed()[0], self.rtol)
+        hess, _ = hessian_of_free_energy(here, X)
+        mu, u, error = check_stability(here, inverse, self.probe, rtol=1e-3)
         self.probe = u[:, None]
         velocity = self.law.velocity(p, here.g_p + here.g_theta @ X)
-        F, D = float(local.value), local.dp.tolist()
-        C, R = (D[1:] + [0.0])[0], F - float(local.dp[:2] @ p[:2])
+        F, size, D, *rest = here.value.item(), here.gradient.norm().item(), *here.dp.tolist()
+        R, C = F - float(here.dp[:2] @ p[:2]), rest[0] if rest else 0.0
         drift = max((here.g - self.target).tolist(), key=abs, default=0.0)
-        size = float(local.gradient.norm())
-        theta = local.theta.detach()
-        return Point(
-            s, p, theta, F, R, D[0], C, local.dp, hess, velocity, size, drift, mu, error, X
-        )
+        return Point(s, p, theta, F, R, D, C, here.dp, hess, velocity, size, drift, mu, error, X)
 
     def advance(self, point, h):
         """One predictor–corrector step of length h, and how many corrections it took."""
-        p = point.p + h * point.velocity
+        p, theta = point.p + h * point.velocity, point.theta + h * point.theta_p @ point.velocity
         try:
-            here, effort = self.correct(point.theta + h * point.theta_p @ point.velocity, p)
-        except _OVERFLOW as e:
+            here, effort = self.correct(theta, p)
+        except _FAILED as e:
             raise _Lost from e
         new = self.measure(point.s + h, here)
         # landing on another branch shows: F leaves its second-order expansion by more than the
@@ -377,24 +353,23 @@ class _Follower:
         Returns the `_State` and the number of steps.
         """
         last = math.inf
+        allowed = self.constraint_tol * self.target.abs().clamp_min(1e-3)
         for iteration in range(max_iterations):
             if (p[:2] < 0).any():
                 raise _Lost
-            here = self.at(theta, p)
-            local, miss = here.local, self.target - here.g
-            size = float(local.gradient.norm())
-            allowed = self.constraint_tol * self.target.abs().clamp_min(1e-3)
+            here = _State(self.J, self.law, theta, p)
+            miss, size = self.target - here.g, float(here.gradient.norm())
             if size <= self.tol and bool((miss.abs() <= allowed).all()):
                 return here, iteration
             error = size + float(miss.norm())
             if not math.isfinite(error) or (iteration > 1 and error > 0.9 * last):
                 raise _Lost
-            last, B = error, local.mixed()[0]
-            right = torch.cat([-local.gradient[:, None], B], 1)
-            X, _ = self.solve(local, right, 1e-6)
-            total = here.g_p + here.g_theta @ X[:, 1:]
-            dp = self.law.correction(p, total, miss - here.g_theta @ X[:, 0])
-            p, theta = p + dp, theta + X[:, 0] + X[:, 1:] @ dp
+            last, right = error, torch.cat([-here.gradient[:, None], here.mixed()[0]], 1)
+            X = self.solve(here, right, 1e-6)
+            delta, theta_p = X[:, 0], X[:, 1:]
+            total = here.g_p + here.g_theta @ theta_p
+            dp = self.law.correction(p, total, miss - here.g_theta @ delta)
+            p, theta = p + dp, theta + delta + theta_p @ dp
         raise _Lost
 
     def cross(self, point, min_step, room):
@@ -415,13 +390,11 @@ class _Follower:
                 break
             found, last = [], h
             for start in (point.theta + kick * u, point.theta - kick * u):
-                with contextlib.suppress(NotConverged, *_OVERFLOW):  # no minimum there
+                with contextlib.suppress(*_FAILED):  # no minimum there
                     found.append(self.minimise(start, p))
             for best in sorted(found, key=lambda e: e.value):
-                with contextlib.suppress(
-                    *_FAILED, *_OVERFLOW
-                ):  # there g may not answer to `adjust`
-                    self.inverse, self.probe = None, torch.stack([best.direction, u], 1)
+                with contextlib.suppress(*_FAILED):  # there g may not answer to `adjust`
+                    self.probe = torch.stack([best.direction, u], 1)
                     after = self.measure(point.s + h, self.restore(best))
                     return Jump(point.s, point, after, u, overlap)
         raise NotConverged(
@@ -431,7 +404,7 @@ class _Follower:
 
     def minimise(self, theta, p):
         """The `Equilibrium` below θ."""
-        return minimise(self.J, theta, p, tol=self.tol, preconditioner=self.make)
+        return minimise(self.J, theta, p, tol=self.tol, preconditioner=self.solve.make)
 
     def restore(self, e, max_iterations=12):
         """The `_State` with g = target near the equilibrium e, by damped Newton in `adjust`.
@@ -439,11 +412,10 @@ class _Follower:
         Minimising anew each time: robust far from the target.
         """
         for _ in range(max_iterations):
-            with contextlib.suppress(*_FAILED, *_OVERFLOW):
+            with contextlib.suppress(*_FAILED):
                 return self.correct(e.theta, e.p)[0]
-            here = self.at(e.theta, e.p)
-            X, _ = self.solve(here.local, here.local.mixed()[0], self.rtol)
-            total = here.g_p + here.g_theta @ X
+            here = _State(self.J, self.law, e.theta, e.p)
+            total = here.g_p + here.g_theta @ self.solve(here, here.mixed()[0], self.rtol)
             dp = self.law.correction(e.p, total, self.target - here.g)
             longest = 0.1 * e.p.abs().clamp_min(1e-2) / dp.abs()
             p = e.p + dp * longest.min().clamp_max(1.0)

@@ -11,9 +11,13 @@ and the free energy F(p) = J(θ*(p), p) has F_q = ∂_q J and
 
 There is one solver, conjugate gradients (Hestenes and Stiefel 1952) on products A v from one
 reverse pass through the gradient (Pearlmutter 1994). Where A itself is cheap its Cholesky factor is
-the preconditioner: two iterations do, and the smallest eigenvalue comes to all its digits.
+the preconditioner, and two iterations do.
+
+A trained network is seldom at a minimum, and its A seldom positive: `network_response` puts the
+Gauss–Newton matrix in its place.
 """
 
+import contextlib
 import math
 from typing import NamedTuple
 
@@ -67,7 +71,9 @@ class Local:
             )
 
     def hvp(self, v):
-        """A v for v (P,), or A V for V (P, m): one reverse pass, batched over columns."""
+        """A v for v (P,), or A V for V (P, m): by A if it was written out, else a reverse pass."""
+        if self._dense is not None:
+            return self._dense @ v
         options = dict(retain_graph=True, materialize_grads=True, is_grads_batched=v.ndim == 2)
         rows = v.T.contiguous() if v.ndim == 2 else v
         (product,) = torch.autograd.grad(self._gradient, self.theta, rows, **options)
@@ -97,6 +103,52 @@ class Local:
             A = self.hvp(torch.eye(n, dtype=theta.dtype, device=theta.device))
             self._dense = 0.5 * (A + A.T)
         return self._dense
+
+    def inverse(self, make=None):
+        """An approximate A⁻¹, (P, m) -> (P, m): where A is cheap by its Cholesky factor, else
+        make(θ, p), or None if there is no `make`.
+
+        Where A is not positive definite a multiple of I is added, from 1e-8 of its largest diagonal
+        entry on: what is below zero is for conjugate gradients to find.
+        """
+        A = self.dense()
+        if A is None:
+            return make and make(self.theta.detach(), self.p.detach())
+        top = float(A.diagonal().abs().max())
+        if not math.isfinite(top):
+            raise NotFinite("A has NaN or infinite entries: J is not twice differentiable near θ")
+        for shift in (0.0, *(100.0**k * (top or 1.0) for k in range(-4, 3))):
+            B = A.clone()
+            B.diagonal().add_(shift)
+            L, failed = torch.linalg.cholesky_ex(B)
+            pivots = L.diagonal().square()
+            if failed == 0 and pivots.min() > 1e4 * torch.finfo(A.dtype).eps * pivots.max():
+                return lambda v: torch.cholesky_solve(v, L)
+        raise SingularHessian(
+            "A has entries far larger than its diagonal: it is nowhere near a minimum"
+        )
+
+
+class Solver:
+    """A⁻¹B at points near one another: a factor of A serves until it is ten iterations away."""
+
+    def __init__(self, make=None):
+        self.make, self.factor = make, None  # (θ, p) -> approximate A⁻¹, for A too large to factor
+
+    def factorise(self, local):
+        """The approximate A⁻¹ made here, which is kept if it is a factor."""
+        inverse = local.inverse(self.make)
+        self.factor = inverse if local.dense() is not None else None
+        return inverse
+
+    def __call__(self, local, B, rtol):
+        """A⁻¹B (P, m) to rtol in the energy norm."""
+        if self.factor:
+            with contextlib.suppress(NotConverged):
+                options = dict(preconditioner=self.factor, rtol=rtol, max_iterations=10)
+                return conjugate_gradient(local.hvp, B, **options)[0]
+        inverse = self.factorise(local)
+        return conjugate_gradient(local.hvp, B, preconditioner=inverse, rtol=rtol)[0]
 
 
 class CGReport(NamedTuple):
@@ -260,57 +312,30 @@ def smallest_eigenpair(
     return mu, u[:, 0], error
 
 
-def approximate_inverse(local, make=None):
-    """A⁻¹ as a function (P, m) -> (P, m): where A is cheap by its Cholesky factor, else make(θ, p).
-
-    Where A is not positive definite a multiple of I is added, from 1e-8 of its largest diagonal
-    entry on: what is below zero is for conjugate gradients to find. None if there is no `make`.
-    """
-    A = local.dense()
-    if A is None:
-        return make and make(local.theta.detach(), local.p.detach())
-    top = float(A.diagonal().abs().max())
-    if not math.isfinite(top):
-        raise NotFinite("A has NaN or infinite entries: J is not twice differentiable near θ")
-    for shift in (0.0, *(100.0**k * (top or 1.0) for k in range(-4, 3))):
-        B = A.clone()
-        B.diagonal().add_(shift)
-        L, failed = torch.linalg.cholesky_ex(B)
-        pivots = L.diagonal().square()
-        if failed == 0 and pivots.min() > 1e4 * torch.finfo(A.dtype).eps * pivots.max():
-            return lambda v: torch.cholesky_solve(v, L)
-    raise SingularHessian(
-        "A has entries far larger than its diagonal: it is nowhere near a minimum"
-    )
-
-
-def check_stability(local, preconditioner=None, scale=0.0, start=None, **options):
+def check_stability(local, preconditioner=None, start=None, seed=0, **options):
     """(μ, u, error): the smallest eigenvalue of A, its vector, and how far off μ may be.
 
     Raises `NegativeCurvature` if μ is below zero by more than rounding. On a symmetry orbit
     (rotations of z) A has null directions, and away from the exact minimum their curvature is of
-    the order of ‖∇J‖/‖θ‖ with either sign: that much is tolerated too. `options` go to
-    `smallest_eigenpair`.
+    the order of ‖∇J‖/‖θ‖ with either sign: that much is tolerated too. `start`, by default two
+    random vectors, and `options` go to `smallest_eigenpair`.
     """
-    if len(local.theta) <= BY_PRODUCTS:
+    theta, small = local.theta.detach(), len(local.theta) <= BY_PRODUCTS
+    if small:
         values, vectors = torch.linalg.eigh(local.dense())
         scale = float(values.abs().max())
     else:
-        if start is None:
-            random = torch.Generator("cpu").manual_seed(0)
-            start = torch.randn(
-                len(local.theta), 2, generator=random, dtype=torch.float64, device="cpu"
-            )
-            start = start.to(local.theta)
-        scale = max(scale, float(local.hvp(start).norm() / start.norm()))  # of the order of ‖A‖
-    size, norm = torch.stack([local.gradient.norm(), local.theta.detach().norm()]).tolist()
-    rounding = max(1e-10, 10 * torch.finfo(local.theta.dtype).eps)
-    slack = rounding * scale + 10 * size / max(norm, 1.0)
-    if len(local.theta) <= BY_PRODUCTS:
-        mu, u = float(values[0]), vectors[:, 0]
-        error = 10 * torch.finfo(u.dtype).eps * scale
+        random = torch.Generator("cpu").manual_seed(seed)
+        noise = torch.randn(len(theta), 2, generator=random, dtype=torch.float64, device="cpu")
+        noise = noise.to(theta)
+        scale = float(local.hvp(noise).norm() / noise.norm())  # of the order of ‖A‖
+    size, norm = torch.stack([local.gradient.norm(), theta.norm()]).tolist()
+    slack = max(1e-10, 10 * torch.finfo(theta.dtype).eps) * scale + 10 * size / max(norm, 1.0)
+    if small:
+        mu, u, error = float(values[0]), vectors[:, 0], 10 * torch.finfo(theta.dtype).eps * scale
     else:
         options = {"atol": slack / 10, "preconditioner": preconditioner} | options
+        start = noise if start is None else start
         mu, u, error = smallest_eigenpair(local.hvp, start, **options)
     if mu < -slack:
         raise NegativeCurvature(
@@ -416,12 +441,12 @@ def linear_response(
             "describes equilibria only. Minimise first (fe.minimise), or raise gradient_tol and "
             "accept the bias"
         )
-    M, (B, _) = approximate_inverse(local, lambda *_: preconditioner), local.mixed()
+    M, (B, _) = local.inverse(lambda *_: preconditioner), local.mixed()
     options = dict(preconditioner=M, rtol=rtol, max_iterations=max_iterations)
     X, report = conjugate_gradient(local.hvp, B, **options)
     mu = error = math.nan
     if stability:
-        mu, u, error = check_stability(local, M, report.curvatures[1])
+        mu, u, error = check_stability(local, M)
         overlap = float((u @ B).abs().max() / B.norm().clamp_min(torch.finfo(B.dtype).tiny))
         if abs(mu) <= 1e-12 * report.curvatures[1] and overlap > 1e-6:
             raise SingularHessian(
@@ -451,3 +476,68 @@ def dense_response(J, theta, p):
         )
     theta_p = vectors[:, keep] @ (coefficients[keep] / values[keep, None])
     return theta_p, J_pp - B.T @ theta_p, values
+
+
+class NetworkResponse(NamedTuple):
+    """The answer of `network_response`."""
+
+    hess: torch.Tensor  # (2, 2): [[D_λ, D_γ], [C_λ, C_γ]]
+    matrix: str  # "Hessian" or "Gauss-Newton"
+    gradient_norm: float
+    D: float
+    C: float
+
+
+def _gauss_newton(J, theta, p):
+    """V (P, m) -> (J_oᵀ ∇²_o G J_o + ρ) V of an `AmortisedObjective` at (θ, p).
+
+    G = R + λD + γC is convex in what the networks put out, o = (μ, log σ, x̂, logits), and
+    ∇²G = J_oᵀ (∇²_o G) J_o + Σ_k (∂G/∂o_k) ∇²o_k, J_o = ∂o/∂θ. The first term, the Gauss–Newton
+    matrix (Schraudolph 2002), is positive semi-definite; the second, which is left out, weighs the
+    curvature of the networks with what is left of the error.
+    """
+    outputs, pull = torch.func.vjp(J.outputs, theta)
+    _, log_sigma, _, logits = (o.detach() for o in outputs)
+    images = J.weights[:, None]  # (N, 1)
+    draws = J.noise_weights[:, None, None] * images  # (S, N, 1)
+    prob = torch.softmax(logits, 2)
+
+    def product(v):
+        mu, ls, xhat, lg = torch.func.jvp(J.outputs, (theta,), (v,))[1]
+        softmax = prob * lg - prob * (prob * lg).sum(2, keepdim=True)
+        sigma = 2 * (2 * log_sigma).exp() * ls
+        second = images * mu, images * sigma, 2 * p[0] * draws * xhat, p[1] * draws * softmax
+        return pull(second)[0] + J.ridge * v
+
+    return lambda V: torch.stack([product(v) for v in V.T], 1)
+
+
+def network_response(J, theta, p, *, damping=1e-3, rtol=1e-2, max_iterations=400):
+    """Hess F = −Bᵀ(A + damping)⁻¹B of an `AmortisedObjective` at parameters that training left, not
+    Newton.
+
+    A is the Hessian if no negative curvature is met while solving, and the Gauss–Newton matrix
+    otherwise; the answer says which. No equilibrium is demanded: the caller is to compare (chapter
+    6).
+
+    Args:
+        damping: added to A; small against the curvatures in which B acts, large against those that
+            training never resolved
+
+    Raises:
+        ValueError: damping is negative or not finite
+        NotConverged: the solver used up its iterations: raise damping
+    """
+    if not 0 <= damping < math.inf:
+        raise ValueError(f"damping must be ≥ 0 and finite, got {damping}")
+    local = Local(J, theta, p)
+    B, options = local.mixed()[0], dict(rtol=rtol, max_iterations=max_iterations)
+    try:
+        matrix = "Hessian"
+        X, _ = conjugate_gradient(lambda V: local.hvp(V) + damping * V, B, **options)
+    except (NegativeCurvature, SingularHessian, NotConverged):
+        matrix, product = "Gauss-Newton", _gauss_newton(J, theta, p)
+        X, _ = conjugate_gradient(lambda V: product(V) + damping * V, B, **options)
+    hess = -(B.T @ X)
+    size, D, C = float(local.gradient.norm()), *local.dp.tolist()
+    return NetworkResponse(0.5 * (hess + hess.T), matrix, size, D, C)

@@ -49,20 +49,26 @@ class TopographicMap(gibbs.GibbsObjective):
             raise ValueError(
                 f"need grid ≥ 2, features ≥ 1, half_width > 0; got {grid}, {features}, {half_width}"
             )
-        self.x, self.y, self.n_classes, self.ridge, self.weights = (
-            x,
-            y,
-            n_classes,
-            ridge,
-            check_weights(weights, x),
-        )
-        side = torch.linspace(-half_width, half_width, grid, dtype=x.dtype, device=x.device)
-        self.nodes = torch.cartesian_prod(side, side)  # (K, 2)
+        super().__init__(ridge)
+        self.n_classes = n_classes
+        self._show(x, y, check_weights(weights, x))
+        line = lambda n: torch.linspace(-half_width, half_width, n, dtype=x.dtype, device=x.device)
+        self.nodes = torch.cartesian_prod(line(grid), line(grid))  # (K, 2)
         self.log_m = torch.log_softmax(-0.5 * self.nodes.square().sum(1), 0)  # (K,)
-        self.phi = self._features(features, half_width)  # (K, M)
+        inner = line(features + 2)[1:-1]
+        width = 2 * half_width / (features + 1)
+        distance = torch.cdist(self.nodes, torch.cartesian_prod(inner, inner))
+        bumps = torch.exp(-0.5 * (distance / width).square())
+        self.phi = torch.cat([bumps, torch.ones_like(bumps[:, :1])], 1)  # (K, M)
         self.n_features = self.phi.shape[1]
         self.n_parameters = self.n_features * (x.shape[1] + n_classes)
+
+    def _show(self, x, y, weights):
+        one = torch.eye(self.n_classes, dtype=x.dtype, device=x.device)
+        self.x, self.y, self.weights = x, y, weights
+        self._labels = y if y.is_floating_point() else one[y]  # (N, Y)
         self._x_squared = x.square().sum(1, keepdim=True)  # (N, 1)
+        self._images = torch.cat([x, self._labels, self._x_squared, torch.ones_like(x[:, :1])], 1)
 
     def on(self, x, y, weights):
         """The same map (nodes, features, ridge) on other data: y (N,) labels or (N, Y)
@@ -72,18 +78,8 @@ class TopographicMap(gibbs.GibbsObjective):
         (`fe.tasks`).
         """
         other = copy.copy(self)
-        other.x, other.y, other.weights = x, y, weights
-        other._x_squared = x.square().sum(1, keepdim=True)
+        other._show(x, y, weights)
         return other
-
-    def _features(self, n, half_width):
-        centre = torch.linspace(
-            -half_width, half_width, n + 2, dtype=self.x.dtype, device=self.x.device
-        )[1:-1]
-        centres = torch.cartesian_prod(centre, centre)  # (n², 2)
-        width = 2 * half_width / (n + 1)
-        bumps = torch.exp(-0.5 * torch.cdist(self.nodes, centres).square() / width**2)
-        return torch.cat([bumps, torch.ones_like(bumps[:, :1])], 1)
 
     def unpack(self, theta):
         """W (M, D) and V (M, Y) as views of θ."""
@@ -100,6 +96,14 @@ class TopographicMap(gibbs.GibbsObjective):
         xhat = self.phi @ W  # (K, D)
         log_d = 2 * self.x @ xhat.T - self._x_squared - xhat.square().sum(1)
         return log_d, gibbs.log_c(self.y, self.phi @ V)
+
+    def log_joint(self, theta, p):
+        """−H(z_k; x_n) of eq. (11), (N, K): one product of what belongs to images and to nodes."""
+        W, V = self.unpack(theta)
+        xhat = self.phi @ W  # (K, D)
+        log_c = torch.log_softmax(self.phi @ V, 1)  # (K, Y)
+        last = torch.stack([-p[0].expand_as(self.log_m), self.log_m - p[0] * xhat.square().sum(1)])
+        return self._images @ torch.cat([(2 * p[0] * xhat).T, p[1] * log_c.T, last])
 
     def predict(self, theta, p, x=None):
         """Class probabilities (N, Y) from the image alone: e ∝ m d^λ, the label unseen, then c
@@ -132,32 +136,42 @@ class TopographicMap(gibbs.GibbsObjective):
     def dense_hessian(self, theta, p):
         """A = ∇²_θ J (P, P) by Lemma 5, as sums over images and nodes: nothing is differentiated.
 
-        With θ as one matrix (W V), ∇H = φ(z)rᵀ with r = a − t, where a = (2λx̂(z), γc(· | z))
-        belongs to the node and t = (2λx, γy) to the image; A = E[⟨∇²H⟩ + ⟨∇H⟩⟨∇H⟩ᵀ − ⟨∇H∇Hᵀ⟩] + ρI.
+        With θ as one matrix (W V), ∇H = φ(z)(a − t)ᵀ, where a = (2λx̂(z), γc(· | z)) belongs to the
+        node, t = (2λx, γy) to the image, and A = E[⟨∇²H⟩ − Cov(∇H)] + ρI. As x̂ is linear in φ, so
+        is a in b = (φ, c): a = Lᵀb. The covariances are of φbᵀ, with few entries.
         """
         outer = lambda u, v: (u[:, :, None] * v[:, None]).flatten(1)
         (W, V), (lam, gam), w, phi = self.unpack(theta), p, self.weights, self.phi
-        (K, M), D = phi.shape, self.x.shape[1]
-        one = torch.eye(self.n_classes, dtype=w.dtype, device=w.device)
-        labels, c = self.y if self.y.is_floating_point() else one[self.y], (phi @ V).softmax(1)
-        a = torch.cat([2 * lam * phi @ W, gam * c], 1)  # (K, Q), Q = D + Y
-        t = torch.cat([2 * lam * self.x, gam * labels], 1)  # (N, Q)
-        e = self.posterior(theta, p)  # (N, K)
-        we, g = w[:, None] * e, w @ e
-        mean = (e @ outer(phi, a)).view(len(t), M, -1) - (e @ phi)[:, :, None] * t[:, None]
-        mean = mean.flatten(1)  # ⟨∇H⟩ of every image, (N, M Q)
-        # what stands beside φφᵀ at every node, (K, Q, Q): the curvature of H less E⟨rrᵀ⟩
-        cross = outer(a, we.T @ t).view(K, a.shape[1], -1)
-        node = cross + cross.mT - (g[:, None] * outer(a, a) + we.T @ outer(t, t)).view_as(cross)
-        node.diagonal(0, 1, 2)[:, :D] += 2 * lam * g[:, None]
-        node[:, D:, D:] += (
-            gam * g[:, None, None] * (torch.diag_embed(c) - c[:, :, None] * c[:, None])
+        M, D, Y = self.n_features, self.x.shape[1], self.n_classes
+        c, one = (phi @ V).softmax(1), torch.eye(Y, dtype=w.dtype, device=w.device)
+        b, L = torch.cat([phi, c], 1), torch.block_diag(2 * lam * W, gam * one)  # (K, B), (B, Q)
+        t = torch.cat([2 * lam * self.x, gam * self._labels], 1)  # (N, Q), Q = D + Y
+        e, phi_b = self.posterior(theta, p), outer(phi, b)  # (N, K), (K, M B)
+        we, g, mean_phi, mean = w[:, None] * e, w @ e, e @ phi, e @ phi_b
+        w_mean = w[:, None] * mean
+        # E Cov(φb, φb) L − 2 E Cov(φb, φ) ⊗ t, its half with L from the left, (M Q, M Q)
+        twice = (phi_b.T @ (g[:, None] * phi_b) - mean.T @ w_mean).view(-1, M + Y) @ L
+        twice = twice.view(M * (M + Y), -1) - 2 * (
+            phi_b.T @ outer(phi, we.T @ t) - w_mean.T @ outer(mean_phi, t)
         )
-        A = (outer(phi, phi).T @ node.flatten(1)).view(M, M, *node.shape[1:]).transpose(1, 2)
-        A = A.reshape(len(theta), -1) + mean.T @ (w[:, None] * mean)
-        index = torch.arange(len(theta), device=w.device).view(M, -1)
-        order = torch.cat([index[:, :D].flatten(), index[:, D:].flatten()])  # θ: W first, then V
-        A = A[order][:, order]
+        twice = (L.T @ twice.view(M, M + Y, -1)).flatten(0, 1)
+        # −E Cov(φ, φ) ⊗ ttᵀ, of which each pair of features is computed once, (M, M, Q, Q)
+        i, j = torch.triu_indices(M, M, device=w.device)
+        pair = torch.empty(M, M, dtype=torch.int64, device=w.device)
+        pair[i, j] = pair[j, i] = torch.arange(len(i), device=w.device)
+        cov = mean.view(len(t), M, -1)[:, i, j] - mean_phi[:, i] * mean_phi[:, j]  # (N, pairs)
+        A = ((-w[:, None] * cov).T @ outer(t, t))[pair.flatten()].view(M, M, D + Y, D + Y)
+        # E⟨∇²H⟩
+        A.diagonal(0, 2, 3)[..., :D] += 2 * lam * ((phi.T * g) @ phi)[..., None]
+        fisher = gam * g[:, None, None] * (torch.diag_embed(c) - c[:, :, None] * c[:, None])
+        A[..., D:, D:] += (outer(phi, phi).T @ fisher.flatten(1)).view(M, M, Y, Y)
+        A = A.transpose(1, 2).reshape(twice.shape).sub_(twice, alpha=0.5).sub_(twice.T, alpha=0.5)
+        A = A.view(M, D + Y, M, D + Y)
+        w_rows, v_rows = (
+            torch.cat([r[..., :D].flatten(2).flatten(0, 1), r[..., D:].flatten(2).flatten(0, 1)], 1)
+            for r in (A[:, :D], A[:, D:])
+        )
+        A = torch.cat([w_rows, v_rows])  # θ: W first, then V
         A.diagonal().add_(self.ridge)
         return A
 

@@ -149,24 +149,38 @@ class Ensemble:
         """The leaves that Adam moves."""
         return list(self.net.parameters() if self.stack is None else self.stack[0].values())
 
-    def state(self):
-        """A copy of all parameters and buffers, name -> (M, …)."""
-        return {k: v.detach().clone() for k, v in self.tensors().items()}
+    def _averages(self, adam):
+        """What Adam keeps, name -> (M, …), in the memory in which it changes; zero at first."""
+        found = {}
+        for i, p in enumerate(self.parameters() if adam else ()):
+            if not adam.state[p]:
+                zeros = dict(exp_avg=torch.zeros_like(p), exp_avg_sq=torch.zeros_like(p))
+                step = torch.zeros((), dtype=torch.float32, device=p.device)
+                adam.state[p].update(step=step, **zeros)
+            for k, v in adam.state[p].items():
+                several = self.stack is not None and k != "step"
+                found[f"adam.{i}.{k}"] = v if several else v.expand(len(self), *v.shape)
+        return found
 
-    def load(self, state):
-        """Parameters and buffers from a `state`, in place.
+    def state(self, adam=None):
+        """A copy of all parameters and buffers, and of Adam's averages, name -> (M, …)."""
+        return {k: v.detach().clone() for k, v in (self.tensors() | self._averages(adam)).items()}
+
+    def load(self, state, adam=None):
+        """Parameters and buffers, and Adam's averages, from a `state`, in place.
 
         Raises:
             ValueError: It is the state of another architecture or number of members.
         """
-        mine = self.tensors()
+        mine = self.tensors() | self._averages(adam)
         if {k: v.shape for k, v in mine.items()} != {k: v.shape for k, v in state.items()}:
             raise ValueError(
                 "the state is that of another ensemble: other names or shapes of parameters"
             )
         with torch.no_grad():
             for k, v in mine.items():
-                v.copy_(state[k])
+                one = slice(1 if k.startswith("adam.") and k.endswith(".step") else None)
+                v[one].copy_(state[k][one])
 
     def __call__(self, x, y, noise, masks=(), measure=False, shared=True):
         """(R, D, C) of every member, (M, 3); with `measure` (R, D, C, accuracy), (M, 4), where C
@@ -369,7 +383,9 @@ def train_ensemble(
             steps = list(zip(*(v.unbind() for v in (order, noise, rate, *masks))))
             if run is None:
                 captured = X.is_cuda if capture is None else capture
-                run = CapturedStep(step, steps[0], _undo(ensemble, adam)) if captured else step
+                before = ensemble.state(adam) if captured else None
+                undo = lambda before=before: ensemble.load(before, adam)
+                run = CapturedStep(step, steps[0], undo) if captured else step
             total.zero_()
             for arguments in steps:
                 run(*arguments)
@@ -401,20 +417,6 @@ def _prices(value, M, like):
         return torch.as_tensor(value, dtype=like.dtype, device=like.device).expand(M)
     except (RuntimeError, TypeError, ValueError) as e:
         raise ValueError(f"λ and γ must be numbers, or {M} numbers each, got {value!r}") from e
-
-
-def _undo(ensemble, adam):
-    """A function that brings θ, the statistics and Adam's averages back to what they are now."""
-    networks = ensemble.state()
-    averages = {p: {k: v.clone() for k, v in s.items()} for p, s in adam.state.items()}
-
-    def undo():
-        ensemble.load(networks)
-        for p, state in adam.state.items():
-            for k, v in state.items():
-                v.copy_(averages[p][k]) if p in averages else v.zero_()
-
-    return undo
 
 
 def train(encoder, decoder, classifier, x, y, p, epochs, batch_size, lr, seed):

@@ -32,7 +32,7 @@ from answers import wrong_answers  # noqa: E402
 
 matplotlib.use("agg")
 pytestmark = pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SAWarning")  # nbgrader's own habits
-CHAPTERS = [exercises.chapter(path) for path in exercises.chapters()]
+CHAPTERS = exercises.chapters()
 every_chapter = pytest.mark.parametrize("chapter", CHAPTERS, ids=lambda c: f"chapter{c.number}")
 
 
@@ -71,7 +71,7 @@ class Course:
     """A course of one chapter, its students and their grades."""
 
     def __init__(self, folder, chapter):
-        self.folder, self.chapter, self.name = folder, chapter, course.assignment(chapter)
+        self.folder, self.chapter, self.name = folder, chapter, chapter.assignment
         course.make(folder, [chapter])
 
     def notebook(self, step, student=""):
@@ -146,7 +146,7 @@ def test_the_command_makes_every_sheet(tmp_path):
             for a in book.assignments
         }
     for chapter in CHAPTERS:
-        name = course.assignment(chapter)
+        name = chapter.assignment
         source, release = (
             nbformat.read(tmp_path / step / name / chapter.path.name, 4)
             for step in ("source", "release")

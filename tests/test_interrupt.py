@@ -26,12 +26,13 @@ torch.set_num_threads(1)
 import fe
 from fe import reproduce
 from fe.path import Conserve, classification
-from fe.retraining import Retraining, iso_classification
+from fe.processes import iso_classification
+from fe.retraining import Retraining
 
 torch.set_default_dtype(torch.float32)
 settings = reproduce.SMALL | dict(hidden=16, codes=3)
 x, y = (a[:500] for a in reproduce.load(settings)[0])
-options = dict(start_epochs=20, epochs=2, step=0.05, max_step=0.06, tolerance=0.05, band=0.5, settle=(10.0, 1.0))
+options = dict(start_epochs=20, epochs=2, step=0.05, tolerance=0.05, band=0.5, settle=(10.0, 1.0))
 
 def new_run(journal=None):
     on_row = lambda row: (rows.append(row), print("row", flush=True))

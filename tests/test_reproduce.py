@@ -6,11 +6,13 @@ import errno
 import json
 import os
 import pathlib
+import shutil
 import subprocess
 import sys
 import time
 from concurrent.futures import Executor, Future
 
+import matplotlib.pyplot as plt
 import numpy as np
 import psutil
 import pytest
@@ -19,6 +21,7 @@ from PIL import Image
 
 import fe
 from fe import reproduce
+from fe.reproduce import figures
 from fe.tasks import Mixture, TaskObjective
 
 pytestmark = pytest.mark.long
@@ -231,7 +234,7 @@ TINY = reproduce.SMALL | dict(
     repeats=2,
     images=50,
     seeds=[0],
-    options=dict(step=0.05, max_step=0.08, tolerance=0.2, band=1.0, settle=(20.0, 2.0)),
+    options=dict(step=0.05, tolerance=0.2, band=1.0, settle=(20.0, 2.0)),
 )
 
 
@@ -309,9 +312,7 @@ def test_figure_3_end_to_end(tmp_path, single, colour_images):
         epochs=1,
         lam_end=0.6,
         gammas=[5.0],
-        options=dict(
-            step=0.06, max_step=0.1, tolerance=0.5, band=3.0, corrections=1, settle=(1e3, 1e3)
-        ),
+        options=dict(step=0.06, tolerance=0.5, band=3.0, corrections=1, settle=(1e3, 1e3)),
     )
     record = reproduce.save(tmp_path / "a.json", "fig3", settings, Here(), progress=False)
     assert (
@@ -513,7 +514,7 @@ def test_a_readers_own_folder_of_images(tmp_path, single):
     record = reproduce.save(
         tmp_path / "a.json",
         "fig2",
-        settings | dict(options=TINY.options | dict(hold="validation")),
+        settings | dict(options=TINY.options | dict(hold="val")),
         Here(),
         progress=False,
     )
@@ -553,7 +554,7 @@ def test_a_folder_whose_halves_do_not_match(tmp_path):
 
 def test_what_cannot_be_held_is_refused(capsys, tmp_path):
     with pytest.raises(SystemExit):
-        reproduce.main(["fig5", "--hold", "validation", "--out", str(tmp_path)])
+        reproduce.main(["fig5", "--hold", "val", "--out", str(tmp_path)])
     assert "no held-out set" in capsys.readouterr().err
 
 
@@ -747,3 +748,14 @@ def test_stored_reduced_runs_on_cifar10():
                     and c["lam"][0] == 4.0
                     and float(c["lam"][-1]) == pytest.approx(2.5)
                 )
+
+
+@pytest.mark.parametrize("run", ["fig2", "fig4a", "fig5"])
+def test_a_run_of_ones_own_is_drawn_beside_the_books(run, tmp_path, monkeypatch):
+    monkeypatch.setenv("FE_RESULTS", str(tmp_path))
+    for titles in (["the book's run"], ["the book's run", "your own run"]):
+        plt.close("all")
+        figures.beside(run)
+        assert [plt.figure(n).get_suptitle() for n in plt.get_fignums()] == titles
+        shutil.copy(ROOT / "results" / f"{run}.json", tmp_path)
+    plt.close("all")

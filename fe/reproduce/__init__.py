@@ -210,7 +210,7 @@ def fig2(settings, executor, folder, progress=True):
     jobs = {name(g, s): partial(path_job, settings, g, s) for g, s in starts}
     g, s = settings.gammas[0], settings.seeds[0]
     variants = (
-        {"uncorrected": dict(corrector=False), "validation": dict(hold="validation")}
+        {"uncorrected": dict(corrector=False), "validation": dict(hold="val")}
         if settings.variants
         else {}
     )
@@ -230,7 +230,7 @@ def fig2(settings, executor, folder, progress=True):
         for k in range(3)
     }
     ended = run_jobs(scratch, executor, folder, progress, "from scratch")
-    held = {"train": "training", "validation": "validation"}[settings.options.get("hold", "train")]
+    held = {"train": "training", "val": "validation"}[settings.options.get("hold", "train")]
     return {
         "what": "iso-classification of networks by retraining; amortised encoder; C held on the "
         f"{held} set; nats per example",
@@ -343,9 +343,9 @@ def main(arguments=None):
     add("--download", action="store_true", help="let torchvision download into --root")
     add(
         "--hold",
-        choices=("train", "validation"),
+        choices=("train", "val"),
         default="train",
-        help="the set on which fig2, fig3 and fig4b hold C (default: train)",
+        help="the set on which fig2, fig3 and fig4b hold C; val: test images (default: train)",
     )
     several = "processes (default: one a core; on a GPU one process trains everything at once)"
     add("--workers", type=int, help=several)

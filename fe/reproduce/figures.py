@@ -5,6 +5,7 @@ import numpy as np
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from ..plot import LINES, MARKERS
+from .records import STORED, own, read
 
 _SMALL = dict(markersize=3, linewidth=1)
 
@@ -147,3 +148,11 @@ FIGURES = {
     "fig5": transfer_figure,
     "fig6": transfer_figure,
 }
+
+
+def beside(run):
+    """The figure of the result that comes with the book, then that of your own run, if any."""
+    found = {"the book's run": STORED / f"{run}.json", "your own run": own() / f"{run}.json"}
+    for title, path in found.items():
+        if path.exists():
+            FIGURES[run](read(path)).suptitle(title)

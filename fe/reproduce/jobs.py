@@ -7,9 +7,11 @@ import math
 from pathlib import Path
 
 from ..journal import Journal
-from ..retraining import ConstraintLost, Retraining, Stage, iso_classification, state_of
+from ..objective import classification
+from ..path import Conserve, Geodesic, QuasiStatic
+from ..processes import ConstraintLost, iso_classification, state_of, walk
+from ..retraining import Retraining, Stage
 from ..training import step_decay
-from ..transfer import Fixed, GeodesicLaw, Heuristic, transfer
 from .settings import load, networks, one_thread, task_of
 
 
@@ -178,17 +180,16 @@ def transfer_job(settings, kind, seed, checkpoint=None):
     run = _run(settings, seed, checkpoint, data, first, classes, probes=probes, what=what)
     new = networks(settings, *first, 1000 + seed, classes).state()
     run.kept.setdefault("new", new)
-    times, ends, found = [k / steps for k in range(steps + 1)], [1.0] * (steps + 1), {}
-    options, heuristic = settings.options, Heuristic(settings.speed)
+    times = [k / steps for k in range(steps + 1)]
+    hold_C = Conserve(classification, along=(settings.speed, 0, 1), adjust=(0, 1, 0))
+    stay, free, found = QuasiStatic((0.0, 0.0, 1.0)), dict(band=math.inf), {}
 
-    def go(name, law, times, start="start", **options):
+    def go(name, law, t=times, start="start", **options):
         span = {"held": (0.1, 0.5), "scratch": (0.9, 0.98)}.get(name, (0.5, 0.9))
-        options = dict(epochs=settings.epochs, span=span) | options
+        options = dict(epochs=settings.epochs, span=span, start=start) | options
+        stopped = None
         try:
-            record, stopped = (
-                (yield from transfer(*prices, times, law, start=start, **options)),
-                None,
-            )
+            record = yield from walk((*prices, t[0]), law, t, **options)
         except ConstraintLost as e:
             record, stopped = e.record, str(e)
         slopes = [s._asdict() for s in record.slopes]
@@ -196,19 +197,17 @@ def transfer_job(settings, kind, seed, checkpoint=None):
         return max(record["spent"], default=0)
 
     def process():
-        yield Stage(
-            *prices, settings.start_epochs, step_decay, t=0.0, keep="start", span=(0.0, 0.1)
-        )
-        spent = yield from go("held", heuristic, times, **options)
+        scratch = dict(t=0.0, keep="start", span=(0.0, 0.1))
+        yield Stage(*prices, settings.start_epochs, step_decay, **scratch)
+        spent = yield from go("held", hold_C, **settings.options)
         if found["held"]["stopped"]:  # once more without a band, to see what it would have done
-            free = options | dict(band=math.inf)
-            spent = max(spent, (yield from go("unbounded", heuristic, times, **free)))
+            spent = max(spent, (yield from go("unbounded", hold_C, **settings.options | free)))
         if settings.k is not None:
-            yield from go("geodesic", GeodesicLaw(settings.k), times, **options)
+            yield from go("geodesic", Geodesic(settings.k), **settings.options)
         epochs = max(1, round(spent / (steps + 1)))
-        yield from go("fixed", Fixed(), times, epochs=epochs)
-        yield from go("finetuned", Fixed(), ends, epochs=epochs)
-        yield from go("scratch", Fixed(), ends, "new", epochs=epochs)
+        yield from go("fixed", stay, epochs=epochs)
+        yield from go("finetuned", stay, [1.0] * (steps + 1), epochs=epochs)
+        yield from go("scratch", stay, [1.0] * (steps + 1), "new", epochs=epochs)
         floor = [task.label_entropy(t) if kind == "transport" else 0.0 for t in times]
         what = dict(kind=kind, seed=seed, epochs_a_stage=epochs, label_entropy=floor)
         return what | dict(runs=found)

@@ -16,10 +16,9 @@ import torch
 from ..data import cifar10, digits, image_folder, mnist, npz
 from ..errors import about, check_data
 from ..networks import Classifier, ConvolutionalDecoder, Decoder, Encoder, ResNetEncoder
-from ..retraining import iso_classification
+from ..processes import iso_classification, walk
 from ..tasks import Displacement, Mixture, align_labels, plan_by_class
 from ..training import Ensemble
-from ..transfer import transfer
 
 
 @dataclass(frozen=True)
@@ -80,14 +79,16 @@ class Trained(Settings):
     options: dict = field(default_factory=dict)  # of the process
 
     def __post_init__(self):
-        known = inspect.signature(self.process).parameters
+        signatures = map(inspect.signature, (self.process, walk))
+        parameters = {k: v for found in signatures for k, v in found.parameters.items()}
+        known = [key for key, v in parameters.items() if v.kind is v.KEYWORD_ONLY]
         for name in ("options", "coarse"):
             wrong = [key for key in getattr(self, name, {}) if key not in known]
             if wrong:
                 raise TypeError(f"{name}: {self.process.__name__} takes no {', '.join(wrong)}")
 
 
-_COARSE = dict(step=0.12, max_step=0.16, station=5, tolerance=0.015, corrections=4)
+_COARSE = dict(step=0.14, station=5, tolerance=0.015, corrections=4)
 
 
 @dataclass(frozen=True)
@@ -116,7 +117,7 @@ class Transfers(Trained):
     The paper does not say where in (λ, γ) it starts, nor the minibatch, epochs and steps.
     """
 
-    process = staticmethod(transfer)
+    process = staticmethod(walk)
     hidden: int = 400
     codes: int = 64
     dropout: float = 0.1
@@ -142,7 +143,7 @@ PAPER, PAPER5 = Curves(), Transfers()
 SMALL = PAPER | dict(data="digits", hidden=64, codes=4, batch_size=50, start_epochs=100, epochs=10)
 SMALL |= dict(lam=2.0, lam_end=8.0, gammas=[5.0, 10.0], seeds=[0], scratch=[10.0])
 SMALL |= dict(compare=[[10.0, 0]], repeats=2, images=500, batches=2, coarse={})
-SMALL |= dict(options=dict(step=0.15, max_step=0.3, tolerance=0.03, band=0.1))
+SMALL |= dict(options=dict(step=0.15, tolerance=0.03, band=0.1))
 SMALL5 = PAPER5 | dict(
     data="digits", hidden=64, codes=8, batch_size=50, start_epochs=150, epochs=10
 )
@@ -156,7 +157,7 @@ PAPER3 = PAPER | _COLOUR | dict(lam=0.5, lam_end=1.4, compare=[], scratch=[])
 PAPER3 |= dict(gammas=[5.0, 10.0, 15.0, 20.0])
 SMALL3 = PAPER3 | _REDUCED | dict(images_used=3_000, batch_size=100, start_epochs=30, epochs=3)
 SMALL3 |= dict(gammas=[5.0, 10.0], coarse={})
-SMALL3 |= dict(options=dict(step=0.06, max_step=0.1, settle=(0.3, 0.15), tolerance=0.05, band=0.2))
+SMALL3 |= dict(options=dict(step=0.08, settle=(0.3, 0.15), tolerance=0.05, band=0.2))
 SMALL3 |= dict(options=SMALL3.options | dict(corrections=3, station=3))
 PAPER6 = PAPER5 | _COLOUR | dict(dropout=0.0, start_epochs=300, lam=4.0, gam=100.0, speed=-1.5)
 PAPER6 |= dict(source=[0, 1, 8, 9], target=[2, 3, 4, 5], kinds=["paired"], k=None)

@@ -7,7 +7,7 @@ import torch
 
 import fe
 from fe import AmortisedObjective, Classifier, Decoder, Encoder, digits
-from fe.gauss_newton import _gauss_newton, network_response
+from fe.response import _gauss_newton, network_response
 
 
 def objective(ridge=1e-3, n=20):

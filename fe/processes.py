@@ -1,0 +1,419 @@
+"""Processes with trained networks (paper, eq. 22, 31, 38; Remark 7): the laws of `fe.path` on
+slopes that are measured.
+
+`fe.path` follows an equilibrium that Newton's method finds to the last digit. A network trained
+on minibatches has none: its C carries the noise of training, and equation (31) adds that noise up
+step by step. What a law needs is the same, the free energy to second order around p = (λ, γ) or
+(λ, γ, t),
+
+    F(p + δ) = F + D δλ + C δγ + F_t δt + ½ δᵀ (Hess F) δ,
+
+and here it is measured: Hess F from copies trained at (λ, γ), (λe^±δ, γ), (λ, γe^±δ) and at t + dt
+on common random numbers, F_t at fixed θ, by the envelope theorem. `walk` predicts from it, trains,
+measures what the law holds, and corrects until that is back within a tolerance. A step that does
+not arrive is taken back and halved; where C does not answer to γ at all, the process ends and says
+so.
+
+Each process is a generator: it asks for `Stage`s, which `fe.retraining` answers.
+"""
+
+import math
+from dataclasses import asdict, dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from .amortised import AmortisedObjective
+from .path import Conserve, classification
+from .response import network_response
+from .retraining import Row, Stage
+from .training import evaluate, generator
+
+
+class ConstraintLost(RuntimeError):
+    """What a law holds left its band, or C does not answer to γ; `record` has the states until
+    then.
+    """
+
+    def __init__(self, message, record):
+        super().__init__(message)
+        self.record = record
+
+    def __reduce__(self):  # for process pools
+        return type(self), (str(self), self.record)
+
+
+@dataclass
+class Record:
+    """What a process went through: `record["lam"]` is a column of its rows, as with `fe.Path`."""
+
+    rows: list = field(default_factory=list)  # dicts: prices, R, D, C, F, accuracy, …
+    slopes: list = field(default_factory=list)  # measured on the way
+    responses: list = field(default_factory=list)  # by Lemma 5, where that was asked for
+
+    def __getitem__(self, name):
+        return [row[name] for row in self.rows]
+
+
+class Slopes(NamedTuple):
+    """∂(D, ln C)/∂(ln λ, ln γ), or /∂(ln λ, ln γ, t), and standard errors (NaN from one repeat)."""
+
+    lam: float
+    gam: float
+    D: float
+    C: float
+    slopes: list  # [[∂D/∂ln λ, ∂D/∂ln γ, …], [∂ln C/∂ln λ, ∂ln C/∂ln γ, …]]
+    errors: list
+
+    @classmethod
+    def of(cls, lam, gam, D, C, tables):
+        """The mean and its error of repeated tables."""
+        t = torch.tensor(tables, dtype=torch.float64, device="cpu")
+        error = t.std(0) / math.sqrt(len(t)) if len(t) > 1 else torch.full_like(t[0], math.nan)
+        return cls(lam, gam, D, C, t.mean(0).tolist(), error.tolist())
+
+    def hessian(self, lam=None, gam=None, C=None):
+        """[[D_λ, D_γ, …], [C_λ, C_γ, …]], rows of Hess F, and standard errors; logarithmic slopes
+        vary less, and serve at other (λ, γ), C too.
+        """
+        lam, gam, C = self.lam if lam is None else lam, gam or self.gam, C or self.C
+        scale = [[c / lam, c / gam, c] for c in (1.0, C)]
+        return tuple(
+            [[v * s for v, s in zip(*row)] for row in zip(table, scale)]
+            for table in (self.slopes, self.errors)
+        )
+
+
+def finite_differences(lam, gam, epochs=3, delta=0.3, repeats=1, start=None, t=None, dt=0.05):
+    """A process: `Slopes` from five copies, at (λ, γ), (λe^±δ, γ) and (λ, γe^±δ), on common random
+    numbers, `repeats` times, from the kept network `start` or the one as it is.
+
+    With t, the time on a task, also the slope against t, from one copy more at t + dt (t − dt near
+    the end).
+
+    Raises:
+        ValueError: Not delta > 0 and repeats ≥ 1.
+    """
+    if not (delta > 0 and repeats >= 1):
+        raise ValueError(f"need delta > 0 and repeats ≥ 1, got {delta} and {repeats}")
+    up, down = math.exp(delta), math.exp(-delta)
+    lams, gams = [lam, lam * up, lam * down, lam, lam], [gam, gam, gam, gam * up, gam * down]
+    tables = []
+    dt = dt if t is None or t + dt <= 1 else -dt
+    for _ in range(repeats):
+        if t is not None:
+            # as a list of one, so that it is measured on the same images as the copies
+            moved = yield Stage([lam], [gam], epochs, t=t + dt, start=start, ahead=1)
+        entry = yield Stage(lams, gams, epochs, t=t, start=start)
+        table = []
+        for name, scale in (("distortion", float), ("classification", math.log)):
+            v = [scale(u) for u in entry[name]]
+            row = [(v[1] - v[2]) / (2 * delta), (v[3] - v[4]) / (2 * delta)]
+            table.append(row if t is None else [*row, (scale(moved[name][0]) - v[0]) / dt])
+        tables.append(table)
+        start = None if t is None else start
+    return Slopes.of(lam, gam, entry["distortion"][0], entry["classification"][0], tables)
+
+
+@dataclass(frozen=True)
+class FreeEnergyHessian:
+    """A request for Hess F by Lemma 5 (`network_response`) on the k-th set of `images` images."""
+
+    lam: float
+    gam: float
+    images: int
+    part: int
+    damping: float
+
+    def words(self):
+        """What identifies it in a journal."""
+        return asdict(self)
+
+    def measure(self, run):
+        """Hess F and the matrix that was used ("Hessian" or "Gauss-Newton")."""
+        x, y = (v[self.part * self.images : (self.part + 1) * self.images] for v in run.data(None))
+        if len(x) < self.images:
+            raise ValueError(
+                f"need batches ≥ 1 of images ≥ 1 each, in all at most the "
+                f"{len(run.data(None)[0])} there are, got part {self.part} of {self.images}"
+            )
+        random, d = generator(run.seed, run.done, 3), run.network.code_size(x)
+        noise = torch.randn(1, len(x), d, generator=random, dtype=x.dtype, device="cpu")
+        J = AmortisedObjective(*run.network[0], x, y, noise.to(x.device))
+        p = torch.tensor([self.lam, self.gam], dtype=x.dtype, device=x.device)
+        found = network_response(J, J.theta0, p, damping=self.damping)
+        return dict(hess=found.hess.tolist(), matrix=found.matrix, D=found.D, C=found.C)
+
+
+def lemma_5(lam, gam, images=10_000, batches=3, damping=0.1):
+    """A process: `Slopes` by Lemma 5 on `batches` disjoint sets of images, and the matrices that
+    were used. The spread between the sets is the error.
+    """
+    if not (batches >= 1 and images >= 1):
+        raise ValueError(f"need batches ≥ 1 of images ≥ 1 each, got {batches} of {images}")
+    tables, found = [], []
+    for part in range(batches):
+        found.append((yield FreeEnergyHessian(float(lam), float(gam), images, part, damping)))
+        (D_lam, D_gam), (C_lam, C_gam) = found[-1]["hess"]
+        C = found[-1]["C"]
+        tables.append([[D_lam * lam, D_gam * gam], [C_lam * lam / C, C_gam * gam / C]])
+    D, C = (sum(entry[k] for entry in found) / batches for k in "DC")
+    return Slopes.of(lam, gam, D, C, tables), [entry["matrix"] for entry in found]
+
+
+@dataclass(frozen=True)
+class FreeEnergyRate:
+    """A request for F_t at fixed θ: (G on the task at t + dt − G on the task at t)/dt."""
+
+    t: float
+    dt: float
+    lam: float
+    gam: float
+
+    def words(self):
+        """What identifies it in a journal."""
+        return asdict(self)
+
+    def measure(self, run):
+        """Two evaluations of the network as it is, no training."""
+        values = []
+        for t in (self.t, round(self.t + self.dt, 9)):
+            R, D, C, _ = (float(v) for v in evaluate(run.network, *run.data(t), seed=2))
+            values.append(R + self.lam * D + self.gam * C)
+        return dict(F_t=(values[1] - values[0]) / self.dt)
+
+
+def state_of(entry, lam, gam):
+    """What a stage at (λ, γ) has left of its first member: its numbers, prices, F = R + λD + γC."""
+    state = {k: v[0] for k, v in entry.items() if isinstance(v, list)}
+    F = state["rate"] + lam * state["distortion"] + gam * state["classification"]
+    return state | dict(lam=lam, gam=gam, F=F)
+
+
+def _moved(law, p, h, total, miss):
+    """p after a step h of the law that also makes up for `miss`; what is not given changes no price
+    by more than half.
+    """
+    given = law.vectors(p)[0]
+    answer = h * (law.velocity(p, total) - given) + law.correction(p, total, miss)
+    answer[:2] = answer[:2].clamp(-0.5 * p[:2], 0.5 * p[:2])
+    new = p + h * given + answer
+    if not (new[:2] > 0).all():
+        raise ValueError(f"a price would vanish: the law leads from {_words(p)} to {_words(new)}")
+    return new
+
+
+def _words(p):
+    return ", ".join(f"{name} = {v:.3g}" for name, v in zip("λγt", p.tolist()))
+
+
+class _Held:
+    """What a law holds, on the set of images `hold`: how far it is from its target."""
+
+    def __init__(self, law, hold, target):
+        self.law, self.prefix, self.target = law, "" if hold == "train" else f"{hold}_", target
+
+    def expand(self, p, state, slopes=None, F_t=0.0):
+        """g (m,) and dg/dp (m, n) along the branch, from F to second order around p."""
+        R, D, C = (state[self.prefix + k] for k in ("rate", "distortion", "classification"))
+        F_p, H = p.new_tensor([D, C, F_t])[: len(p)], p.new_zeros(len(p), len(p))
+        if slopes:
+            (D_lam, _, *D_t), (C_lam, C_gam, *C_t) = slopes.hessian(*p[:2].tolist(), C)[0]
+            # D_γ = C_λ, and of the two C_λ has less noise: C is an average over eight samples of z
+            H[:2] = p.new_tensor([[D_lam, C_lam, *D_t], [C_lam, C_gam, *C_t]])
+            H[2:, :2] = H[:2, 2:].T
+
+        def J(_, q):
+            return R + p[:2] @ F_p[:2] + F_p @ (q - p) + 0.5 * (q - p) @ H @ (q - p)
+
+        at = p.clone().requires_grad_()
+        with torch.enable_grad():
+            g = self.law.value(J, p.new_zeros(0), at)
+            rows = [torch.autograd.grad(v, at, retain_graph=True)[0] for v in g]
+        return g.detach(), torch.stack(rows) if rows else p.new_zeros(0, len(p))
+
+    def missing(self, p, state):
+        """target − g (m,), and ln g/target as m numbers."""
+        g, _ = self.expand(p, state)
+        if self.target is None:
+            self.target = g
+        target = torch.as_tensor(self.target, device="cpu").to(g).reshape(g.shape)
+        ratio = (g - target) / target.abs().clamp_min(1e-3)
+        return target - g, ratio.clamp_min(-0.999).log1p().tolist()
+
+
+def walk(
+    p,
+    law,
+    stops,
+    *,
+    epochs=3,
+    start=None,
+    settle=None,
+    target=None,
+    tolerance=0.01,
+    band=0.05,
+    corrections=4,
+    station=5,
+    repeats=1,
+    delta=0.3,
+    hold="train",
+    corrector=True,
+    response=None,
+    span=(0.0, 1.0),
+):
+    """A process: from a network at p through the `stops` of a law (paper, eq. 22, 30, 31, 38).
+
+    Args:
+        p: (λ, γ), or (λ, γ, t) for a run whose images are a function of t.
+        law: `fe.Conserve` of quantities made of R, D and C, `fe.Geodesic` or `fe.QuasiStatic`.
+        stops: Values of s, of which p is at the first: λ where the law's `along` is (1, 0), t where
+            it is (…, 1). They may go back, and stay.
+        epochs: Length of an equilibration.
+        start: Name of the kept network to begin with (default: the network as it is).
+        settle: (nats of F, ln C) by which one more equilibration may change the start; up to six
+            are tried (default: one, whatever it changes).
+        target: What is held (default: its value at the start).
+        tolerance: On the size of ln g/target, g being what is held, to stop correcting.
+        band: On the same, to accept a step.
+        corrections: At most so many after a step.
+        station: Accepted steps between two measurements of the slopes.
+        repeats: Of a measurement, for its error.
+        delta: Of the differences in ln λ and ln γ.
+        hold: "train", or the probe ("val": the validation set) on which it is held.
+        corrector: False for the paper's recipe, to see it drift.
+        response: Arguments of `lemma_5`, for a second measurement at every station.
+        span: What part of a longer process this is.
+
+    Returns:
+        `Record` with rows, slopes (`Slopes`) and responses. In a row, `miss` and `drift` are ln
+        g/target of the first quantity held before and after correcting, `off` is the largest of
+        all; in the first, `change_F` is what the last of `settle` changed.
+
+    Raises:
+        ConstraintLost: Out of the band however small the step, ∂C/∂γ not negative, 1 + kλ = 0 for a
+            geodesic, or a price that would vanish; its `record` is what was recorded before.
+        ValueError: Prices that are not positive, no stops, t outside 0 … 1.
+    """
+    p, stops = torch.tensor(p, dtype=torch.float64, device="cpu"), [float(s) for s in stops]
+    if not (stops and (p[:2] > 0).all() and all(map(math.isfinite, [*p.tolist(), *stops]))):
+        raise ValueError(f"need λ > 0, γ > 0 and at least one stop, got {p.tolist()} and {stops}")
+    times = [p[2].item() + s - stops[0] for s in stops] if len(p) == 3 else []
+    if any(not -1e-9 < t < 1 + 1e-9 for t in times):
+        raise ValueError(f"t must stay within 0 … 1, got {times}")
+    record, held, F_t, spent = Record(), _Held(law, hold, target), 0.0, 0
+    ahead = [(b, abs(b - a)) for a, b in zip(stops, stops[1:])]  # stops, and their distances
+
+    def stage(p, start=None):
+        nonlocal spent
+        (lam, gam), t = p[:2].tolist(), round(p[2].item(), 9) if len(p) == 3 else None
+        done = span[1] - (span[1] - span[0]) * len(ahead) / len(stops)
+        needs = () if hold == "train" else (hold,)
+        entry = yield Stage(lam, gam, epochs, t=t, start=start, needs=needs, span=(done, done))
+        spent += entry["epochs"]
+        return state_of(entry, lam, gam) | ({} if t is None else dict(t=t))
+
+    def row(**more):
+        off = held.missing(p, state)[1]
+        more |= dict(drift=(*off, 0.0)[0], off=max(map(abs, off), default=0.0), spent=spent)
+        record.rows.append(state | more | (dict(F_t=F_t) if len(p) == 3 else {}))
+        return Row(record.rows[-1])
+
+    state, rounds, rest = (yield from stage(p, start)), 0, {}
+    while settle and rounds < 6:
+        before, state, rounds = state, (yield from stage(p)), rounds + 1
+        ln_C = [math.log(u[held.prefix + "classification"]) for u in (before, state)]
+        rest = dict(change_F=state["F"] - before["F"])
+        if abs(rest["change_F"]) < settle[0] and abs(ln_C[1] - ln_C[0]) < settle[1]:
+            break
+    holds = len(held.missing(p, state)[0])
+    yield row(step=0.0, corrections=rounds, miss=0.0, **rest)
+    s, since, slopes = stops[0], station, None
+    while ahead:
+        (lam, gam), h = p[:2].tolist(), ahead[0][0] - s
+        if holds and since >= station:
+            how = (epochs, delta, repeats, "row", state.get("t"))
+            slopes, since = (yield from finite_differences(lam, gam, *how)), 0
+            spent += (5 + len(times[:1])) * repeats * epochs
+            record.slopes.append(slopes)
+            if response:
+                found, matrices = yield from lemma_5(lam, gam, **response)
+                record.responses.append(found._asdict() | dict(matrices=matrices))
+            if not slopes.slopes[1][1] < -0.02:
+                raise ConstraintLost(
+                    f"at {_words(p)} C does not answer to γ: ∂ln C/∂ln γ = "
+                    f"{slopes.slopes[1][1]:.3g} (should be well below 0)",
+                    record,
+                )
+        if times and h:
+            F_t = (yield FreeEnergyRate(state["t"], h, lam, gam))["F_t"]
+        _, total = held.expand(p, state, slopes, F_t)
+        try:
+            new, count = _moved(law, p, h, total, held.missing(p, state)[0] * corrector), 0
+            there = yield from stage(new)
+            miss, off = held.missing(new, there)
+            first = (*off, 0.0)[0]
+            while corrector and max(map(abs, off), default=0.0) > tolerance and count < corrections:
+                _, total = held.expand(new, there, slopes, F_t)
+                new, count = _moved(law, new, 0.0, total, miss), count + 1
+                there = yield from stage(new)
+                miss, off = held.missing(new, there)
+        except ValueError as e:
+            raise ConstraintLost(str(e), record) from e
+        if corrector and max(map(abs, off), default=0.0) > band:
+            ahead.insert(0, (s + h / 2, ahead[0][1]))
+            since = station  # a measurement begins with the network of the last row
+            if abs(h) <= ahead[0][1] / 16:
+                raise ConstraintLost(
+                    f"what is held left its band of {band:.0%} at {_words(new)}: ln g/target = "
+                    f"{', '.join(f'{v:+.2f}' for v in off)} after {count} corrections, "
+                    f"{first:+.2f} before them. There the slopes of ln C against ln λ, ln γ (and "
+                    f"t) are {slopes.slopes[1]}",
+                    record,
+                )
+            continue
+        p, state, (s, _), since = new, there, ahead.pop(0), since + 1
+        yield row(step=h, corrections=count, miss=first)
+    return record
+
+
+def iso_classification(
+    lam,
+    gam,
+    lam_end,
+    *,
+    start_epochs=120,
+    start_lr=1e-3,
+    step=0.06,
+    settle=(0.1, 0.02),
+    hold="train",
+    span=(0.0, 1.0),
+    **options,
+):
+    """A process: new weights, trained at (λ, γ), then `walk` to λ_end with C held (eq. 22, 31).
+
+    Args:
+        lam: λ at the start.
+        gam: γ at the start.
+        lam_end: λ at the end.
+        start_epochs: Of the training from scratch that comes first.
+        start_lr: Its learning rate.
+        step: Longest step in √λ.
+        settle, hold, span, options: As for `walk`.
+
+    Returns:
+        `Record`.
+
+    Raises:
+        ConstraintLost: See `walk`.
+        ValueError: Not 0 < λ, 0 < λ_end, γ > 0 and step > 0.
+    """
+    if not (0 < min(lam, lam_end, gam, step) and max(lam, lam_end, gam) < math.inf):
+        raise ValueError(f"need λ, λ_end, γ and step > 0, got {lam}, {lam_end}, {gam} and {step}")
+    begun, needs = span[0] + 0.4 * (span[1] - span[0]), () if hold == "train" else (hold,)
+    yield Stage(lam, gam, start_epochs, start_lr, needs=needs, span=(span[0], begun))
+    ends = math.sqrt(lam), math.sqrt(lam_end)
+    stops = np.linspace(*ends, 1 + math.ceil(abs(ends[1] - ends[0]) / step - 1e-9)) ** 2
+    options |= dict(settle=settle, hold=hold, span=(begun, span[1]))
+    return (yield from walk((lam, gam), Conserve(classification), stops, **options))
