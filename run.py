@@ -268,7 +268,7 @@ WITH_ARGUMENTS = {
     "check": check,
     "new-exercise": lambda *a: tool("new", "exercise", *a),
     "new-chapter": lambda *a: tool("new", "chapter", *a),
-    "publish": lambda *a: tool("publish", *a),
+    "publish": lambda *a: tool("publish", *a) or sync() or tool("publish", "--check"),
 }
 
 

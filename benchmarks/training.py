@@ -27,6 +27,7 @@ where it takes some fifty minutes.
 """
 
 import argparse
+import functools
 import json
 import math
 import os
@@ -150,13 +151,10 @@ def ours(root, workers, options):
         root=root, images_used=IMAGES, seeds=[0], compare=[], scratch=[], options=options
     )
     with tempfile.TemporaryDirectory() as folder, reproduce.pool(workers) as pool:
-        list(
-            pool.map(time.sleep, [10.0] * workers)
-        )  # the imports: the obvious loop has its own behind it too
-        began, jobs = (
-            time.perf_counter(),
-            {f"g{g:g}": (reproduce.path_job, (settings, g, 0), {}) for g in GAMMAS},
-        )
+        # the imports: the obvious loop has its own behind it too
+        list(pool.map(time.sleep, [10.0] * workers))
+        jobs = {f"g{g:g}": functools.partial(reproduce.path_job, settings, g, 0) for g in GAMMAS}
+        began = time.perf_counter()
         found = reproduce.run_jobs(jobs, pool, pathlib.Path(folder), progress=False).values()
         seconds = time.perf_counter() - began
     for r in found:
@@ -195,12 +193,13 @@ def scatter(root, gam, repeats=10):
     return statistics.stdev(math.log(entry["classification"][0]) for entry in stages)
 
 
-def epoch_seconds(members, x, y, repeats=3, batch_size=BATCH):
-    ensemble = Ensemble([(fe.Encoder().to(x), fe.Decoder().to(x), fe.Classifier().to(x))] * members)
-    times = []
+def epoch_seconds(members, x, y, repeats=3, batch_size=BATCH, capture=None, ensemble=None):
+    nets = fe.Encoder().to(x), fe.Decoder().to(x), fe.Classifier().to(x)
+    ensemble, times = ensemble or Ensemble([nets] * members), []
+    how = dict(batch_size=batch_size, capture=capture)
     for repeat in range(repeats + 1):
         began = time.perf_counter()
-        train_ensemble(ensemble, x, y, 0.5, 4.0, 1, 1e-3, repeat, batch_size=batch_size)
+        train_ensemble(ensemble, x, y, 0.5, 4.0, 1, 1e-3, repeat, **how)
         if x.is_cuda:
             torch.cuda.synchronize()
         times.append(time.perf_counter() - began)

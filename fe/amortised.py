@@ -27,9 +27,7 @@ def kl_to_standard_normal(mu, log_sigma):
 
 def check_networks(encoder, decoder, classifier, x, y):
     """Raise `ValueError` or `TypeError`, in words, unless the three modules fit together and to the
-    images x (N, …) and their labels y: an encoder that does not return (μ, log σ), images of
-    another shape than the decoder's, too few logits, parameters of another dtype or device, NaN or
-    empty data.
+    images x (N, …) and their labels y (N,) or (N, Y).
     """
     check_data(x.flatten(1) if isinstance(x, torch.Tensor) and x.ndim > 2 else x, y, soft=True)
     check_modules(x, encoder=encoder, decoder=decoder, classifier=classifier)
@@ -55,7 +53,6 @@ class AmortisedObjective(Ridged):
         noise: (S, N, d), samples of N(0, I), or the nodes of a quadrature rule repeated for every
             image
         ridge: ρ
-        weights: (N,) probabilities of the images (default 1/N each)
         noise_weights: (S,) with sum one (default 1/S each); those of a quadrature rule make G exact
             for small d
 
@@ -67,9 +64,7 @@ class AmortisedObjective(Ridged):
             normalisation or dropout in training mode
     """
 
-    def __init__(
-        self, encoder, decoder, classifier, x, y, noise, ridge=0.0, weights=None, noise_weights=None
-    ):
+    def __init__(self, encoder, decoder, classifier, x, y, noise, ridge=0.0, noise_weights=None):
         check_networks(encoder, decoder, classifier, x, y)
         d = output_of("encoder", encoder, "images", x[:1])[0].shape[1]
         check_shape("noise", noise, "S", len(x), d)
@@ -78,7 +73,7 @@ class AmortisedObjective(Ridged):
         super().__init__(ridge)
         self.noise, self.noise_weights = noise, check_weights(noise_weights, noise, "noise_weights")
         self.encoder, self.decoder, self.classifier = encoder, decoder, classifier
-        self.x, self.y, self.weights = x, y, check_weights(weights, x)
+        self.x, self.y, self.weights = x, y, check_weights(None, x)
         self.theta0, self.unflatten = flatten(encoder, decoder, classifier)
         self.n_parameters = self.theta0.numel()
 

@@ -4,7 +4,8 @@
     _build/colab/bin/pip install -r tests/colab.txt
     .venv/bin/python -m pytest tests/colab_runtime.py [-k 05]
 
-Each notebook runs in an empty folder, where its set-up cell installs the library's wheel.
+Each notebook runs in an empty folder, where its set-up cell installs the library's wheel, and the
+environment stays as it is.
 """
 
 import nbformat
@@ -24,5 +25,7 @@ def wheel(tmp_path_factory):
 @pytest.mark.parametrize("name", sorted(p.stem for p in (bare.ROOT / "colab").glob("*.ipynb")))
 def test_it_prints_what_the_book_shows(name, tmp_path, wheel):
     notebook = nbformat.read(bare.ROOT / "colab" / f"{name}.ipynb", 4)
-    bare.run(notebook, PYTHON, tmp_path, wheel)
+    (site := tmp_path / "site").mkdir()
+    bare.run(notebook, PYTHON, tmp_path, wheel, PIP_TARGET=str(site), PYTHONPATH=str(site))
+    assert (site / "fe").exists() and (site / "ot").exists(), "it ran with another library"
     assert bare.differences(notebook, name) == []

@@ -2,6 +2,8 @@
 
 import json
 import pathlib
+import shutil
+import subprocess
 import sys
 
 import nbformat
@@ -13,8 +15,8 @@ import execute  # noqa: E402
 
 
 def test_what_outputs_follow_from_is_what_sync_looks_at(tmp_path):
-    """Neither words, a new layout nor the set-up cell execute a notebook; code, an output or a
-    module of the library that it leads to do.
+    """Neither words nor the set-up cell execute a notebook; code, an output or a module of the
+    library that it leads to do.
     """
     v4, path = nbformat.v4, tmp_path / "a.ipynb"
 
@@ -26,12 +28,24 @@ def test_what_outputs_follow_from_is_what_sync_looks_at(tmp_path):
         return execute.state(path, read or pathlib.Path.read_bytes)
 
     before = state()
-    assert (
-        before == state("b") == state(setup="2") == state(code="import fe.plot\nx = [1,\n     2]")
-    )
+    assert before == state("b") == state(setup="2")
     assert before != state(code="import fe.plot\nx = [1, 3]") and before != state(printed="2")
     other = lambda file: file.read_bytes() + b" " * (file.name == "plot.py")
     assert before != state(read=other) and state(code="1", read=other) == state(code="1")
+
+
+def test_no_bar_is_stored_and_nbval_expects_none(tmp_path, monkeypatch):
+    source = "from tqdm.auto import tqdm\nfor _ in tqdm(range(3)):\n    pass\nprint(1)"
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source)])
+    nbformat.write(notebook, tmp_path / "a.ipynb")
+    execute.execute(tmp_path / "a.ipynb")
+    (output,) = nbformat.read(tmp_path / "a.ipynb", 4).cells[0].outputs
+    assert output.text == "1\n"
+    command = [sys.executable, "-m", "pytest", "--nbval", "--nbval-current-env", "-q", "a.ipynb"]
+    shutil.copy(ROOT / "conftest.py", tmp_path)
+    (tmp_path / "tools").symlink_to(ROOT / "tools")
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0 and "1 passed" in done.stdout, done.stdout[-3000:]
 
 
 def test_what_is_stored_is_the_books_own_result(tmp_path, monkeypatch):

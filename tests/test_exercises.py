@@ -32,7 +32,7 @@ from answers import right_answers, stated, wrong_answers  # noqa: E402
 pytestmark = pytest.mark.long
 
 matplotlib.use("agg")
-CHAPTERS = {chapter.number: chapter for chapter in map(exercises.chapter, exercises.chapters())}
+CHAPTERS = {chapter.number: chapter for chapter in exercises.chapters()}
 CHECKED = {
     e.label: (number, e)
     for number, chapter in CHAPTERS.items()

@@ -66,21 +66,14 @@ def test_the_lock_is_exact_and_hashed_and_holds_every_requirement():
 
 
 def test_names_of_packages_stand_in_one_place():
-    """requirements.txt and Binder's name the groups of pyproject.toml."""
-    lines = [
-        line
-        for name in ("requirements.txt", ".binder/requirements.txt")
-        for line in (ROOT / name).read_text().splitlines()
-        if not line.startswith("#")
+    """requirements.txt and Binder's script name the groups of pyproject.toml."""
+    named = [
+        set(group.split(","))
+        for name in ("requirements.txt", ".binder/postBuild")
+        for group in re.findall(r'-e "?\.\[([\w,]+)\]', (ROOT / name).read_text())
     ]
-    assert len(lines) == 2
-    for line in lines:
-        assert set(re.fullmatch(r"-e \.\[([\w,]+)\]", line)[1].split(",")) <= set(
-            PROJECT["optional-dependencies"]
-        )
-    assert set(re.fullmatch(r"-e \.\[([\w,]+)\]", lines[0])[1].split(",")) == set(
-        PROJECT["optional-dependencies"]
-    ), "requirements.txt has everything"
+    assert len(named) == 2 and named[1] <= set(PROJECT["optional-dependencies"])
+    assert named[0] == set(PROJECT["optional-dependencies"]), "requirements.txt has everything"
 
 
 def test_requirements_leave_colabs_own_packages_alone():

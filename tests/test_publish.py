@@ -18,7 +18,7 @@ sys.path.insert(0, str(ROOT / "tools"))
 import publish  # noqa: E402
 import setup_cell  # noqa: E402
 
-PLACEHOLDER = setup_cell.PLACEHOLDER.removeprefix("https://github.com/")
+URL = yaml.safe_load((ROOT / "_config.yml").read_text())["repository"]["url"]  # of this copy
 
 
 @pytest.fixture
@@ -38,11 +38,14 @@ def files_with(word, folder):
     return found - {"tools/setup_cell.py"}
 
 
-def test_no_trace_of_the_placeholder_is_left(copy):
-    assert len(files_with(PLACEHOLDER, copy)) > 10
+def test_no_trace_of_the_former_address_is_left(copy):
+    former = "/".join(URL.split("/")[-2:])
+    assert len(files_with(former, copy)) > 10
     url = "https://github.com/Ada-Byron/book"
     publish.publish(url, publish.site_of(url), ["Ada B. One", "Bo Two", "Three"], root=copy)
-    assert files_with(PLACEHOLDER, copy) == set()
+    setup_cell.main(root=copy)
+    edition = {f"colab/{path.name}" for path in (copy / "colab").glob("*.ipynb")}
+    assert files_with(former, copy) == edition, "which the build makes: test_colab.py"
     citation = yaml.safe_load((copy / "CITATION.cff").read_text())
     assert citation["authors"] == [
         {"family-names": "One", "given-names": "Ada B."},
@@ -55,16 +58,18 @@ def test_no_trace_of_the_placeholder_is_left(copy):
     config = yaml.safe_load((copy / "_config.yml").read_text())
     assert config["author"] == "Ada B. One, Bo Two, Three"
     assert config["html"]["baseurl"] == "https://ada-byron.github.io/book"
-    for path in [p for folder in ("book", "colab") for p in (copy / folder).glob("*.ipynb")]:
+    for path in (copy / "book").glob("*.ipynb"):
         cells = json.loads(path.read_text())["cells"]
         setup = "".join(next(c["source"] for c in cells if c["cell_type"] == "code"))
         assert f'"{url}/releases/download/v' in setup, path
     # a second address takes the place of the first, and one on another host has no pages of its own
     publish.publish("https://example.org/other/name", root=copy)
+    setup_cell.main(root=copy)
     assert files_with("da-byron", copy) == {"tests/test_publish.py"}
     assert "baseurl" not in (copy / "_config.yml").read_text()
     citation = yaml.safe_load((copy / "CITATION.cff").read_text())
-    assert citation == old | new | {"repository-code": "https://example.org/other/name"}
+    new["repository-code"] = "https://example.org/other/name"
+    assert citation == {name: value for name, value in (old | new).items() if name != "url"}
 
 
 @pytest.mark.parametrize(
@@ -93,9 +98,10 @@ def test_workflows_that_publish_ask_first(url, code, tmp_path):
     before they publish.
     """
     (tmp_path / "tools").mkdir()
-    for name in ("publish.py", "setup_cell.py", "colab.py"):
-        shutil.copy(ROOT / "tools" / name, tmp_path / "tools")
-    (tmp_path / "_config.yml").write_text(f"repository:\n  url: {url}\n")
+    for name in ("tools/publish.py", "tools/setup_cell.py", "pyproject.toml"):
+        shutil.copy(ROOT / name, tmp_path / name)
+    config = (ROOT / "_config.yml").read_text()
+    (tmp_path / "_config.yml").write_text(config.replace(URL, url))
     command = [sys.executable, tmp_path / "tools" / "publish.py", "--check"]
     assert subprocess.run(command, capture_output=True).returncode == code
     for name, step in (("pages", "upload-pages-artifact"), ("release", "gh release")):

@@ -10,20 +10,18 @@ import re
 import sys
 from pathlib import Path
 
+import jinja2
 import pytest
 import yaml
 from bs4 import BeautifulSoup
 from docutils import nodes
-from docutils.utils import new_document
 from sphinx_design.dropdown import dropdown_main
 
 ROOT = Path(__file__).resolve().parents[1]
 HTML = ROOT / "_build" / "html"
 sys.path.insert(0, str(ROOT / "tools"))
 
-import access  # noqa: E402
 import reading  # noqa: E402
-import takeaway  # noqa: E402
 
 CHAPTERS = sorted(path.stem for path in (ROOT / "book").glob("[0-9][0-9]-*.ipynb"))
 built = pytest.mark.skipif(
@@ -323,8 +321,20 @@ CITATION = {
 }
 
 
+TEMPLATES = jinja2.Environment(loader=jinja2.FileSystemLoader(ROOT / "book" / "_templates"))
+
+
+def cited(**fields):
+    """The BibTeX and the words of book/_templates/cite.html, for this chapter of that book."""
+    template = TEMPLATES.get_template("cite.html")
+    chapter, url = {"number": 5, "title": "Moving & so on"}, "https://e.org/b"
+    page = template.render(citation=CITATION | fields, chapter=chapter, theme_repository_url=url)
+    soup = BeautifulSoup(page, "html.parser")
+    return soup.pre.text, soup.p.text
+
+
 def test_citations():
-    bibtex, words = takeaway.citations(CITATION, 5, "Moving", "https://example.org/book")
+    bibtex, words = cited()
     assert (
         bibtex.count("{") == bibtex.count("}")
         and bibtex.startswith("@incollection{free-energy-book-5,\n")
@@ -332,34 +342,28 @@ def test_citations():
     )
     for field in (
         "author    = {{The Authors} and Gibbs, J. W.}",
-        "title     = {Moving}",
+        "title     = {Moving & so on}",
         "booktitle = {A book}",
         "chapter   = {5}",
         "year      = {2026}",
+        "url       = {https://e.org/b}",
     ):
         assert field in bibtex
-    assert (
-        words == "The Authors, J. W. Gibbs (2026). Moving. Chapter 5 of “A book”, version 1.2.0. "
-        "https://example.org/book"
+    assert "doi" not in bibtex
+    assert words == (
+        "The Authors, J. W. Gibbs (2026). Moving & so on. Chapter 5 of “A book”, version 1.2.0. "
+        "https://e.org/b"
     )
-    bibtex, words = takeaway.citations(CITATION | {"doi": "10.1/x"}, 5, "Moving", "https://e.org")
+    bibtex, words = cited(doi="10.1/x")
     assert "doi       = {10.1/x}" in bibtex and words.endswith(" https://doi.org/10.1/x")
 
 
-def test_only_files_that_exist_are_offered(tmp_path, monkeypatch):
-    (tmp_path / "colab").mkdir()
-    monkeypatch.delenv("FE_PDF", raising=False)
-    assert [name for name, *_ in takeaway.files(tmp_path, "book/05-x")] == ["Notebook"]
-    (tmp_path / "colab" / "05-x.ipynb").write_text("{}")
-    assert [name for name, *_ in takeaway.files(tmp_path, "book/05-x")] == [
-        "Notebook",
-        "Notebook for Colab",
-    ]
-    monkeypatch.setenv("FE_PDF", "1")  # they are printed next
-    assert [name for name, *_ in takeaway.files(tmp_path, "book/05-x")][2:] == [
-        "PDF of this chapter",
-        "PDF of the book",
-    ]
+def test_pdfs_are_offered_where_they_are_printed_next():
+    template = TEMPLATES.get_template("files.html")
+    files = lambda **said: template.make_module({"pagename": "book/05-x"} | said).files
+    assert [name for name, *_ in files()] == ["Notebook", "Notebook for Colab"]
+    (chapter, book) = files(pdf=True)[2:]
+    assert chapter[2] == "downloads/pdf/05-x.pdf" and book[2] == "downloads/pdf/book.pdf"
 
 
 @built
@@ -405,60 +409,3 @@ def test_one_header_so_that_its_buttons_work():
             len(page(name).select(".primary-toggle")) == 1
             and len(page(name).select(".secondary-toggle")) <= 1
         )
-
-
-# --- progress bars
-
-BARS = "equilibria:   0%|          | 0/72 [00:00<?, ?it/s]", "recorded steps: 0it [00:00, ?it/s]"
-NO_BARS = (
-    "done\n",
-    "equilibria:   0%|   | 0/72 [00:00<?, ?it/s]\nλ = 2",
-    "accuracy: 0% | 100%",
-    "<Figure size 640x480>",
-    "",
-)
-
-
-def cell(*texts, image=None):
-    """A document with one code cell whose outputs are the texts, as myst-nb makes it; `image`
-    stands beside the text of that number.
-    """
-    doctree, outer, outputs = (
-        new_document("page"),
-        nodes.container(nb_element="cell_code"),
-        nodes.container(nb_element="cell_code_output"),
-    )
-    for i, text in enumerate(texts):
-        bundle = nodes.container(
-            "",
-            nodes.container("", nodes.literal_block(text, text), mime_type="text/plain"),
-            nb_element="mime_bundle",
-        )
-        if i == image:
-            bundle += nodes.container("", nodes.image(uri="a.png"), mime_type="image/png")
-        outputs += bundle
-    doctree += outer
-    outer += [
-        nodes.container("", nodes.literal_block("code", "code"), nb_element="cell_code_source"),
-        outputs,
-    ]
-    return doctree
-
-
-@pytest.mark.parametrize("bar", BARS)
-def test_a_bar_leaves_the_page_and_nothing_else_does(bar):
-    doctree = cell(bar, *NO_BARS, bar)
-    access.remove_bars(None, doctree)
-    assert doctree.astext() == cell(*NO_BARS).astext()
-    doctree = cell(bar)
-    access.remove_bars(None, doctree)
-    assert [n["nb_element"] for n in doctree[0]] == ["cell_code_source"]  # no empty box is left
-    doctree = cell(bar, image=0)
-    access.remove_bars(None, doctree)
-    assert list(doctree.findall(nodes.image))
-
-
-@built
-@pytest.mark.parametrize("name", CHAPTERS)
-def test_no_built_page_shows_a_bar(name):
-    assert not [pre for pre in page(name).find_all("pre") if access.BAR.fullmatch(pre.get_text())]

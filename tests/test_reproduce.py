@@ -467,10 +467,8 @@ def fine(checkpoint=None):
 
 def test_one_failure_does_not_stop_the_others(tmp_path):
     with pytest.raises(reproduce.JobsFailed, match=r"1 of 2 jobs failed \(b\); the first: no luck"):
-        reproduce.run_jobs(
-            {"b": (broken, (), {}), "a": (fine, (), {})}, Here(), tmp_path, progress=False
-        )
-    assert reproduce.run_jobs({"a": (fine, (), {})}, Here(), tmp_path, progress=False) == {"a": 7}
+        reproduce.run_jobs({"b": broken, "a": fine}, Here(), tmp_path, progress=False)
+    assert reproduce.run_jobs({"a": fine}, Here(), tmp_path, progress=False) == {"a": 7}
 
 
 def test_missing_data_is_said_before_anything_runs(tmp_path):

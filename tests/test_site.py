@@ -9,6 +9,7 @@ from pathlib import Path
 from unittest.mock import Mock
 from xml.etree import ElementTree
 
+import jinja2
 import pytest
 import yaml
 from bs4 import BeautifulSoup
@@ -17,6 +18,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tools"))
 
 import takeaway  # noqa: E402
+from setup_cell import PLACEHOLDER  # noqa: E402
 
 SITE = "https://someone.github.io/book/"
 PAGES = {
@@ -45,20 +47,21 @@ def site(tmp_path_factory):
         shutil.copytree(ROOT / name, root / name, ignore=ignored)
     shutil.copy(ROOT / "CITATION.cff", root)
     shutil.copy(ROOT / "book" / "references.bib", root / "book")
-    (root / "colab").mkdir()
     for name, text in PAGES.items():
         (root / "book" / f"{name}.md").write_text(text)
     (root / "_toc.yml").write_text(yaml.safe_dump(TOC, sort_keys=False))
     config = yaml.safe_load((ROOT / "_config.yml").read_text())
     config["html"]["baseurl"] = SITE.rstrip("/")
-    extension, moved = root / "tools" / "takeaway.py", {"book/00-old-name": "01-first.html"}
-    extension.write_text(extension.read_text().replace("MOVED = {}", f"MOVED = {moved}"))
+    assert config["sphinx"]["config"]["redirects"] == {}
+    config["sphinx"]["config"]["redirects"] = {"book/00-old-name": "01-first.html"}
     (root / "_config.yml").write_text(yaml.safe_dump(config))
     git = ["git", "-C", str(root), "-c", "user.name=A", "-c", "user.email=a@example.org"]
     subprocess.run([*git, "init", "-q"], check=True)
     subprocess.run([*git, "add", "book/01-first.md"], check=True)
-    day = {"GIT_COMMITTER_DATE": "2026-03-04T12:00:00Z", "PATH": "/usr/bin:/bin"}
-    subprocess.run([*git, "commit", "-qm", "The first page"], check=True, env=day)
+    day = {f"GIT_{who}_DATE": "2026-03-04T12:00:00Z" for who in ("AUTHOR", "COMMITTER")}
+    subprocess.run(
+        [*git, "commit", "-qm", "The first page"], check=True, env=day | {"PATH": "/usr/bin:/bin"}
+    )
     command = ["jupyter-book", "build", str(root), "-W", "--keep-going"]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-3000:]
@@ -109,24 +112,16 @@ def test_every_page_takes_reports_and_says_its_age(site):
 
 
 def test_issues_of_another_host():
-    options = {"repository_url": "https://gitlab.com/a/b", "repository_provider": "gitlab"}
-    assert (
-        takeaway.issue(options, "A: ") == "https://gitlab.com/a/b/-/issues/new?issue[title]=A%3A%20"
-    )
-
-
-def test_dates_need_the_history(site, tmp_path):
-    source, file = site.parents[1], "book/01-first.md"
-    assert takeaway.last_change(source, file) == "2026-03-04"
-    assert not takeaway.last_change(tmp_path, file), "no repository"
-    clone = ["git", "clone", "-q", "--depth=1", f"file://{source}", str(tmp_path / "clone")]
-    subprocess.run(clone, check=True)
-    assert not takeaway.last_change(tmp_path / "clone", file), "may be far older"
+    source = (ROOT / "book" / "_templates" / "page-footer.html").read_text()
+    where = dict(theme_repository_url="https://gitlab.com/a/b", theme_repository_provider="gitlab")
+    footer = jinja2.Template(source).render(pagename="A", citation={}, **where)
+    assert 'href="https://gitlab.com/a/b/-/issues/new?issue[title]=A%3A%20"' in footer
 
 
 def test_without_an_address_nothing_is_said():
     """The book as it comes names a placeholder: none of this may point there."""
-    assert "baseurl" not in yaml.safe_load((ROOT / "_config.yml").read_text())["html"]
+    config = yaml.safe_load((ROOT / "_config.yml").read_text())
+    assert config["repository"]["url"] != PLACEHOLDER or "baseurl" not in config["html"]
     app = Mock()
     app.config.html_baseurl = ""
     takeaway.setup(app)

@@ -1,10 +1,8 @@
-"""The course edition: one nbgrader exercise sheet a chapter, from the chapter and its Colab
-edition, whose words are plain Markdown.
+"""The course edition: one nbgrader exercise sheet a chapter, in the Colab edition's words.
 
-    python tools/course.py [FOLDER]        FOLDER is _build/course if none is named
-
-writes `source/` (for teachers, with solutions), `release/` (for students), `gradebook.db` and
-`nbgrader_config.py`. Run it again after a change to a chapter: submissions and grades stay.
+`python tools/course.py [FOLDER]` writes `source/` (for teachers, with solutions), `release/` (for
+students), `gradebook.db` and `nbgrader_config.py` into _build/course, or FOLDER. Run it again after
+a change to a chapter: submissions and grades stay.
 
 A sheet has the chapter's preparation, then the exercises. What a machine grades is a stub to fill
 in and a locked test cell; what a person grades is one cell of text.
@@ -12,6 +10,7 @@ in and a locked test cell; what a person grades is one cell of text.
 
 import pathlib
 import re
+import shutil
 import sys
 
 import exercises
@@ -20,47 +19,22 @@ from nbgrader.converters import GenerateAssignment
 from nbgrader.coursedir import CourseDirectory
 from traitlets.config import PyFileConfigLoader
 
-from colab import Addresses
+from colab import address
 
 POINTS = {"checked": 4, "written": 3, "project": 10}
 EXCEPTIONS = {"ex-1-split": {"checked": 4, "written": 6}}  # an hour
 
-HOW = """\
-Run the first cells as they are, then write your answers into the cells below each exercise. The \
-cell behind a function tests it and says in words what is wrong; run it as often as you like. \
-Before you hand in, restart and run all."""
-
 ROOT = pathlib.Path(__file__).resolve().parents[1]
-CONFIG = '''\
-"""Settings of this course. Every nbgrader command that runs in this folder reads them."""
-
-c = get_config()
-c.CourseDirectory.course_id = "free-energy"
-c.ClearSolutions.code_stub = {"python": ""}  # what stays is the stub above the solution
-c.ClearSolutions.text_stub = "*Your answer.*"
-c.Execute.timeout = 300  # seconds a cell
-'''
-# Students do not see the first lines; nbgrader puts the whole cell back before it grades.
-TEST = """\
-### BEGIN HIDDEN TESTS
-from importlib import reload
-
-reload({module})  # an answer that replaces its check gains nothing
-### END HIDDEN TESTS
-print({check})"""
+SKELETONS = ROOT / "tools" / "skeletons"
 
 
 def points(exercise):
-    """{kind: points} of the parts of an exercise: "checked" by a machine; "written" or "project",
-    graded by a person.
-    """
+    """{kind: points} of the parts of an exercise."""
     return EXCEPTIONS.get(exercise.label, {kind: POINTS[kind] for kind in exercise.kinds})
 
 
 def cell(name, source, kind="code", worth=None, solution=False):
-    """A cell with nbgrader's metadata: read-only unless it is a solution; what is worth points and
-    no solution is a test.
-    """
+    """Read-only unless it is a solution; what is worth points and no solution is a test."""
     marks = dict(grade=worth is not None, solution=solution, locked=not solution, task=False)
     marks |= dict(schema_version=3, grade_id=name, cell_type=kind)
     marks |= {} if worth is None else {"points": worth}
@@ -69,25 +43,21 @@ def cell(name, source, kind="code", worth=None, solution=False):
 
 
 def explained(exercise, edition):
-    """The folded solution as Markdown; its code is fenced, but that of a checked exercise stands
-    in the answer cell.
-    """
-    parts = [c for c in edition.cells if c.metadata.get("solution") == exercise.label]
+    """The solution as Markdown; the code of a checked exercise stands in the answer cell."""
     found = []
-    for part in parts:
+    for part in (c for c in edition.cells if c.metadata.get("solution") == exercise.label):
         if part.cell_type == "markdown":
-            found.append(re.search(r"</summary>\s*(.*)\s*</details>", part.source, re.DOTALL)[1])
+            found.append(re.search(r"</summary>(.*)</details>", part.source, re.DOTALL)[1].strip())
         elif not exercise.checked:
             code = re.sub(r"^(# @title|### (BEGIN|END)).*\n?", "", part.source, flags=re.MULTILINE)
             found.append(f"```python\n{code.strip()}\n```")
-    return "\n\n".join(map(str.strip, found))
+    return "\n\n".join(found)
 
 
 def exercise_cells(e, edition):
-    """Statement, then cells for what is written, then the function and its test."""
     worth, solution = points(e), explained(e, edition)
-    how = {"checked": "by the test", "written": "for what you write"}
-    told = [f"{n} points {how.get(k, how['written'])}" for k, n in sorted(worth.items())[::-1]]
+    how = lambda kind: "by the test" if kind == "checked" else "for what you write"
+    told = [f"{n} points {how(kind)}" for kind, n in sorted(worth.items(), reverse=True)]
     (asked,) = (c.source for c in edition.cells if c.metadata.get("exercise") == e.label)
     title, _, words = asked.replace(f"```python\n{e.stub}```", "").partition("\n\n")
     words = f"## {title.replace('**', '')}\n\n*{' · '.join(told)}*\n\n{words}"
@@ -98,36 +68,29 @@ def exercise_cells(e, edition):
         lines = [f"# {line}".rstrip() for line in solution.splitlines() if len(worth) == 1]
         parts = [e.stub + "### BEGIN SOLUTION", *lines, e.reference + "### END SOLUTION"]
         yield cell(e.label, "\n".join(parts), solution=True)
-        test = TEST.format(module=e.checks[0][0], check=e.check)
+        # students do not see its first lines; nbgrader puts them back before it grades
+        test = (SKELETONS / "graded.py").read_text().format(module=e.checks[0][0], check=e.check)
         yield cell(f"{e.label}-checked", test, worth=worth["checked"])
     elif "project" in worth or e.solution:
         yield nbformat.v4.new_code_cell("# Room for code.", id=f"{e.label}-code")
 
 
 def sheet(chapter):
-    """The instructor's notebook of a chapter."""
     edition = nbformat.read(ROOT / "colab" / chapter.path.name, 4)
     title = re.match(r"# [\d.]+ (.*)", edition.cells[0].source)[1]
     total = sum(sum(points(e).values()) for e in chapter.exercises)
-    link = Addresses(ROOT)(f"book/{chapter.path.stem}")
-    head = f"# Exercises to chapter {chapter.number}\n\n[{title}]({link}) · {total} points\n\n{HOW}"
-    cells = [cell("title", head, "markdown")]
+    link = address(f"book/{chapter.path.stem}")
+    said = dict(number=chapter.number, title=title, link=link, total=total)
+    cells = [cell("title", (SKELETONS / "sheet.md").read_text().format(**said), "markdown")]
     for i, source in enumerate(chapter.preparation, 1):  # without the chapter's running time
         source = re.sub(r',?\s*time=(\s*"[^"]*")+,?', "", source)
         cells.append(cell(f"preparation-{i}", source))
-    for e in chapter.exercises:
-        cells += exercise_cells(e, edition)
-    kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
-    metadata = {"kernelspec": kernel, "language_info": {"name": "python"}}
+    cells += [part for e in chapter.exercises for part in exercise_cells(e, edition)]
+    metadata = {name: edition.metadata[name] for name in ("kernelspec", "language_info")}
     return nbformat.v4.new_notebook(cells=cells, metadata=metadata)
 
 
-def assignment(chapter):
-    return f"chapter-{chapter.number:02d}"
-
-
 def settings(folder):
-    """nbgrader's configuration of the course in `folder`."""
     config = PyFileConfigLoader("nbgrader_config.py", path=str(folder)).load_config()
     config.CourseDirectory.root = str(folder)
     return config
@@ -136,18 +99,18 @@ def settings(folder):
 def make(folder, chapters):
     """Write source/ and release/ of these chapters into the course in `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "nbgrader_config.py").write_text(CONFIG)
+    shutil.copy(SKELETONS / "nbgrader_config.py", folder)
     config = settings(folder)
     for chapter in chapters:
-        path = folder / "source" / assignment(chapter) / chapter.path.name
+        path = folder / "source" / chapter.assignment / chapter.path.name
         path.parent.mkdir(parents=True, exist_ok=True)
         nbformat.write(sheet(chapter), path)
-        course = CourseDirectory(config=config, assignment_id=assignment(chapter))
+        course = CourseDirectory(config=config, assignment_id=chapter.assignment)
         GenerateAssignment(coursedir=course, config=config, force=True).start()
 
 
 def main(folder=ROOT / "_build" / "course"):
-    chapters = [exercises.chapter(path) for path in exercises.chapters()]
+    chapters = exercises.chapters()
     make(pathlib.Path(folder).resolve(), chapters)
     print("chapter   exercises   points: " + " + ".join(POINTS))
     for chapter in chapters:

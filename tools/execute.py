@@ -1,17 +1,13 @@
-"""Execute notebooks in place and store what readers will see: python tools/execute.py
-[book/NAME.ipynb …], all without names.
+"""Execute notebooks in place: python tools/execute.py [book/NAME.ipynb …], all without names.
 
-`--changed` executes those whose code, stored outputs, part of the library or stored results are no
-longer what they were when they last ran here; where that is not known, at the last commit.
+`--changed` executes those whose code, outputs, part of the library or stored results are not what
+they were when they last ran here; where that is not known, at the last commit.
 
-Stops at the first error and leaves that notebook as it was. Times and other traces of the machine
-are not stored, so a second run changes only what really changed. One thread, as the tests use, and
-the book's results, not those of your own long runs.
+Stops at the first error and leaves that notebook as it was. Nothing of the machine is stored, so a
+second run changes only what really changed. One thread, as the tests use, and the book's results.
 """
 
-import ast
 import base64
-import functools
 import hashlib
 import io
 import json
@@ -32,12 +28,12 @@ from fe.book.sliders import levels
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 ONE = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
+LIMITS = dict(timeout=600, iopub_timeout=60, raise_on_iopub_timeout=True)  # seconds a cell
+SAME = dict(record_timing=False, coalesce_streams=True)  # at every execution
 
 
 def smaller(png):
-    """A stored PNG (base64) with at most 256 shades, no channel off by more than 16 of 255; a
-    photograph as it is.
-    """
+    """A PNG (base64) with at most 256 shades, none off by more than 16 of 255; photographs stay."""
     picture = Image.open(io.BytesIO(base64.b64decode(png)))
     if picture.mode == "RGBA" and picture.getextrema()[3][0] < 255:
         return png  # really transparent
@@ -48,63 +44,49 @@ def smaller(png):
     return base64.b64encode(buffer.getvalue()).decode()
 
 
+def needs_a_kernel(output):
+    """A bar or another widget, dead on a page."""
+    return "application/vnd.jupyter.widget-view+json" in output.get("data", {})
+
+
 def stored(output):
-    """An output without what is the machine's or needs a kernel."""
-    data = output.get("data", {})
-    # of a bar the first line stays, which nbval compares; access.py leaves it out of the pages
-    data.pop("application/vnd.jupyter.widget-view+json", None)
-    if "image/png" in data:
-        data["image/png"] = smaller(data["image/png"])
-    if "metadata" in output:  # a picture's size, or Jupyter would show it twice as large
-        size = output.metadata.get("image/png")
-        output.metadata = {"image/png": size} if size else {}
+    """An output without what is the machine's."""
+    if "metadata" in output:  # a picture's size stays, or Jupyter would show it twice as large
+        output.metadata = {k: v for k, v in output.metadata.items() if k == "image/png" and v}
+    if "image/png" in output.get("data", {}):
+        output.data["image/png"] = smaller(output.data["image/png"])
     return output
 
 
-def execute(path, timeout=600):
+def execute(path):
     notebook, began = nbformat.read(path, 4), time.time()
     metadata = dict(notebook.metadata)
-    patient = dict(timeout=timeout, iopub_timeout=60, raise_on_iopub_timeout=True)
-    same = dict(record_timing=False, coalesce_streams=True)  # at every execution
     here = {"metadata": {"path": path.parent}}
-    client = NotebookClient(notebook, resources=here, **same, **patient)
     try:
         with tempfile.TemporaryDirectory() as empty:
+            client = NotebookClient(notebook, resources=here, **LIMITS, **SAME)
             client.execute(env=os.environ | ONE | {"FE_RESULTS": empty})
     except CellExecutionError as error:
         sys.exit(f"{path.name} was not changed. A cell failed:\n{error}")
     notebook.metadata = nbformat.from_dict(metadata)  # not the versions of this machine
     for cell in (cell for cell in notebook.cells if cell.cell_type == "code"):
-        explore = "explore" in cell.metadata.get("tags", [])  # dead without its kernel
-        cell.outputs = [] if explore else list(map(stored, cell.outputs))
+        cell.outputs = [stored(output) for output in cell.outputs if not needs_a_kernel(output)]
     nbformat.write(notebook, path)
     print(f"{path.name}: {time.time() - began:.0f} s, {path.stat().st_size / 1e6:.1f} MB")
 
 
-def meaning(source):
-    """Python source without its layout and comments, as far as it is Python."""
-    try:
-        return ast.dump(ast.parse(source))
-    except SyntaxError:
-        return source
-
-
 def state(path, read=pathlib.Path.read_bytes):
-    """A digest of what the notebook's outputs follow from, and of the outputs: what neither words
-    nor a new layout nor another address change.
-    """
+    """A digest of the outputs and of what they follow from: neither words nor an address."""
     cells = [c for c in json.loads(read(path) or '{"cells": []}')["cells"] if "outputs" in c]
     sources = ["".join(c["source"]) for c in cells]
-    digest = hashlib.sha256()
-    for cell, source in zip(cells, sources):
-        if "setup" not in cell["metadata"].get("tags", []):
-            digest.update(json.dumps([meaning(source), cell["outputs"]]).encode())
+    setup = ["setup" in c["metadata"].get("tags", []) for c in cells]
+    told = [(source, c["outputs"]) for source, c, its in zip(sources, cells, setup) if not its]
+    digest = hashlib.sha256(json.dumps(told).encode())
     for file in uses.files("\n".join(sources)):
         digest.update(read(file))
     return digest.hexdigest()
 
 
-@functools.cache
 def committed(path):
     """The file as it is in the last commit; empty if it is not there."""
     command = ["git", "show", f"HEAD:{path.relative_to(ROOT).as_posix()}"]
@@ -112,12 +94,11 @@ def committed(path):
 
 
 def main(arguments):
-    names = [name for name in arguments if name != "--changed"]
-    paths = [pathlib.Path(name).resolve() for name in names] or (ROOT / "book").glob("*.ipynb")
-    memory = ROOT / "_build" / "executed.json"
+    names = [pathlib.Path(name).resolve() for name in arguments if name != "--changed"]
+    memory = ROOT / "_build" / "executions.json"
     memory.parent.mkdir(exist_ok=True)
     known = json.loads(memory.read_text()) if memory.exists() else {}
-    for path in sorted(paths):
+    for path in names or sorted((ROOT / "book").glob("*.ipynb")):
         before = known.get(path.name) or state(path, committed)
         if "--changed" not in arguments or state(path) != before:
             execute(path)

@@ -1,17 +1,16 @@
-"""The exercises of a chapter, read from its notebook. `tools/course.py` and
-`tests/test_exercises.py` stand on this.
+"""The exercises of a chapter, read from its notebook.
 
 An exercise is a MyST directive with a label; a `~~~python` block in it is the stub of a checked
-exercise. Its solution follows, from {solution-start} to {solution-end}; in a checked exercise a
-code cell of it has the reference between ### BEGIN SOLUTION and ### END SOLUTION, then
-print(chapter5.check_…(name)). The metadata of the cell with the directive say what is asked:
-{"exercises": {"ex-5-3": ["checked", "written"]}} for a function to write and words beside it,
-"project" for an afternoon. A checked exercise runs after `Chapter.preparation` alone.
+exercise. Its solution follows, from {solution-start} to {solution-end}; if it is checked, a code
+cell has the reference between ### BEGIN SOLUTION and ### END SOLUTION, then the check:
+print(chapter5.check_…(name)). The metadata of the directive's cell say what is asked:
+{"exercises": {"ex-5-3": ["checked", "written"]}} for a function and words, "project" for an
+afternoon. A checked exercise runs after `Chapter.preparation` alone.
 """
 
 import pathlib
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import nbformat
 from markdown_it import MarkdownIt
@@ -21,51 +20,34 @@ REGION = re.compile(r"^### BEGIN SOLUTION\n(.*?)^### END SOLUTION[ \t]*$", re.DO
 CHECK = re.compile(r"^print\((chapter\d+)\.(\w+)\((\w+)\)\)$", re.MULTILINE)
 
 
-@dataclass(frozen=True)
+@dataclass
 class Exercise:
     label: str
     title: str
     statement: str  # MyST, the stub in it
     stub: str  # source, empty where there is nothing to check
     kinds: tuple  # of "checked" (by a machine), "written", "project" (read by a person)
-    solution: list = field(default_factory=list)  # its code cells
+    solution: str = ""  # the code of its solution
 
-    @property
-    def checked(self):
-        return bool(self.stub)
-
-    @property
-    def name(self):
-        """The function that the stub asks for."""
-        return re.findall(r"^def (\w+)", self.stub, re.MULTILINE)[-1]
-
-    @property
-    def checks(self):
-        """(module, check, name of the answer) of each check call."""
-        return CHECK.findall("\n".join(self.solution))
-
-    @property
-    def check(self):
-        module, check, name = self.checks[0]
-        return f"{module}.{check}({name})"
-
-    @property
-    def reference(self):
-        """What stands between the solution marks of the code cells."""
-        return "".join(REGION.findall("\n".join(self.solution)))
+    checked = property(lambda self: bool(self.stub))
+    name = property(lambda self: re.findall(r"^def (\w+)", self.stub, re.MULTILINE)[-1])
+    checks = property(lambda self: CHECK.findall(self.solution))  # [(module, check, name), …]
+    check = property(lambda self: "{}.{}({})".format(*self.checks[0]))
+    reference = property(lambda self: "".join(REGION.findall(self.solution)))
 
 
-@dataclass(frozen=True)
+@dataclass
 class Chapter:
     number: int
     path: pathlib.Path
     preparation: list  # sources of the set-up cell, the imports, the cells tagged for-exercises
     exercises: list
 
+    assignment = property(lambda self: f"chapter-{self.number:02d}")  # nbgrader's name
 
-def fences(text):
-    """(what follows the opening marks, content) of each fenced block that is in no other."""
-    return [(t.info.strip(), t.content) for t in MarkdownIt().parse(text) if t.type == "fence"]
+
+def chapters():
+    return [chapter(path) for path in sorted(BOOK.glob("[0-9][0-9]-*.ipynb"))]
 
 
 def chapter(path):
@@ -77,25 +59,25 @@ def chapter(path):
 
 
 def exercises(cells):
-    """The exercises in the order of the page."""
-    found, solution = [], None
+    """In the order of the page."""
+    found, solved = [], None
     for cell in cells:
-        if cell.cell_type == "code" and solution is not None:
-            solution.append(cell.source)
+        if cell.cell_type == "code" and solved:
+            solved.solution += cell.source + "\n"
         for info, content in fences(cell.source) if cell.cell_type == "markdown" else ():
             directive, _, argument = info.partition(" ")
             if directive == "{exercise}":
                 label = re.search(r"^:label: *(\S+)$", content, re.MULTILINE)[1]
                 stub = "\n".join(code for info, code in fences(content) if info == "python")
-                kinds = cell.metadata.get("exercises", {}).get(label, ())
-                found.append(Exercise(label, argument, content, stub, tuple(kinds)))
+                kinds = tuple(cell.metadata.get("exercises", {}).get(label, ()))
+                found.append(Exercise(label, argument, content, stub, kinds))
             elif directive == "{solution-start}":
-                (solution,) = (e.solution for e in found if e.label == argument)
+                (solved,) = (e for e in found if e.label == argument)
             elif directive == "{solution-end}":
-                solution = None
+                solved = None
     return found
 
 
-def chapters():
-    """The paths of all chapter notebooks, in order."""
-    return sorted(BOOK.glob("[0-9][0-9]-*.ipynb"))
+def fences(text):
+    """(what follows the opening marks, content) of each fenced block that is in no other."""
+    return [(t.info.strip(), t.content) for t in MarkdownIt().parse(text) if t.type == "fence"]

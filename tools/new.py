@@ -1,10 +1,9 @@
-"""A new exercise or chapter with all the parts that the tests ask for, from tools/skeletons:
+"""A new exercise or chapter, from tools/skeletons, that passes the tests as it stands:
 
-    python tools/new.py exercise CHAPTER NAME TITLE
-    python tools/new.py chapter NAME TITLE
+    python3 run.py new-exercise CHAPTER NAME TITLE
+    python3 run.py new-chapter NAME TITLE
 
-What it writes passes the tests as it stands: its exercise asks for twice a number. Each place to
-rewrite says REWRITE, and a test finds those left.
+Each place to rewrite says REWRITE, and a test finds those left.
 """
 
 import json
@@ -17,6 +16,7 @@ import nbformat
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 LAST = "## Further reading"
+CODE = {"check.py": "fe/book/checks/chapter{}.py", "answers.py": "tests/answers/chapter{}.py"}
 
 
 def skeleton(name, **words):
@@ -26,15 +26,10 @@ def skeleton(name, **words):
     return text
 
 
-def python_files(number):
-    """{skeleton: file} of a chapter's checks and answers."""
-    name = f"chapter{number}.py"
-    return {"check.py": ROOT / "fe/book/checks" / name, "answers.py": ROOT / "tests/answers" / name}
-
-
 def add_exercise(number, name, title):
-    """Put it before "Further reading", its check and its answers at the end of their files."""
-    (path,) = (ROOT / "book").glob(f"{number:02d}-*.ipynb")
+    path = next((ROOT / "book").glob(f"{number:02d}-*.ipynb"), None)
+    if path is None:
+        sys.exit(f"there is no chapter {number} in book/")
     label, function = f"ex-{number}-{name}", name.replace("-", "_")
     if not function.isidentifier():
         sys.exit(f"the name {name!r} becomes a function: letters, digits and hyphens")
@@ -48,14 +43,13 @@ def add_exercise(number, name, title):
     new[0].source = before + new[0].source
     new[0].metadata.exercises |= notebook.cells[at].metadata.get("exercises", {})
     new[-1].source += f"\n\n{LAST}{after}"
-    taken = {cell.id for cell in notebook.cells}
-    ids = sorted({f"{number:02d}-{k}" for k in range(900, 1000)} - taken)
-    for cell, cell_id in zip(new, ids):
-        cell.id = cell_id
+    for k, cell in enumerate(new):
+        cell.id = f"{label}-{k}"
     notebook.cells[at : at + 1] = new
     nbformat.write(notebook, path)
-    for name, file in python_files(number).items():
-        file.write_text(file.read_text() + "\n\n" + skeleton(name, **words).split("\n\n\n", 1)[1])
+    for name, place in CODE.items():
+        file, (_, code) = ROOT / place.format(number), skeleton(name, **words).split("\n\n\n", 1)
+        file.write_text(f"{file.read_text()}\n\n{code}")
         subprocess.run(["ruff", "format", "--quiet", file], check=True)
     print(f"{label} is in {path.name}, fe/book/checks and tests/answers")
 
@@ -65,13 +59,12 @@ def add_chapter(name, title):
     *_, last = re.finditer(r"^ +- file: book/(\d\d)-.*\n", toc.read_text(), re.MULTILINE)
     number = int(last[1]) + 1
     path = ROOT / "book" / f"{number:02d}-{name}.ipynb"
-    words = dict(TITLE=title, chapterN=f"chapter{number}")
+    words = dict(TITLE=title, chapterN=f"chapter{number}", NN=f"{number:02d}")
     notebook = nbformat.reads(skeleton("chapter.ipynb", **words), 4)
-    for cell in notebook.cells:
-        cell.id = f"{number:02d}-{cell.id}"
     nbformat.write(notebook, path)
-    for name, file in python_files(number).items():
-        file.write_text(skeleton(name, **words).split("\n\n\n")[0] + "\n")
+    for name, place in CODE.items():
+        head, _, _ = skeleton(name, **words).partition("\n\n\n")
+        (ROOT / place.format(number)).write_text(head + "\n")
     line = re.sub(r"book/.*", f"book/{path.stem}", last[0])
     toc.write_text(toc.read_text().replace(last[0], last[0] + line))
     for k in range(1, 6):

@@ -1,18 +1,17 @@
-"""The PDF edition: python tools/pdf.py. From the built web pages, in `_build/pdf/`: one file a
-chapter, and book.pdf.
+"""The PDF edition, in `_build/pdf/`: book.pdf and one file a chapter, from the built web pages.
 
 Chromium prints each page with book/_static/print.css; book/_static/pdf.js gives every anchor a name
 that is unique in the book ("#exercises" stands on ten pages). pypdf joins the pages: links between
 them become links inside the PDF, links to the outside keep their address.
 """
 
+import html
 import io
 import pathlib
 import re
 import shutil
 import sys
 import time
-import unicodedata
 from urllib.parse import unquote
 
 import jinja2
@@ -20,7 +19,7 @@ import pypdf
 import yaml
 from playwright.sync_api import sync_playwright
 from pypdf.generic import Destination, Fit, NameObject, TextStringObject
-from takeaway import CHAPTER, full_name
+from reading import CHAPTER
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tests" / "browser"))
@@ -32,27 +31,17 @@ WIDTH = 642  # CSS pixels between the margins of print.css: 170 mm
 
 def order():
     """Pages in the order of the contents: [(caption of the part or None, [page, …]), …]."""
-
-    def flat(entries):
-        return [name for e in entries for name in [e["file"], *flat(e.get("sections", []))]]
-
     toc = yaml.safe_load((ROOT / "_toc.yml").read_text())
+    flat = lambda entries: [n for e in entries for n in (e["file"], *flat(e.get("sections", [])))]
     parts = [(part["caption"], flat(part["chapters"])) for part in toc["parts"]]
     return [(None, [toc["root"]]), *parts]
 
 
 def plain(title):
     r"""A heading for the outline, which knows no formulas: `\(\theta_q\)` becomes θ_q."""
-
-    def letter(match):
-        size = "CAPITAL" if match[1][0].isupper() else "SMALL"
-        name = match[1].upper().replace("LAMBDA", "LAMDA")  # Unicode's spelling
-        try:
-            return unicodedata.lookup(f"GREEK {size} LETTER {name}")
-        except KeyError:
-            return match[1]
-
-    return re.sub(r"\\([A-Za-z]+)", letter, re.sub(r"\\[()]", "", title)).replace("\\,", " ")
+    letter = lambda command: html.unescape(f"&{command[1]};").strip("&;")
+    words = title.replace("\\(", "").replace("\\)", "").replace("\\,", " ")
+    return re.sub(r"\\([A-Za-z]+)", letter, words)
 
 
 class Printer:
@@ -70,9 +59,7 @@ class Printer:
 
     def print(self, header, first, style="decimal"):
         """The open page as a PDF whose pages are numbered from `first` on."""
-        arguments = [header, first, style, WIDTH]
-        wide = self.page.evaluate("arguments => paper.number(...arguments)", arguments)
-        if wide:
+        if wide := self.page.evaluate("all => paper.number(...all)", [header, first, style, WIDTH]):
             raise SystemExit(f"{self.page.url}: wider than the paper: {wide[:5]}")
         pdf = self.page.pdf(prefer_css_page_size=True, print_background=True)
         return pypdf.PdfReader(io.BytesIO(pdf))
@@ -93,13 +80,10 @@ def links(page):
 
 def resolve(writer, address, inside, beside):
     """Links to places of the book lead `inside` this PDF, or to files `beside` it."""
-    lost = set()
     for link in [link for page in writer.pages for link in links(page)]:
         dest = link.get("/Dest")
         url = f"{address}/{dest.lstrip('/')}" if dest else str(link["/A"]["/URI"])
         name = unquote(url.removeprefix(f"{address}/"))
-        if not url.startswith(f"{address}/"):
-            continue  # out of the book
         if name in inside:
             number, top = inside[name]
             there = Destination(name, writer.pages[number].indirect_reference, Fit.xyz(top=top))
@@ -107,29 +91,22 @@ def resolve(writer, address, inside, beside):
             link[NameObject("/Dest")] = there.dest_array
         elif name in beside:
             link["/A"][NameObject("/URI")] = TextStringObject(beside[name])
-        else:
-            lost.add(name)
-    if lost:
-        raise SystemExit(f"links to places that the PDF lacks: {sorted(lost)[:10]}")
+        elif url.startswith(f"{address}/"):
+            raise SystemExit(f"a link leads to {name}, which the PDF lacks")
 
 
 def save(path, printed, address, inside, beside, headings, metadata, front=0):
     """Printed pages as one file; headings [(level, place, words), …] become its bookmarks. The
     first `front` pages are numbered apart, and viewers count as the paper does."""
     writer, above = pypdf.PdfWriter(), {-1: None}
-    for page in [page for reader in printed for page in reader.pages]:
-        writer.add_page(page)
+    for reader in printed:
+        writer.append_pages_from_reader(reader)
     resolve(writer, address, inside, beside)
     for level, name, words in headings:
         number, top = inside[name]
-        above[level] = writer.add_outline_item(
-            title=plain(words),
-            page_number=number,
-            parent=above[max(n for n in above if n < level)],
-            bold=level == 0,
-            fit=Fit.xyz(top=top),
-            is_open=level == 0,
-        )
+        parent, how = above[max(n for n in above if n < level)], Fit.xyz(top=top)
+        look = dict(bold=level == 0, is_open=level == 0)
+        above[level] = writer.add_outline_item(plain(words), number, parent, fit=how, **look)
     if front:
         writer.set_page_label(0, front - 1, style="/r")
         writer.set_page_label(front, len(writer.pages) - 1, style="/D", start=1)
@@ -142,7 +119,8 @@ def save(path, printed, address, inside, beside, headings, metadata, front=0):
 def make(folder):
     began = time.time()
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
-    authors = ", ".join(map(full_name, citation["authors"]))
+    named = lambda p: p.get("name") or f"{p['given-names']} {p['family-names']}"
+    authors = ", ".join(map(named, citation["authors"]))
     names = [page for _, pages in order() for page in pages]
     if missing := [page for page in names if not (HTML / f"{page}.html").exists()]:
         raise SystemExit(f"not built: {missing[:3]}; run `python3 run.py book` first")
@@ -154,31 +132,29 @@ def make(folder):
             headings[page] = printer.open(page)
             printed[page] = reader = printer.print(plain(headings[page][0][2]), count + 1)
             for name, d in reader.named_destinations.items():
-                number = reader.get_destination_page_number(d)
+                number = count + reader.get_destination_page_number(d)
                 where[unquote(name.lstrip("/"))] = page, number, float(d.top)
             first[page], count = count, count + len(reader.pages)
         contents = []
         for caption, pages in order():
             contents += [(0, pages[0], caption)] if caption else []
             contents += [heading for page in pages for heading in headings[page]]
-        rows = [(*row, first[where[row[1]][0]] + where[row[1]][1] + 1) for row in contents]
+        rows = [(*row, where[row[1]][1] + 1) for row in contents]
         front = printer.cover(citation=citation, authors=authors, rows=rows)
-    ahead = len(front.pages)
-    inside = {name: (ahead + first[page] + n, top) for name, (page, n, top) in where.items()}
+    ahead, book = len(front.pages), [front, *printed.values()]
+    inside = {name: (ahead + number, top) for name, (_, number, top) in where.items()}
     metadata = {"/Title": citation["title"], "/Author": authors}
-    book = [front, *printed.values()]
     save(folder / "book.pdf", book, address, inside, {}, contents, metadata, ahead)
-    beside = {
-        name: f"{pathlib.Path(page).name}.pdf#page={n + 1}"
-        if CHAPTER.match(page)
-        else f"book.pdf#page={inside[name][0] + 1}"
-        for name, (page, n, _) in where.items()
-    }
-    for page in filter(CHAPTER.match, names):
-        own = {name: (n, top) for name, (its, n, top) in where.items() if its == page}
+    files = {page: f"{pathlib.Path(page).name}.pdf" for page in filter(CHAPTER.match, names)}
+    beside = {name: f"book.pdf#page={number + 1}" for name, (number, _) in inside.items()}
+    own = {page: {} for page in files}
+    for name, (page, number, top) in where.items():
+        if page in files:
+            own[page][name] = number - first[page], top
+            beside[name] = f"{files[page]}#page={number - first[page] + 1}"
+    for page, file in files.items():
         metadata["/Title"] = plain(headings[page][0][2])
-        path = folder / f"{pathlib.Path(page).name}.pdf"
-        save(path, [printed[page]], address, own, beside, headings[page], metadata)
+        save(folder / file, [printed[page]], address, own[page], beside, headings[page], metadata)
     print(f"{folder}: {ahead + count} pages, {time.time() - began:.0f} s")
 
 

@@ -1,25 +1,24 @@
-"""Sphinx extension of this book: symbols that lead to their entry.
+"""Sphinx extension of this book: symbols lead to their entry where a chapter first uses them.
 
-The table of book/notation.md is the one source of the symbols. All formulas in the first cell of a
-row are spellings of one symbol, the third cell lists the chapters in which it has this meaning, the
-last cell says what it means.
+Each row of the table in book/notation.md is a symbol: all formulas in its first cell are spellings,
+the third lists the chapters in which it has this meaning, the last says what it means.
 """
 
+import functools
 import re
 
 from docutils import nodes
+from sphinx.util.nodes import traverse_parent
 from sphinx_design.dropdown import dropdown_main
 from sphinx_exercise.nodes import solution_node
 
 NOTATION = "book/notation"
 CHAPTER = re.compile(r"book/(\d\d)-")
-FOLDS = (solution_node, dropdown_main)  # a solution, or a proof in a dropdown
+BARRED = nodes.title, nodes.reference, nodes.table, nodes.caption, solution_node, dropdown_main
 
 
 def tidy(tex):
-    r"""One spelling of a formula: no spaces, no braces around a single letter. `b_{q}` and `b_q`
-    are the same.
-    """
+    r"""One spelling of a formula: `b_{q}` and `b_q`, spaces or none."""
     tex = re.sub(r"\\[,;:!]|\s+", "", tex.replace(r"\mid", "|"))
     return re.sub(r"\{(\\[A-Za-z]+|[^{}\\])\}", r"\1", tex)
 
@@ -46,73 +45,51 @@ def name_rows(app, doctree):
 
 
 def is_running_text(math):
-    """In a paragraph, in no heading, link, table or caption, not folded away, nor in the box
-    before the chapter starts.
-    """
-    around = list(ancestors(math.parent))
-    barred = (nodes.title, nodes.reference, nodes.table, nodes.caption, *FOLDS)
-    return any(isinstance(node, nodes.paragraph) for node in around) and not any(
-        isinstance(node, barred) or "tip" in node.get("classes", ()) for node in around
-    )
-
-
-def ancestors(node):
-    while node is not None:
-        yield node
-        node = node.parent
+    """In a paragraph and nowhere that is barred, nor in the box before the chapter starts."""
+    around = list(traverse_parent(math.parent))
+    barred = (isinstance(n, BARRED) or "tip" in n.get("classes", ()) for n in around)
+    return any(isinstance(n, nodes.paragraph) for n in around) and not any(barred)
 
 
 def spoken(tex):
-    r"""A formula for a screen reader, which hears nothing inside the link: `F_{\lambda\gamma}` is
-    "F lambda gamma, symbol".
-    """
+    r"""`F_{\lambda\gamma}` for a screen reader: "F lambda gamma, symbol"."""
     return " ".join(re.findall(r"[A-Za-z]+|\d+", tex)) + ", symbol"
 
 
 def without_links(paragraph):
-    """A copy of what stands in a paragraph: a text that appears on hover has no links, the words
-    of a reference stay.
-    """
+    """A copy of what stands in a paragraph, of its links the words."""
     copy = paragraph.deepcopy()
     for reference in list(copy.findall(nodes.reference)):
         reference.replace_self(reference.children)
     return copy.children
 
 
+@functools.cache
 def notation(app):
     """The rows of the notation page with its references resolved, once a build."""
-    if not hasattr(app, "notation_rows"):
-        doctree = app.env.get_doctree(NOTATION)
-        app.env.resolve_references(doctree, NOTATION, app.builder)
-        app.notation_rows = list(rows(doctree))
-    return app.notation_rows
+    doctree = app.env.get_doctree(NOTATION)
+    app.env.resolve_references(doctree, NOTATION, app.builder)
+    return list(rows(doctree))
 
 
 def link(math, row, page):
-    """The formula as a link, with what it means in a text that appears on hover and focus
-    (reading.css).
-    """
-    anchor = row["ids"][0]
+    """The formula as a link, with its meaning, which reading.css shows on hover and focus."""
+    html, anchor = (lambda text: nodes.raw("", text, format="html")), row["ids"][0]
     said = f'aria-label="{spoken(math.astext())}" aria-describedby="what-{anchor}"'
-    parts = (
-        f'<span class="symbol"><a class="symbol-link" href="{page}#{anchor}" {said}>',
-        f'</a><span class="symbol-text" role="tooltip" id="what-{anchor}">',
-        "</span></span>",
-    )
-    start, middle, end = (nodes.raw("", part, format="html") for part in parts)
-    return [start, math.deepcopy(), middle, *without_links(row[-1][0]), end]
+    return [
+        html(f'<span class="symbol"><a class="symbol-link" href="{page}#{anchor}" {said}>'),
+        math.deepcopy(),
+        html(f'</a><span class="symbol-text" role="tooltip" id="what-{anchor}">'),
+        *without_links(row[-1][0]),
+        html("</span></span>"),
+    ]
 
 
 def link_first_uses(app, doctree, docname):
-    chapter = CHAPTER.match(docname)
-    if app.builder.format != "html" or not chapter:
+    if app.builder.format != "html" or not (chapter := CHAPTER.match(docname)):
         return
-    entries = {
-        spelling: row
-        for row, spellings, chapters in notation(app)
-        if int(chapter[1]) in chapters
-        for spelling in spellings
-    }
+    its = [(spellings, row) for row, spellings, where in notation(app) if int(chapter[1]) in where]
+    entries = {spelling: row for spellings, row in its for spelling in spellings}
     page, seen = app.builder.get_relative_uri(docname, NOTATION), []
     for math in list(doctree.findall(nodes.math)):
         row = entries.get(tidy(math.astext()))

@@ -1,10 +1,9 @@
 """Write the set-up cell of every notebook: python tools/setup_cell.py, or with --check say which
 are out of step.
 
-The cell (skeletons/set_up.py) is the one tagged `setup`. Where they are missing it installs POT and
+The cell (skeletons/set_up.jinja) is tagged `setup`. Where they are missing it installs POT and
 `fe`, from the wheel of this version's release, so that a saved notebook stays what it was, and
-without their dependencies, so that Colab's own torch stays. `FE_PACKAGE` names another source. It
-offers only what does something in its chapter.
+without dependencies, so that Colab's own torch stays. It offers only what its chapter uses.
 """
 
 import json
@@ -14,23 +13,15 @@ import sys
 import textwrap
 import tomllib
 
+import jinja2
 import yaml
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
-SKELETON = pathlib.Path(__file__).parent / "skeletons" / "set_up.py"
+SKELETON = pathlib.Path(__file__).parent / "skeletons" / "set_up.jinja"
 # nobody's: whoever registered it could run code in readers' notebooks
 PLACEHOLDER = "https://github.com/free-energy-book/free-energy-book"
-# what a reader can choose: where a chapter's other cells use it, and the lines that offer it
-CHOICES = {
-    "scale": (r'\bscale == "paper"', 'scale = "small"  # @param ["small", "paper"]\n'),
-    "device": (r"\bdevice\)", 'device = "auto"  # @param ["auto", "cpu", "cuda"]\n'),
-    "keep": (
-        r"\bresults\(",
-        'keep = ""  # @param {type: "string"}\n'
-        "# keep: a folder for the results of your own long runs, say\n"
-        "# /content/drive/MyDrive/fe on Colab (asks for the drive)\n",
-    ),
-}
+# what a reader can choose, and where a chapter's other cells use it
+CHOICES = {"scale": r'\bscale == "paper"', "device": r"\bdevice\)", "keep": r"\bresults\("}
 
 
 def wheel(root=ROOT):
@@ -43,35 +34,15 @@ def wheel(root=ROOT):
 
 def source(notebook, root=ROOT):
     """The set-up cell of this notebook."""
-    words, code = (
-        "\n".join(
-            "".join(cell["source"])
-            for cell in notebook["cells"]
-            if cell["cell_type"] == kind and "setup" not in cell["metadata"].get("tags", [])
-        )
-        for kind in ("markdown", "code")
-    )
-    names = [name for name, (use, _) in CHOICES.items() if re.search(use, code)]
-    given = "".join(f"    {name}={name},\n" for name in names)
-    if line := re.search(r"^\*\*Time\*\* (.*)$", words, re.MULTILINE):
-        time = line[1].split(" · ", 1)[-1].replace("`", "").rstrip(".")
-        width = 88 if len(time) <= 76 else 70  # on one line with `time=` if it fits
-        pieces = textwrap.wrap(time, width, drop_whitespace=False)
-        given += "    time=" + "\n    ".join(f'"{piece}"' for piece in pieces) + ",\n"
-    address = '"FE_PACKAGE", ""'
-    if package := wheel(root):
-        base, _, file = package.rpartition("/")
-        address = f'\n    "FE_PACKAGE",\n    "{base}/"\n    "{file}",\n'
-    filled = {
-        "HOW": "choose here, then run" if names else "run this first",
-        "# CHOICES\n": "".join(CHOICES[name][1] for name in names),
-        "WHEEL": address,
-        "    GIVEN,\n": given,
-    }
-    text = SKELETON.read_text().rstrip("\n")
-    for name, value in filled.items():
-        text = text.replace(name, value)
-    return text
+    others = [c for c in notebook["cells"] if "setup" not in c["metadata"].get("tags", [])]
+    text = lambda kind: "\n".join("".join(c["source"]) for c in others if c["cell_type"] == kind)
+    choices = [name for name, use in CHOICES.items() if re.search(use, text("code"))]
+    line = re.search(r"^\*\*Time\*\* (?:.*? · )?(.*?)\.?$", text("markdown"), re.MULTILINE)
+    time = line[1].replace("`", "") if line else ""
+    width = 88 if len(time) <= 76 else 70  # on one line with `time=` if it fits
+    pieces = textwrap.wrap(time, width, drop_whitespace=False)
+    template = jinja2.Template(SKELETON.read_text(), trim_blocks=True)
+    return template.render(choices=choices, time=pieces, wheel=wheel(root))
 
 
 def main(check=False, root=ROOT):

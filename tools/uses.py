@@ -1,6 +1,4 @@
-"""What code stands on: the modules of `fe` that it imports, and theirs, and the stored results that
-it reads; and which tests a change touches.
-"""
+"""What code stands on: modules of `fe`, stored results; and which tests a change touches."""
 
 import ast
 import functools
@@ -15,8 +13,8 @@ ROOT = pathlib.Path(__file__).resolve().parents[1]
 @functools.cache
 def exported():
     """{"fe.name": module of fe} of what `fe` itself offers."""
-    nodes = ast.parse((ROOT / "fe" / "__init__.py").read_text()).body
-    lines = [node for node in nodes if isinstance(node, ast.ImportFrom)]
+    tree = ast.parse((ROOT / "fe" / "__init__.py").read_text())
+    lines = [node for node in tree.body if isinstance(node, ast.ImportFrom)]
     return {f"fe.{alias.name}": f"fe.{node.module}" for node in lines for alias in node.names}
 
 
@@ -45,23 +43,19 @@ def files(source):
         package = lambda path: ".".join(path.relative_to(ROOT).parts[:-1])
         new = {f for path in new for f in imported(path.read_text(), package(path))} - found
     found |= {page for path in found for page in path.parent.glob("*.html")}
-    stored = {ROOT / "results" / name for name in re.findall(r"[\"'](\w+\.json)[\"']", source)}
-    return sorted(found | {path for path in stored if path.exists()})
+    found |= {ROOT / "results" / name for name in re.findall(r"[\"'](\w+\.json)[\"']", source)}
+    return sorted(path for path in found if path.exists())
 
 
 def changed():
     """Files of the repository that are new or differ from the last commit."""
     command = ["git", "-c", "core.quotePath=off", "status", "--porcelain", "-uall", "--no-renames"]
-    return {
-        ROOT / line[3:]
-        for line in subprocess.check_output(command, cwd=ROOT, text=True).splitlines()
-    }
+    lines = subprocess.check_output(command, cwd=ROOT, text=True).splitlines()
+    return {ROOT / line[3:] for line in lines}
 
 
 def tests(paths):
-    """The test files that a change of these files touches: themselves, what leads to a module of
-    `fe`, what imports a tool.
-    """
+    """The test files among these files, and those that lead to one of them."""
     tool = "|".join(path.stem for path in paths if path.parent == ROOT / "tools") or "none"
     uses = lambda source: paths & {*files(source)} or re.search(rf"\bimport ({tool})\b", source)
     found = sorted((ROOT / "tests").glob("test_*.py"))

@@ -9,7 +9,6 @@ window.paper = {
   async prepare(page) {
     if (document.querySelector(".math")) await MathJax.startup.promise;
     all("mjx-assistive-mml").forEach(e => e.remove());  // for screen readers
-    all("article a.image-reference").forEach(a => a.replaceWith(...a.childNodes));
     paper.name(page);
     await paper.settle();
     return all("article section > h1, article section > h2").map(heading => {

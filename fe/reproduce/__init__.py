@@ -16,6 +16,7 @@ import signal
 import threading
 import time
 from concurrent.futures import ProcessPoolExecutor, wait
+from functools import partial
 from pathlib import Path as File
 
 import matplotlib.pyplot as plt
@@ -99,7 +100,8 @@ class JobsFailed(RuntimeError):
 
 
 def run_jobs(jobs, executor, folder, progress=True, label=""):
-    """Results of `jobs`, a dict name -> (function, arguments, options); names are checkpoints.
+    """Results of `jobs`, a dict name -> function (`functools.partial` of a job) that takes the path
+    of its `checkpoint`; names are checkpoints.
 
     A bar shows the time left. One failure does not stop the others.
 
@@ -116,10 +118,7 @@ def run_jobs(jobs, executor, folder, progress=True, label=""):
         try:
             if executor is None:
                 return _together(jobs, files, folder, bar)
-            futures = {
-                name: executor.submit(function, *arguments, **options, **files[name])
-                for name, (function, arguments, options) in jobs.items()
-            }
+            futures = {name: executor.submit(job, **files[name]) for name, job in jobs.items()}
             try:
                 while wait(futures.values(), timeout=1).not_done:
                     _show(bar, folder, [name for name, f in futures.items() if not f.done()])
@@ -140,7 +139,9 @@ def run_jobs(jobs, executor, folder, progress=True, label=""):
 
 
 def _together(jobs, files, folder, bar):
-    built = {name: f.build(*a, **o, **files[name]) for name, (f, a, o) in jobs.items()}
+    built = {
+        name: job.func.build(*job.args, **job.keywords, **files[name]) for name, job in jobs.items()
+    }
     going = set(built)
 
     def following(name, show):
@@ -181,9 +182,8 @@ def pool(workers):
     """
     context = multiprocessing.get_context("spawn")
     here, there = context.Pipe(duplex=False)
-    with ProcessPoolExecutor(
-        workers, mp_context=context, initializer=_end_with, initargs=(here,)
-    ) as executor:
+    ends = dict(mp_context=context, initializer=_end_with, initargs=(here,))
+    with ProcessPoolExecutor(workers, **ends) as executor:
         try:
             yield executor
         except BaseException:
@@ -196,9 +196,8 @@ def _end_with(pipe):
         pipe.poll(None)  # until its other end is closed, which the end of a process does too
         os._exit(1)
 
-    signal.signal(
-        signal.SIGINT, signal.SIG_IGN
-    )  # a terminal interrupts the workers too; what becomes of them is the parent's decision
+    # a terminal interrupts the workers too; what becomes of them is the parent's decision
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=watch, daemon=True).start()
 
 
@@ -207,11 +206,8 @@ def fig2(settings, executor, folder, progress=True):
     first seed's curves end.
     """
     name = "g{:g}_s{}".format
-    jobs = {
-        name(g, s): (path_job, (settings, g, s), {})
-        for s in settings.seeds
-        for g in settings.gammas
-    }
+    starts = [(g, s) for s in settings.seeds for g in settings.gammas]
+    jobs = {name(g, s): partial(path_job, settings, g, s) for g, s in starts}
     g, s = settings.gammas[0], settings.seeds[0]
     variants = (
         {"uncorrected": dict(corrector=False), "validation": dict(hold="val")}
@@ -219,11 +215,7 @@ def fig2(settings, executor, folder, progress=True):
         else {}
     )
     named = {
-        f"{name(g, s)}_{v}": (
-            path_job,
-            (settings, g, s),
-            dict(variant=options),
-        )
+        f"{name(g, s)}_{v}": partial(path_job, settings, g, s, variant=options)
         for v, options in variants.items()
     }
     found = run_jobs(jobs | named, executor, folder, progress, "curves")
@@ -233,7 +225,7 @@ def fig2(settings, executor, folder, progress=True):
         if n in jobs and r["seed"] == s and r["gam"] in settings.scratch and not r["stopped"]
     ]
     scratch = {
-        f"scratch_g{g:g}_s{k}": (scratch_job, (settings, lam, gam, 100 + k), {})
+        f"scratch_g{g:g}_s{k}": partial(scratch_job, settings, lam, gam, 100 + k)
         for lam, gam, g in ends
         for k in range(3)
     }
@@ -253,11 +245,7 @@ def fig4a(settings, executor, folder, progress=True):
     """F during equilibration from (0.5, 1) to (0.51, 1.04), beside one that stays at (0.5, 1)."""
     epochs = 100 if settings.data == "mnist" else 30
     jobs = {
-        f"relaxation_s{s}": (
-            relaxation_job,
-            (settings, s),
-            dict(epochs=epochs),
-        )
+        f"relaxation_s{s}": partial(relaxation_job, settings, s, epochs=epochs)
         for s in settings.seeds
     }
     found = run_jobs(jobs, executor, folder, progress, "relaxation")
@@ -284,7 +272,7 @@ def fig5(settings, executor, folder, progress=True):
     and its controls.
     """
     jobs = {
-        f"{kind}_s{s}": (transfer_job, (settings, kind, s), {})
+        f"{kind}_s{s}": partial(transfer_job, settings, kind, s)
         for kind in settings.kinds
         for s in settings.seeds
     }
@@ -292,8 +280,7 @@ def fig5(settings, executor, folder, progress=True):
     return {
         "what": "transfer of networks with C held on the training set of the task at t, and "
         "controls at equal compute; amortised encoder; "
-        "source_… and target_… on test images; nats per example; spent: epochs of `size` "
-        "images, "
+        "source_… and target_… on test images; nats per example; spent: epochs of `size` images, "
         "copies counted",
         "seconds": sum(r["seconds"] for r in found.values()),
         "runs": [

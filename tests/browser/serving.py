@@ -21,6 +21,7 @@ ARGUMENTS = [
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
+    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",  # nothing but this machine
 ]
 PATIENCE = 300_000  # milliseconds: what is awaited comes, and on a busy machine it comes late
 VIEWS = {
@@ -63,34 +64,56 @@ def served(folder, handler=Quiet):
         server.shutdown()
 
 
+def watch(tab, wrong):
+    """Errors of the page's scripts, and whatever it asks of other hosts, go to the list `wrong`.
+    Returns what ends this.
+    """
+
+    def message(m):
+        if m.type == "error":
+            wrong.append(f"console: {m.text} {m.location.get('url', '')}")
+
+    def request(r):
+        if urlparse(r.url).hostname not in (None, "127.0.0.1", ""):
+            wrong.append(f"asked for {r.url}, outside of the book")
+
+    error = lambda e: wrong.append(f"script: {e}")
+    listeners = {"console": message, "pageerror": error, "request": request}
+    for event, listener in listeners.items():
+        tab.on(event, listener)
+    return lambda: [tab.remove_listener(*pair) for pair in listeners.items()]
+
+
 @contextlib.contextmanager
-def visit(browser, url, view="light", before=lambda page: None):
-    """A page in one view, loaded and with its mathematics typeset. Of an error within, the trace
-    (`playwright show-trace`) and a picture stay in _build/traces, and the error says so.
+def visit(tab, url, view="light", wrong=None):
+    """A page in one view, loaded and with its mathematics typeset, in a tab that other pages were
+    in before it, as readers have it (and scripts are compiled once). What goes wrong there goes to
+    the list `wrong`. Of an error within, the trace (`playwright show-trace`) and a picture stay in
+    _build/traces, and the error says so.
     """
     width, height, scheme = VIEWS[view]
-    context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=scheme)
-    context.add_init_script("localStorage.setItem('mode', 'auto')")  # as the system does
-    context.set_default_timeout(PATIENCE)
-    context.tracing.start()
-    page = context.new_page()
-    before(page)
+    tab.set_viewport_size({"width": width, "height": height})
+    tab.emulate_media(media="screen", color_scheme=scheme, reduced_motion="no-preference")
+    stop = watch(tab, [] if wrong is None else wrong)
+    tab.context.tracing.start_chunk()
     try:
-        page.goto(url, wait_until="load")
-        page.wait_for_function(
+        tab.goto(url, wait_until="load")
+        tab.wait_for_function(
             "() => !document.querySelector('.math') || (window.MathJax && MathJax.startup && "
             "MathJax.startup.promise && document.querySelector('mjx-container'))"
         )
-        page.evaluate(
+        tab.evaluate(
             "() => window.MathJax && MathJax.startup && MathJax.startup.promise.then(() => true)"
         )
-        page.wait_for_load_state("networkidle")
-        yield page
+        tab.wait_for_load_state("networkidle")
+        yield tab
     except BaseException as error:
         kept = TRACES / re.sub(r"\W+", "-", f"{urlparse(url).path} {view}").strip("-")
-        context.tracing.stop(path=f"{kept}.zip")
-        page.screenshot(path=f"{kept}.png")
+        tab.context.tracing.stop_chunk(path=f"{kept}.zip")
+        tab.screenshot(path=f"{kept}.png")
         error.add_note(f"{kept}.zip and {kept}.png show the page")
         raise
+    else:
+        tab.context.tracing.stop_chunk()
     finally:
-        context.close()
+        stop()

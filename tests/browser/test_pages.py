@@ -6,7 +6,6 @@ import os
 import pathlib
 import re
 import time
-from urllib.parse import urlparse
 
 import pytest
 
@@ -245,22 +244,6 @@ def accessible(page, views):
         yield from (f"{view}: {fault}" for fault in found)
 
 
-def watch(page, wrong):
-    """Errors of the page's scripts, and whatever it asks of other hosts, go to the list `wrong`."""
-
-    def message(m):
-        if m.type == "error":
-            wrong.append(f"console: {m.text} {m.location.get('url', '')}")
-
-    def refuse(route):
-        wrong.append(f"asked for {route.request.url}, outside of the book")
-        route.abort()
-
-    page.on("console", message)
-    page.on("pageerror", lambda error: wrong.append(f"script: {error}"))
-    page.route(lambda url: urlparse(url).hostname not in (None, "127.0.0.1", ""), refuse)
-
-
 def report(wrong):
     return "\n".join([f"{len(wrong)} faults", *wrong[:30]])
 
@@ -271,7 +254,7 @@ ALL_VIEWS = [f"book/api/{name}.html" for name in ("plot", "path", "reproduce")]
 
 
 @pytest.mark.parametrize("name", pages())
-def test_page(browser, address, name):
+def test_page(tab, address, name):
     """All that does not depend on the scheme is done once on a desk and once on a phone; colours
     are looked at in all four views.
     """
@@ -280,7 +263,7 @@ def test_page(browser, address, name):
     def note(view, faults):
         wrong.extend(f"{view}: {fault}" for fault in faults)
 
-    with visit(browser, f"{address}/{name}", "light", lambda page: watch(page, wrong)) as page:
+    with visit(tab, f"{address}/{name}", "light", wrong) as page:
         note("light", contents(page))
         note("light", use(page, open_folds))
         note("paper", on_paper(page))
@@ -293,10 +276,10 @@ def test_page(browser, address, name):
 
 @pytest.mark.parametrize("view", [view for view in VIEWS if view != "light"])
 @pytest.mark.parametrize("name", ["book/08-optimal-transport.html", "book/ledger.html", *ALL_VIEWS])
-def test_a_page_loaded_in_another_view(browser, address, name, view):
+def test_a_page_loaded_in_another_view(tab, address, name, view):
     """What the theme does at the start, which is the same on every page."""
     wrong = []
-    with visit(browser, f"{address}/{name}", view, lambda page: watch(page, wrong)) as page:
+    with visit(tab, f"{address}/{name}", view, wrong) as page:
         wrong += contents(page)
         if (wider := page.evaluate(WIDER)) > 0:
             wrong.append(f"the page is {wider} px wider than the window")
@@ -305,14 +288,14 @@ def test_a_page_loaded_in_another_view(browser, address, name, view):
 
 
 @pytest.mark.parametrize("name", ["book/10-beyond-the-paper.html", "book/api/plot.html"])
-def test_axe_on_a_page_as_it_is(browser, address, name):
-    with visit(browser, f"{address}/{name}", "dark") as page:
+def test_axe_on_a_page_as_it_is(tab, address, name):
+    with visit(tab, f"{address}/{name}", "dark") as page:
         assert not (found := axe(page)), report(found)
 
 
-def test_a_page_that_fails_leaves_a_trace_and_a_picture(browser, address):
+def test_a_page_that_fails_leaves_a_trace_and_a_picture(tab, address):
     with pytest.raises(AssertionError) as failure:
-        with visit(browser, f"{address}/search.html", "phone"):
+        with visit(tab, f"{address}/search.html", "phone"):
             assert False
     (note,) = failure.value.__notes__
     for kind in ("zip", "png"):
@@ -321,23 +304,23 @@ def test_a_page_that_fails_leaves_a_trace_and_a_picture(browser, address):
         path.unlink()
 
 
-def test_the_root_leads_to_the_book(browser, address):
-    with visit(browser, f"{address}/") as page:
+def test_the_root_leads_to_the_book(tab, address):
+    with visit(tab, f"{address}/") as page:
         page.wait_for_url("**/book/index.html", timeout=PATIENCE)
 
 
-def test_search_finds_the_ledger(browser, address):
-    with visit(browser, f"{address}/search.html?q=ledger") as page:
+def test_search_finds_the_ledger(tab, address):
+    with visit(tab, f"{address}/search.html?q=ledger") as page:
         page.wait_for_selector("#search-results li a")
         found = page.query_selector_all("#search-results li a")
         assert any("ledger" in (link.get_attribute("href") or "") for link in found)
 
 
-def test_the_search_field_of_a_chapter_leads_to_the_results(browser, address):
+def test_the_search_field_of_a_chapter_leads_to_the_results(tab, address):
     """The index is loaded by the search page alone, so the field of any other page must lead
     there.
     """
-    with visit(browser, f"{address}/book/index.html") as page:
+    with visit(tab, f"{address}/book/index.html") as page:
         page.keyboard.press("Control+k")
         page.keyboard.type("geodesic")
         page.keyboard.press("Enter")

@@ -397,6 +397,8 @@ def _transitions():
             torch.tensor([0.1], dtype=F64),
             QuasiStatic(torch.ones(1, dtype=F64)),
             at + 0.1,
+            step=0.05,
+            max_step=0.1,
         )
         assert len(path.jumps) == 1
         found.append((name, path))

@@ -1,5 +1,5 @@
-"""The picture of the README and the front page, explained in chapter 5: python tools/picture.py in
-the book's folder writes book/_static/surface.png.
+"""The picture of the README and the front page, explained in chapter 5: python
+benchmarks/surface.py in the book's folder writes book/_static/surface.png.
 """
 
 import json
