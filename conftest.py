@@ -85,8 +85,7 @@ def pytest_collection_modifyitems(items):
     )
 
 
-# files whose tests share nothing that is dear
-SPREAD = "tests/browser/test_pages.py", "tests/test_course.py"
+SPREAD = "tests/browser/test_pages.py"  # each of its tests is long and shares nothing
 
 
 @pytest.hookimpl(optionalhook=True)

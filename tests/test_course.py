@@ -1,15 +1,17 @@
 """The course edition through nbgrader itself: sheets made, released, handed in, graded.
 
-One course with its own gradebook for each chapter, in the test's folder, so that chapters may run
-side by side. Jupyter's and IPython's folders lie there as well: a reader's own configuration is
-neither read nor written. Chapter 5 is graded in kernels, as a course is; importing torch and the
-chapter's preparation in each is most of the time, so the other submissions run in this process.
+The sheets are made once, and each test has a copy of the course with its gradebook. Jupyter's and
+IPython's folders lie there as well: a reader's own configuration is neither read nor written.
+Chapter 8 is graded in kernels, as a course is; importing torch and the chapter's preparation in
+each is most of the time, so the other submissions run in this process.
 """
 
 import contextlib
 import io
+import os
 import pathlib
 import re
+import shutil
 import subprocess
 import sys
 
@@ -36,15 +38,31 @@ CHAPTERS = exercises.chapters()
 every_chapter = pytest.mark.parametrize("chapter", CHAPTERS, ids=lambda c: f"chapter{c.number}")
 
 
-@pytest.fixture(autouse=True)
-def clean_home(tmp_path, monkeypatch):
-    monkeypatch.setenv(
-        "MPLCONFIGDIR", matplotlib.get_cachedir()
-    )  # or each kernel would list the fonts of the machine anew
-    (tmp_path / "home").mkdir()
-    monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    for name in ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "IPYTHONDIR"):
-        monkeypatch.setenv(name, str(tmp_path / "home" / name.lower()))
+def at_home(folder):
+    """Environment variables that keep Jupyter and IPython in this folder."""
+    names = ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "IPYTHONDIR")
+    home = {"HOME": str(folder)} | {name: str(folder / name.lower()) for name in names}
+    return home | {"MPLCONFIGDIR": matplotlib.get_cachedir()}  # or each kernel would list all fonts
+
+
+@pytest.fixture(scope="module")
+def sheets(tmp_path_factory):
+    """The folder of the course as the documented command makes it, and what that printed."""
+    folder = tmp_path_factory.mktemp("sheets")
+    command = [sys.executable, ROOT / "tools" / "course.py", folder / "course"]
+    home = os.environ | at_home(folder)
+    done = subprocess.run(command, capture_output=True, text=True, env=home)
+    assert done.returncode == 0, done.stderr
+    return folder / "course", done.stdout
+
+
+@pytest.fixture
+def folder(sheets, tmp_path, monkeypatch):
+    """A copy of that course for a test of its own."""
+    for name, value in at_home(tmp_path).items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.chdir(tmp_path)
+    return shutil.copytree(sheets[0], tmp_path / "course")
 
 
 class InThisProcess(Execute):
@@ -68,11 +86,10 @@ class InThisProcess(Execute):
 
 
 class Course:
-    """A course of one chapter, its students and their grades."""
+    """One chapter's part of a course, its students and their grades."""
 
     def __init__(self, folder, chapter):
         self.folder, self.chapter, self.name = folder, chapter, chapter.assignment
-        course.make(folder, [chapter])
 
     def notebook(self, step, student=""):
         return nbformat.read(self.folder / step / student / self.name / self.chapter.path.name, 4)
@@ -127,20 +144,17 @@ def ids(notebook):
     }
 
 
-def test_the_command_makes_every_sheet(tmp_path):
+def test_the_command_makes_every_sheet(sheets):
     """As documented: a sheet for each chapter, in plain Markdown, with the points that the table
     tells, and no solution in the release.
     """
-    done = subprocess.run(
-        [sys.executable, ROOT / "tools" / "course.py", tmp_path], capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stderr
+    folder, printed = sheets
     table = {
         int(row[0]): int(row[1])
-        for row in re.findall(r"^ +(\d+) .* (\d+): [\d +]+$", done.stdout, re.MULTILINE)
+        for row in re.findall(r"^ +(\d+) .* (\d+): [\d +]+$", printed, re.MULTILINE)
     }
     assert len(table) == len(CHAPTERS) == 10
-    with Gradebook(f"sqlite:///{tmp_path / 'gradebook.db'}", "free-energy") as book:
+    with Gradebook(f"sqlite:///{folder / 'gradebook.db'}", "free-energy") as book:
         stored = {
             a.name: {cell.name: cell.max_score for cell in a.notebooks[0].grade_cells}
             for a in book.assignments
@@ -148,7 +162,7 @@ def test_the_command_makes_every_sheet(tmp_path):
     for chapter in CHAPTERS:
         name = chapter.assignment
         source, release = (
-            nbformat.read(tmp_path / step / name / chapter.path.name, 4)
+            nbformat.read(folder / step / name / chapter.path.name, 4)
             for step in ("source", "release")
         )
         text, cells = "\n".join(cell.source for cell in release.cells), ids(release)
@@ -224,18 +238,17 @@ def test_the_guide_says_what_runs():
 
 
 @every_chapter
-def test_right_answers_score_in_full_and_wrong_ones_nothing(chapter, tmp_path, monkeypatch):
+def test_right_answers_score_in_full_and_wrong_ones_nothing(chapter, folder):
     """The reference, and two students: each leaves every other exercise untouched and gives a wrong
     answer to the rest.
     """
-    made, wrong = Course(tmp_path, chapter), wrong_answers(chapter.number)
+    made, wrong = Course(folder, chapter), wrong_answers(chapter.number)
     full = expected(chapter)
     written = {n: "See my notes." for n in full if not n.endswith("-checked")}
     made.hand_in("reference", written | {e.label: e.reference for e in checked(chapter)})
     for k in range(2):
         answers = {e.label: wrong[e.label][k][2] for e in checked(chapter)[k::2]}
         made.hand_in(f"wrong-{k + 1}", answers)
-    monkeypatch.chdir(tmp_path)
     made.grade(InThisProcess)
 
     assert not errors(made, "reference")
@@ -259,16 +272,16 @@ def errors(made, student):
 
 
 @pytest.mark.long
-def test_a_sheet_that_was_tampered_with_scores_nothing(tmp_path):
+def test_a_sheet_that_was_tampered_with_scores_nothing(folder):
     """In kernels. Wrong answers behind a test cell that is altered, deleted, or whose check the
     answer replaces; points raised by a student whose answers are right.
     """
-    (chapter,) = [c for c in CHAPTERS if c.number == 5]
-    made, wrong = Course(tmp_path, chapter), wrong_answers(5)
+    (chapter,) = [c for c in CHAPTERS if c.number == 8]
+    made, wrong = Course(folder, chapter), wrong_answers(8)
     altered, deleted, replaced = checked(chapter)[:3]
     answers = {e.label: wrong[e.label][0][2] for e in (altered, deleted, replaced)}
-    answers[replaced.label] += f"\nchapter5.{replaced.checks[0][1]} = lambda answer: 'right'\n"
-    answers["preparation-2"] = "chapter5 = None"
+    answers[replaced.label] += f"\nchapter8.{replaced.checks[0][1]} = lambda answer: 'right'\n"
+    answers["preparation-2"] = "chapter8 = None"
 
     def tamper(cells):
         marks = {cell.metadata.get("nbgrader", {}).get("grade_id"): cell for cell in cells}
