@@ -79,8 +79,7 @@ def minimise(J, theta, p, *, tol=1e-10, preconditioner=None, max_iterations=5000
 def _lbfgs(J, theta, p, tol, budget):
     """θ where max |∇J| √P ≤ tol, or the budget of evaluations is spent, and how many were.
 
-    The search itself, a few vectors and many comparisons, runs on the CPU: of the device it asks
-    one answer an evaluation.
+    The search runs on the CPU: of the device it asks one answer an evaluation.
     """
     x = theta.detach().cpu().clone().requires_grad_()
     optimiser = torch.optim.LBFGS(
@@ -146,9 +145,7 @@ def _newton(J, theta, p, tol, solve, max_steps=60):
 
 
 def _leave(J, theta, p, saddle):
-    """A point lower than the saddle, along its direction of negative curvature (both signs are
-    tried).
-    """
+    """A point lower than the saddle, along its direction of negative curvature."""
     with torch.no_grad():
         here, length = J(theta, p), 1e-2 * max(float(theta.norm()), 1.0)
         best, where = here, None
@@ -171,14 +168,8 @@ def schedule(t, T, peak=1.5e-3):
     """Learning rate η(t) = peak · s²(1 − s)⁵ / max, s = t/T, of one equilibration (paper, §5.1).
 
     The paper gives both s²(1 − s)⁵, whose maximum is 0.0152 at s = 2/7, and a maximum of 1.5e-3. We
-    scale to the latter.
-
-    Args:
-        t: mini-batches since the last change of (λ, γ), 0 ≤ t ≤ T
-        T: their number
-
-    Raises:
-        ValueError: t outside [0, T], or T not positive
+    scale to the latter. t counts the T mini-batches since the last change of (λ, γ); outside [0, T]
+    `ValueError` is raised.
     """
     if not T > 0 or not 0 <= t <= T:
         raise ValueError(f"need 0 ≤ t ≤ T and T > 0, got t = {t}, T = {T}")

@@ -1,5 +1,4 @@
-r"""The linear–Gaussian model: a closed form for everything the theory asserts, phase transitions
-included.
+r"""The linear–Gaussian model: all that the theory asserts, phase transitions too, in closed form.
 
 Decoder log d(x|z) = −‖x − Wz‖², classifier log c(y|z) = −‖y − Vz‖² for a real-valued label y, m(z)
 = N(0, I_k), and the Gibbs encoder of eq. (9), which is Gaussian. Data enter through their
@@ -59,9 +58,8 @@ class LinearGaussian(Ridged):
 
     def __init__(self, cov, dim_x, k, ridge=0.0):
         if not isinstance(cov, torch.Tensor) or cov.dtype != torch.float64:
-            raise TypeError(
-                f"cov must be a float64 tensor, got {getattr(cov, 'dtype', type(cov).__name__)}"
-            )
+            kind = getattr(cov, "dtype", type(cov).__name__)
+            raise TypeError(f"cov must be a float64 tensor, got {kind}")
         if cov.ndim != 2 or cov.shape[0] != cov.shape[1]:
             raise ValueError(f"cov must be square, got shape {tuple(cov.shape)}")
         check_finite("cov", cov)
@@ -71,8 +69,7 @@ class LinearGaussian(Ridged):
             )
         if k < 1:
             raise ValueError(f"k must be at least 1, got {k}")
-        size = cov.abs().max().item()
-        skew = (cov - cov.T).abs().max().item()
+        size, skew = cov.abs().max().item(), (cov - cov.T).abs().max().item()
         if skew > 1e-10 * size:
             raise ValueError(f"cov must be symmetric, it differs from its transpose by {skew:.3g}")
         eigenvalues, vectors = torch.linalg.eigh((cov + cov.T) / 2)
@@ -99,9 +96,7 @@ class LinearGaussian(Ridged):
         return B[: self.dim_x], B[self.dim_x :]
 
     def __call__(self, theta, p):
-        """J = ½ log det(I + M) + ½ tr Cov u − ½ tr((I + M)⁻¹ G), M = AᵀA, G = Aᵀ Cov(u) A: k × k,
-        polynomial in λ, γ.
-        """
+        """J = ½ log det(I + M) + ½ tr Cov u − ½ tr((I + M)⁻¹ G), M = AᵀA, G = Aᵀ Cov(u) A."""
         W, V = self.unpack(theta)
         lam, gam = 2 * p[0], 2 * p[1]
         eye = torch.eye(self.k, dtype=theta.dtype, device=theta.device)
@@ -114,17 +109,13 @@ class LinearGaussian(Ridged):
         return J + self.penalty(theta)
 
     def initial(self, seed, scale=0.1):
-        """θ drawn from N(0, scale²), the same for the same seed on every device. (θ = 0 is
-        stationary for every p.)
-        """
+        """θ drawn from N(0, scale²), the same on every device; θ = 0 is stationary for every p."""
         rng = torch.Generator("cpu").manual_seed(seed)
         draw = torch.randn(self.n_parameters, generator=rng, dtype=torch.float64, device="cpu")
         return scale * draw.to(self.cov.device)
 
     def _spectrum(self, p):
-        """Eigenvalues e (descending) and eigenvectors (columns) of T, and the mask of the active
-        ones.
-        """
+        """Eigenvalues e (descending) and eigenvectors of T, and the mask of the active ones."""
         check_vector("p", p, like=self.cov)
         if p.shape != (2,) or (p < 0).any():
             raise ValueError(f"p must be (λ, γ) with λ ≥ 0 and γ ≥ 0, got {p.tolist()}")
@@ -145,10 +136,10 @@ class LinearGaussian(Ridged):
         return int(self._spectrum(p)[2].sum())
 
     def optimum(self, p):
-        """A minimiser θ* (unique up to rotations of z): columns (W; V)_i = L v_i √(1 − 1/e_i) for
-        active i, else 0.
+        """A minimiser θ*: columns (W; V)_i = L v_i √(1 − 1/e_i) for active i, else 0.
 
-        At λ = 0 (γ = 0) J does not depend on W (V); this is then the limit from λ > 0 (γ > 0).
+        It is unique up to rotations of z. At λ = 0 (γ = 0), where J does not depend on W (V), it is
+        the limit from λ > 0 (γ > 0).
         """
         e, vectors, active = self._spectrum(p)
         columns = self._root @ vectors * (1 - 1 / torch.where(active, e, 1.0)).sqrt()
@@ -167,9 +158,7 @@ class LinearGaussian(Ridged):
         return 0.5 * torch.where(active, e, 1.0).log().sum()
 
     def gradient(self, p):
-        """(D, C) = (F_λ, F_γ), (2,): dF = Σ_i f'(e_i) de_i, f' = 1/(2e_i) where active and ½
-        elsewhere, de_i = v_iᵀ dT v_i.
-        """
+        """(D, C) = dF = Σ_i f'(e_i) v_iᵀ dT v_i, (2,); f' = 1/(2e_i) where active, else ½."""
         self._regular(p, "gradient")
         e, vectors, active = self._spectrum(p)
         return torch.einsum(
@@ -187,12 +176,11 @@ class LinearGaussian(Ridged):
     def hessian(self, p):
         r"""Hess F, (2, 2), negative semi-definite (Lemma 3). In T's eigenbasis,
 
-            F_pq = Σ_ij g_ij (T_p)_ij (T_q)_ij,   g_ij = (f'(e_i) − f'(e_j)) / (e_i − e_j)   (f'' on
-            the diagonal)
+            F_pq = Σ_ij g_ij (T_p)_ij (T_q)_ij,   g_ij = (f'(e_i) − f'(e_j)) / (e_i − e_j)
 
-        so g = −1/(2 e_i e_j) for two active codes, −(1 − 1/e_i) / (2 (e_i − e_j)) for i active and
-        j not, and 0 for two others: equal eigenvalues do no harm unless one is active and the other
-        is not.
+        with f'' on the diagonal. So g = −1/(2 e_i e_j) for two active codes, −(1 − 1/e_i) / (2 (e_i
+        − e_j)) for i active and j not, and 0 for two others: equal eigenvalues do no harm unless
+        one is active and the other is not.
 
         Raises:
             ValueError: at a threshold (some e_i = 1 with i ≤ k, where the Hessian jumps) or at e_k
@@ -209,9 +197,7 @@ class LinearGaussian(Ridged):
         return torch.einsum("ij,pij,qij->pq", g + g_mixed + g_mixed.T, rotated, rotated)
 
     def _regular(self, p, what, thresholds=False, rtol=1e-12):
-        """Raise where the closed form of `what` does not exist, to within the round-off of the
-        eigenvalues.
-        """
+        """Raise where the closed form of `what` does not exist, to the eigenvalues' round-off."""
         e = self.eigenvalues(p)
         k, slack = self.k, rtol * max(1.0, e[0].item())
         if k < len(e) and e[k] > 1 and e[k - 1] - e[k] <= slack:
@@ -229,14 +215,12 @@ class LinearGaussian(Ridged):
             )
 
     def thresholds(self, *, lam=None, gam=None):
-        r"""Values of the one control at which a code enters use, ascending, with the other control
-        held.
+        r"""Values of one control at which a code enters use, ascending, the other control held.
 
         For λ at a given γ > 0: det(diag(2λ, 2γ)⁻¹ − Σ) = 0, and by the Schur complement of the
         block of y
 
-            1/(2λ) = an eigenvalue μ > 0 of   Σ_xx + Σ_xy (I/(2γ) − Σ_yy)⁻¹ Σ_yx    (Σ_xx alone at γ
-            = 0).
+            1/(2λ) = an eigenvalue μ > 0 of   Σ_xx + Σ_xy (I/(2γ) − Σ_yy)⁻¹ Σ_yx.
 
         The e_i grow with λ, so each crosses 1 once; crossings beyond the k-th code change nothing
         and are left out.
@@ -245,8 +229,7 @@ class LinearGaussian(Ridged):
             lam, gam: exactly one, the control that is held
 
         Raises:
-            ValueError: not exactly one given, or negative, or itself a threshold of the model
-                without the other term
+            ValueError: not exactly one given, or negative, or a threshold of the model by itself
         """
         if (lam is None) == (gam is None):
             raise ValueError(

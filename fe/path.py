@@ -12,7 +12,7 @@ All are read off the linear response at the current point; `follow` does the res
   along the null direction, minimise onto the stable branch, restore the conserved value, record the
   jump, go on.
 
-Where A is cheap to write out its factor serves until conjugate gradients take long with it.
+At every point that it keeps A is factorised anew, where it is cheap to write out.
 """
 
 import contextlib
@@ -189,6 +189,10 @@ class Geodesic(Conserve):
         return super().velocity(p, total)
 
 
+_MAX_POINTS = 2000  # of a path
+_MIN_STEP = 1e-6  # a step below this that still fails counts as a place where A is singular
+
+
 class _Lost(Exception):
     """The corrector did not arrive: the step was too long, or there is no branch to arrive at."""
 
@@ -206,12 +210,8 @@ def follow(
     *,
     step=None,
     max_step=None,
-    min_step=1e-6,
     preconditioner=None,
     tol=1e-10,
-    constraint_tol=1e-10,
-    rtol=1e-8,
-    max_points=2000,
     on_point=None,
 ):
     """Follow an equilibrium from (θ, p) for `length` units of s (by default, of λ).
@@ -220,19 +220,16 @@ def follow(
         J: objective
         theta, p: (P,) and (n,), where to start; minimised first
         law: `QuasiStatic`, `Conserve`, `Geodesic`, or an object with their four methods
-        length: how far to go
         step, max_step: first and longest step (defaults length/50, length/15)
-        min_step: a step below this that still fails counts as a place where A is singular
         preconditioner: callable (theta, p) -> apply, as for `minimise`
         tol: ‖∇J‖ at every recorded point
-        constraint_tol: relative deviation of the conserved quantity there
         on_point: called with each recorded Point, for progress bars and checkpoints
 
     Returns:
         Path
 
     Raises:
-        NotConverged: a bifurcation could not be crossed, or max_points was reached
+        NotConverged: a bifurcation could not be crossed, or there are too many points
         ValueError: λ or γ would become negative however short the step, or the conserved quantity
             cannot be controlled
     """
@@ -242,14 +239,11 @@ def follow(
         )
     step = length / 50 if step is None else step
     max_step = length / 15 if max_step is None else max_step
-    if not min(step, max_step, min_step) > 0:
-        raise ValueError(
-            f"step, max_step and min_step must be positive, got {step}, {max_step} and {min_step}"
-        )
+    if not min(step, max_step) > 0:
+        raise ValueError(f"step and max_step must be positive, got {step} and {max_step}")
     start = minimise(J, theta, p, tol=tol, preconditioner=preconditioner)
-    follower = _Follower(J, law, Solver(preconditioner), tol, constraint_tol, rtol)
     here = _State(J, law, start.theta, start.p)
-    follower.target, follower.probe = here.g, start.direction[:, None]
+    follower = _Follower(J, law, Solver(preconditioner), tol, here.g, start.direction[:, None])
     path = Path()
 
     def record(point):
@@ -260,27 +254,27 @@ def follow(
 
     point = record(follower.measure(0.0, here))
     while point.s < length * (1 - 1e-12):
-        if len(path.points) >= max_points:
+        if len(path.points) >= _MAX_POINTS:
             raise NotConverged(
-                f"{max_points} points and only at s = {point.s:.4g} of {length}: raise max_points "
-                "or max_step"
+                f"{_MAX_POINTS} points and only at s = {point.s:.4g} of {length}: raise max_step "
+                "or go in parts"
             )
         h = min(step, length - point.s)
         try:
             new, effort = follower.advance(point, h)
         except _LOST:
-            if h / 2 >= min_step:
+            if h / 2 >= _MIN_STEP:
                 step = h / 2
                 continue
-            ahead = point.p + 4 * min_step * point.velocity
+            ahead = point.p + 4 * _MIN_STEP * point.velocity
             if (ahead[:2] < 0).any():
                 raise ValueError(
                     f"the law leads to negative multipliers: from p = {point.p.tolist()} at s = "
                     f"{point.s:.6g} to {ahead.tolist()}"
                 )
-            path.jumps.append(follower.cross(point, min_step, length - point.s))
+            path.jumps.append(follower.cross(point, length - point.s))
             point = record(path.jumps[-1].after)
-            step = min(max(length / 200, 16 * min_step), max_step)
+            step = min(max(length / 200, 16 * _MIN_STEP), max_step)
         else:
             point = record(new)
             step = min(h * (1.6 if effort <= 2 else 1.0 if effort == 3 else 0.6), max_step)
@@ -308,16 +302,14 @@ class _Follower:
     law: object
     solve: Solver
     tol: float
-    constraint_tol: float
-    rtol: float
-    target: torch.Tensor = None  # (m,) what is conserved
-    probe: torch.Tensor = None  # (P, k) first guess of the softest direction
+    target: torch.Tensor  # (m,) g at the start
+    probe: torch.Tensor  # (P, k) first guess of the softest direction
 
     def measure(self, s, here):
         """The Point at an equilibrium: functionals, Hess F, velocity, smallest eigenvalue."""
         theta, p = here.theta.detach(), here.p.detach()
         inverse = self.solve.factorise(here)
-        X = self.solve(here, here.mixed()[0], self.rtol)
+        X = self.solve(here, here.mixed()[0], 1e-8)
         hess, _ = hessian_of_free_energy(here, X)
         mu, u, error = check_stability(here, inverse, self.probe, rtol=1e-3)
         self.probe = u[:, None]
@@ -338,11 +330,10 @@ class _Follower:
         # landing on another branch shows: F leaves its second-order expansion by more than the
         # second-order terms (prices and t apart: F is concave in each, not in both, and the sum may
         # pass through zero)
-        dp, H = new.p - point.p, point.hess
-        surprise = new.value - point.value - float(point.gradient @ dp + 0.5 * dp @ H @ dp)
-        a, b = dp[:2], dp[2:]
-        second = 0.5 * float((a @ H[:2, :2] @ a).abs() + (b @ H[2:, 2:] @ b).abs())
-        second += abs(float(a @ H[:2, 2:] @ b))
+        dp = new.p - point.p
+        q = 0.5 * dp[:, None] * point.hess * dp
+        surprise = new.value - point.value - float(point.gradient @ dp + q.sum())
+        second = sum(abs(float(v.sum())) for v in (q[:2, :2], q[2:, 2:], 2 * q[:2, 2:]))
         if abs(surprise) > 0.5 * second + 1e-9 * (1 + abs(new.value)):
             raise _Lost
         return new, effort
@@ -353,7 +344,7 @@ class _Follower:
         Returns the `_State` and the number of steps.
         """
         last = math.inf
-        allowed = self.constraint_tol * self.target.abs().clamp_min(1e-3)
+        allowed = 1e-10 * self.target.abs().clamp_min(1e-3)
         for iteration in range(max_iterations):
             if (p[:2] < 0).any():
                 raise _Lost
@@ -372,7 +363,7 @@ class _Follower:
             p, theta = p + dp, theta + delta + theta_p @ dp
         raise _Lost
 
-    def cross(self, point, min_step, room):
+    def cross(self, point, room):
         """The Jump past a singular A: leave along the null direction, minimise, restore g.
 
         Just past the point there may be no stable state with the conserved value (C jumps over C₀
@@ -383,7 +374,7 @@ class _Follower:
         u = self.probe[:, 0]
         overlap = float((u @ B / B.norm(dim=0).clamp_min(1e-300)).abs().max())
         kick, last = 1e-2 * max(float(point.theta.norm()), 1.0), 0.0
-        for h in (min(8 * min_step * 5**k, room) for k in range(6)):
+        for h in (min(8 * _MIN_STEP * 5**k, room) for k in range(6)):
             # near a fold the velocity along `adjust` diverges, and `restore` finds that component
             p = point.p + h * self.law.vectors(point.p)[0]
             if (p[:2] < 0).any() or h == last:
@@ -415,7 +406,7 @@ class _Follower:
             with contextlib.suppress(*_FAILED):
                 return self.correct(e.theta, e.p)[0]
             here = _State(self.J, self.law, e.theta, e.p)
-            total = here.g_p + here.g_theta @ self.solve(here, here.mixed()[0], self.rtol)
+            total = here.g_p + here.g_theta @ self.solve(here, here.mixed()[0], 1e-8)
             dp = self.law.correction(e.p, total, self.target - here.g)
             longest = 0.1 * e.p.abs().clamp_min(1e-2) / dp.abs()
             p = e.p + dp * longest.min().clamp_max(1.0)

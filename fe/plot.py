@@ -40,11 +40,9 @@ STYLE = {
 
 
 def style():
-    """Use the book's style for every figure that follows: white card (legible on dark pages),
-    colour-blind-safe.
+    """Use the book's style, colour-blind-safe on a white card, for every figure that follows.
 
-    In a notebook figures are drawn with two pixels a pixel, so that they are crisp on the screens
-    of today.
+    In a notebook figures have two pixels a pixel, crisp on the screens of today.
     """
     plt.rcParams.update(STYLE)
     shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
@@ -58,9 +56,7 @@ def style():
 
 
 def images(x, *, columns=10, shape=None, ax=None):
-    """Draw images x (n, D), pixels in [0, 1], in a grid with `columns` columns; returns the axes.
-    Squares are assumed without `shape`.
-    """
+    """Draw images x (n, D), pixels in [0, 1], squares without `shape`, in a grid; the axes."""
     x = np.asarray(x.detach().cpu() if hasattr(x, "detach") else x, dtype=float)
     side = round(x.shape[1] ** 0.5)
     h, w = shape or (side, side)

@@ -1,5 +1,4 @@
-"""Finite alphabets: x, z and y take finitely many values, every expectation is a finite sum, and
-nothing is sampled.
+"""Finite alphabets: x, z and y take finitely many values, and every expectation is a finite sum.
 
 With decoder and classifier fixed, min over encoders and marginals of R + E[energy] is convex:
 `blahut_arimoto` reaches the global minimum and carries a certificate of how far it still is from
@@ -64,10 +63,8 @@ def rate(p_x, encoder, marginal):
     Shapes: p_x (X,), encoder (X, Z) with rows that sum to 1, marginal (Z,). Raises `ValueError` for
     what is no distribution.
     """
-    (p_x, e), m = (
-        _with_rows(p_x, "encoder", encoder, distribution),
-        distribution("marginal", marginal),
-    )
+    p_x, e = _with_rows(p_x, "encoder", encoder, distribution)
+    m = distribution("marginal", marginal)
     if e.shape[1] != len(m):
         raise ValueError(f"marginal has {len(m)} codes but encoder has {e.shape[1]}")
     joint = p_x[:, None] * e  # (X, Z)
@@ -75,9 +72,7 @@ def rate(p_x, encoder, marginal):
 
 
 def mutual_information(p_x, encoder):
-    """I_e(x; z): the rate at the marginal that the encoder itself induces, m(z) = Σ_x p(x) e(z|x),
-    which is the best m.
-    """
+    """I_e(x; z): the rate at the best marginal, m(z) = Σ_x p(x) e(z|x)."""
     p_x, e = _with_rows(p_x, "encoder", encoder, distribution)
     m = p_x @ e
     return rate(p_x, e, m / m.sum())
@@ -88,10 +83,8 @@ def expected(p_x, encoder, energy):
 
     Shapes: p_x (X,), encoder and energy (X, Z).
     """
-    (p_x, e), energy = (
-        _with_rows(p_x, "encoder", encoder, distribution),
-        _array("energy", energy, 2),
-    )
+    p_x, e = _with_rows(p_x, "encoder", encoder, distribution)
+    energy = _array("energy", energy, 2)
     if e.shape != energy.shape:
         raise ValueError(
             f"encoder {tuple(e.shape)} and energy {tuple(energy.shape)} must have one shape (X, Z)"
@@ -111,8 +104,7 @@ class RateDistortionPoint(NamedTuple):
 
 
 def blahut_arimoto(p_x, energy, *, m0=None, tol=1e-12, max_iterations=100_000):
-    r"""Global minimum over e(z|x) and m(z) of  R + E[energy]  (eq. 8 with decoder and classifier
-    held fixed).
+    r"""Global minimum over e(z|x) and m(z) of R + E[energy] (eq. 8, decoder and classifier fixed).
 
     With energy(x, z) = −λ log d(x|z) − γ log c(y_x|z) and Z(x) = Σ_z m(z) exp(−energy), the best
     encoder for a given m is Gibbs' (eq. 9) and leaves G(m) = −Σ_x p(x) log Z(x), which is convex in
@@ -201,8 +193,9 @@ class RateDistortionCurve(NamedTuple):
 
 
 def rate_distortion_curve(p_x, distortion, lams, *, tol=1e-12):
-    """The curve F(λ) = min R + λD (eq. 3) for a fixed distortion (X, Z), at each slope of `lams`
-    (each ≥ 0), by `blahut_arimoto`, which says what `tol` means and what is raised.
+    """F(λ) = min R + λD (eq. 3) for a fixed distortion (X, Z) at each slope of `lams` ≥ 0.
+
+    By `blahut_arimoto`, which says what `tol` means and what is raised.
     """
     distortion, lams = _array("distortion", distortion, 2), _array("lams", lams, 1)
     if (lams < 0).any():

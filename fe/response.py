@@ -389,15 +389,7 @@ def check_deterministic(J, theta, p):
 
 
 def linear_response(
-    J,
-    theta,
-    p,
-    *,
-    preconditioner=None,
-    rtol=1e-8,
-    gradient_tol=1e-5,
-    stability=True,
-    max_iterations=None,
+    J, theta, p, *, preconditioner=None, rtol=1e-8, gradient_tol=1e-5, stability=True
 ):
     """θ_q = A⁻¹ b_q for every control, and Hess F (paper, Lemma 5, eq. 17–18; eq. 21 is its row 2).
 
@@ -442,8 +434,7 @@ def linear_response(
             "accept the bias"
         )
     M, (B, _) = local.inverse(lambda *_: preconditioner), local.mixed()
-    options = dict(preconditioner=M, rtol=rtol, max_iterations=max_iterations)
-    X, report = conjugate_gradient(local.hvp, B, **options)
+    X, report = conjugate_gradient(local.hvp, B, preconditioner=M, rtol=rtol)
     mu = error = math.nan
     if stability:
         mu, u, error = check_stability(local, M)

@@ -77,7 +77,9 @@ def test_pitchfork_is_found_and_crossed():
         pitchfork, torch.zeros(1), START, fe.QuasiStatic(torch.tensor([1.0, 0.0])), 1.0
     )
     (jump,) = path.jumps
-    assert 0.5 - 1e-5 < jump.before.s < 0.5 + 1e-9  # λ* = 1 to ten times min_step, from below
+    assert (
+        0.5 - 1e-5 < jump.before.s < 0.5 + 1e-9
+    )  # λ* = 1 to ten times the shortest step, from below
     assert abs(jump.before.curvature) < 1e-4 and jump.overlap < 1e-9
     end = path.points[-1]
     assert abs(abs(float(end.theta)) - math.sqrt(0.5)) < 1e-9 and end.curvature > 0
@@ -195,16 +197,11 @@ def test_bad_processes(process, length, words):
         fe.follow(readers_own, torch.zeros(4), START, process, length)
 
 
-def test_running_out_of_points_says_so():
+def test_running_out_of_points_says_so(monkeypatch):
+    monkeypatch.setattr(fe.path, "_MAX_POINTS", 3)
+    law = fe.QuasiStatic(torch.tensor([1.0, 0.0]))
     with pytest.raises(fe.NotConverged, match="3 points"):
-        fe.follow(
-            readers_own,
-            torch.zeros(4),
-            START,
-            fe.QuasiStatic(torch.tensor([1.0, 0.0])),
-            1.0,
-            max_points=3,
-        )
+        fe.follow(readers_own, torch.zeros(4), START, law, 1.0)
 
 
 def two_gaussian_tasks():
@@ -433,9 +430,8 @@ def test_a_prediction_below_zero_is_a_step_too_long():
 
 
 def test_a_multiplier_that_ends_is_said_in_words_and_is_no_bifurcation(monkeypatch):
-    """λ̇ = −1 from λ = ½: the path goes on to λ = 0, to ten times min_step, and then says so.
-    Where
-    C is held, γ ends in the same way.
+    """λ̇ = −1 from λ = ½: the path goes on to λ = 0, to ten times the shortest step, and says so.
+    Where C is held, γ ends in the same way.
     """
     monkeypatch.setattr(
         fe.path._Follower, "cross", lambda *a: pytest.fail("a bifurcation was looked for")
@@ -559,9 +555,9 @@ def test_a_side_of_the_bifurcation_without_a_minimum_does_not_end_the_crossing(m
     assert len(path.jumps) == 1 and float(path.points[-1].theta) == pytest.approx(-math.sqrt(0.5))
 
 
-@pytest.mark.parametrize("name", ["step", "max_step", "min_step"])
+@pytest.mark.parametrize("name", ["step", "max_step"])
 def test_steps_are_positive(name):
-    with pytest.raises(ValueError, match="max_step and min_step must be positive"):
+    with pytest.raises(ValueError, match="step and max_step must be positive"):
         fe.follow(
             readers_own, torch.zeros(4), START, fe.Conserve(classification), 0.5, **{name: 0.0}
         )

@@ -42,10 +42,10 @@ from .settings import (
     SMALL6,
     Digits,
     load,
+    networks,
     one_thread,
+    task_of,
 )
-from .settings import networks as networks
-from .settings import task_of as task_of
 
 
 def _row(point):
