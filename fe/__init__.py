@@ -17,15 +17,7 @@ from .gibbs import (
 )
 from .linear_gaussian import LinearGaussian
 from .networks import Classifier, Decoder, Encoder
-from .objective import (
-    Functionals,
-    Ridge,
-    classification,
-    distortion,
-    flatten,
-    functionals,
-    rate,
-)
+from .objective import Functionals, Ridge, classification, distortion, flatten, functionals, rate
 from .path import Conserve, Geodesic, Path, QuasiStatic, follow
 from .rate_distortion import blahut_arimoto, rate_distortion_curve
 from .response import (
@@ -45,59 +37,3 @@ from .tasks import Displacement, Mixture, TaskObjective
 from .topographic import TopographicMap
 from .training import train
 from .transport import optimal_plan, sinkhorn_plan
-
-__all__ = [
-    "AmortisedObjective",
-    "Classifier",
-    "Conserve",
-    "Decoder",
-    "Displacement",
-    "Encoder",
-    "Equilibrium",
-    "Functionals",
-    "Geodesic",
-    "GibbsObjective",
-    "GridModel",
-    "GridTooCoarse",
-    "LinearGaussian",
-    "Mixture",
-    "NegativeCurvature",
-    "NotAtEquilibrium",
-    "NotConverged",
-    "Path",
-    "QuasiStatic",
-    "Response",
-    "Ridge",
-    "SingularHessian",
-    "TabularModel",
-    "TaskObjective",
-    "TooFewSamples",
-    "TopographicMap",
-    "annealed_importance_sampling",
-    "blahut_arimoto",
-    "check_resolution",
-    "classification",
-    "conjugate_gradient",
-    "dense_response",
-    "digits",
-    "distortion",
-    "flatten",
-    "follow",
-    "free_energy_gap",
-    "functionals",
-    "gauss_hermite",
-    "gibbs_posterior",
-    "importance_sampling",
-    "linear_response",
-    "log_partition",
-    "minimise",
-    "optimal_plan",
-    "rate",
-    "rate_distortion_curve",
-    "reverse_annealed",
-    "schedule",
-    "sinkhorn_plan",
-    "smallest_eigenpair",
-    "train",
-    "uniform_grid",
-]

@@ -1,10 +1,10 @@
 """A task that changes: paths t ↦ p(x, t) from a source to a target (paper, §4.1–4.2, App. F).
 
 A task at time t, 0 ≤ t ≤ 1, is a set of images with labels and weights: x (N, …), y, w (N,) with
-sum one. One protocol serves exact models and networks: a task is a function t -> (x, y, w), or
-t -> (x, y) where all weigh the same, or an object of which `at` is that function. Networks, trained
-on images drawn anew at each t (`fe.retraining`), need no more. For the exact half N does not depend
-on t, and x, y and w are differentiable functions of it, so that t is one more control,
+sum one. It is a function t -> (x, y), or t -> (x, y, w) where not all weigh the same, or an object
+of which `at` is that function. Networks train on any t -> (x, y) (`fe.retraining`); of a task with
+weights that is its `sample`. For exact models N does not depend on t, and x, y and w are
+differentiable functions of it, so that t is one more control,
 
     J(θ, p),   p = (λ, γ, t),
 
@@ -53,7 +53,7 @@ def _deal(weights, n, random):
 
 
 class Task:
-    """What the two paths of this module share; each says what it is `at(t)`: (x, y, w)."""
+    """What the two tasks of this module share; each says what it is `at(t)`: (x, y, w)."""
 
     def sample(self, t, n, seed=0):
         """A training set of n images at time t; which ones is a function of the seed, the same at
@@ -140,7 +140,9 @@ class Displacement(Task):
         self.plan, self.weights = plan, plan.mass.to(source[0])
         ys, yt = source[1][plan.i], target[1][plan.j]
         self._ends = source[0][plan.i], target[0][plan.j], ys, yt
-        self._changing = float(self.weights @ (ys != yt).to(self.weights))  # mass, by its label
+        self._changing = float(
+            self.weights @ (ys != yt).to(self.weights)
+        )  # the mass that changes its label
 
     def at(self, t):
         """(x (K, D), y, w (K,)) at time t; y (K, Y) probabilities, or (K,) labels if no pair's

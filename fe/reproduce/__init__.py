@@ -42,10 +42,10 @@ from .settings import (
     SMALL6,
     Digits,
     load,
+    networks,
     one_thread,
+    task_of,
 )
-from .settings import networks as networks
-from .settings import task_of as task_of
 
 
 def _row(point):
@@ -209,11 +209,8 @@ def fig2(settings, executor, folder, progress=True):
     starts = [(g, s) for s in settings.seeds for g in settings.gammas]
     jobs = {name(g, s): partial(path_job, settings, g, s) for g, s in starts}
     g, s = settings.gammas[0], settings.seeds[0]
-    variants = (
-        {"uncorrected": dict(corrector=False), "validation": dict(hold="val")}
-        if settings.variants
-        else {}
-    )
+    variants = {"uncorrected": dict(corrector=False), "validation": dict(hold="val")}
+    variants = variants if settings.variants else {}
     named = {
         f"{name(g, s)}_{v}": partial(path_job, settings, g, s, variant=options)
         for v, options in variants.items()
@@ -257,16 +254,6 @@ def fig4a(settings, executor, folder, progress=True):
     }
 
 
-def fig4b(settings, executor, folder, progress=True):
-    """F along fig. 2's first curve, from (0.25, 4); several seeds."""
-    return fig2(settings | dict(gammas=settings.gammas[:1], compare=[]), executor, folder, progress)
-
-
-def fig3(settings, executor, folder, progress=True):
-    """Iso-classification on CIFAR-10: fig. 2's curves without its variants."""
-    return fig2(settings | dict(variants=False), executor, folder, progress)
-
-
 def fig5(settings, executor, folder, progress=True):
     """Transfer from source to target classes with C held, by every kind of task in the settings,
     and its controls.
@@ -279,9 +266,8 @@ def fig5(settings, executor, folder, progress=True):
     found = run_jobs(jobs, executor, folder, progress, "transfer")
     return {
         "what": "transfer of networks with C held on the training set of the task at t, and "
-        "controls at equal compute; amortised encoder; "
-        "source_… and target_… on test images; nats per example; spent: epochs of `size` images, "
-        "copies counted",
+        "controls at equal compute; amortised encoder; source_… and target_… on test images; nats "
+        "per example; spent: epochs of `size` images, copies counted",
         "seconds": sum(r["seconds"] for r in found.values()),
         "runs": [
             rounded(r | dict(runs={name: columns(run) for name, run in r["runs"].items()}))
@@ -290,21 +276,15 @@ def fig5(settings, executor, folder, progress=True):
     }
 
 
-RUNS = {
-    "digits-path": digits_path,
-    "fig2": fig2,
-    "fig3": fig3,
-    "fig4a": fig4a,
-    "fig4b": fig4b,
-    "fig5": fig5,
-    "fig6": fig5,
-}
+# figure 3 is figure 2 on other images, figure 4b its first curve
+RUNS = dict.fromkeys(("fig2", "fig3", "fig4b"), fig2) | dict.fromkeys(("fig5", "fig6"), fig5)
+RUNS |= {"fig4a": fig4a, "digits-path": digits_path}
 SETTINGS = {  # (small, paper)
     "digits-path": (Digits(n=150, grid=11, features=3, lam_end=1.5), Digits()),
     "fig2": (SMALL, PAPER),
     "fig3": (SMALL3, PAPER3),
     "fig4a": (SMALL, PAPER),
-    "fig4b": (SMALL, PAPER),
+    "fig4b": tuple(s | dict(gammas=s.gammas[:1], compare=[]) for s in (SMALL, PAPER)),
     "fig5": (SMALL5, PAPER5),
     "fig6": (SMALL6, PAPER6),
 }

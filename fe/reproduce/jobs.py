@@ -15,20 +15,17 @@ from ..training import step_decay
 from .settings import load, networks, one_thread, task_of
 
 
-def _run(settings, seed, checkpoint, data, sample, classes=None, **more):
-    """The `Retraining` of one job: its images and network, its journal and its progress file.
-
-    Progress is a number from 0 to 1 in a file beside the checkpoint.
+def _run(settings, seed, checkpoint, what, data=None, classes=None, probes=None):
+    """The `Retraining` of one job: its images (`data`, a function of t, or those of the settings)
+    and network, its journal and its progress file, a number from 0 to 1 beside the checkpoint.
     """
-    what = more.pop("what")
+    train, validation = load(settings) if data is None else (data(0.0), None)
     checkpoint = checkpoint and Path(checkpoint)
     if checkpoint:
         checkpoint.parent.mkdir(parents=True, exist_ok=True)
     apart = ("root", "download", "gammas", "seeds", "compare", "scratch", "device")
     apart += ("save_every", "kinds")
-    arguments = (
-        {k: v for k, v in settings.arguments().items() if k not in apart} | dict(seed=seed) | what
-    )
+    arguments = {k: v for k, v in settings.arguments().items() if k not in apart}
 
     def on_progress(done):
         if checkpoint:
@@ -37,14 +34,15 @@ def _run(settings, seed, checkpoint, data, sample, classes=None, **more):
             part.replace(checkpoint.with_suffix(".progress"))
 
     return Retraining(
-        networks(settings, *sample, seed, classes),
-        data,
+        networks(settings, *train, seed, classes),
+        data or train,
+        validation,
+        probes=probes,
         seed=seed,
         batch_size=settings.batch_size,
-        journal=Journal(checkpoint, arguments),
+        journal=Journal(checkpoint, arguments | dict(seed=seed) | what),
         on_progress=on_progress,
         save_every=settings.save_every,
-        **more,
     )
 
 
@@ -85,15 +83,13 @@ def path_job(settings, gam, seed, checkpoint=None, variant=None):
             {"corrector": False}.
     """
     compare = [gam, seed] in [list(c) for c in settings.compare] and not variant
-    train, validation = load(settings)
     what = dict(gam=gam, variant=variant or {}, compare=compare)
-    run = _run(settings, seed, checkpoint, train, train, validation=validation, what=what)
+    run = _run(settings, seed, checkpoint, what)
     options = settings.options | (settings.coarse if seed or variant else {})
     options |= variant or {}
     if compare:  # of a small set of one's own, all
-        images = min(settings.images, len(train[0]) // settings.batches)
-        names = dict(batches=settings.batches, damping=settings.damping)
-        response = names | dict(images=images)
+        images = min(settings.images, len(run.data(None)[0]) // settings.batches)
+        response = dict(images=images, batches=settings.batches, damping=settings.damping)
         options |= dict(repeats=settings.repeats, response=response)
     again = gam in settings.scratch and seed == settings.seeds[0] and not variant
 
@@ -109,16 +105,10 @@ def path_job(settings, gam, seed, checkpoint=None, variant=None):
             at = record["lam"][-1], record["gam"][-1]
             yield Stage(*at, start, step_decay)
             stays = state_of((yield Stage(*at, epochs)), *at)
-        return dict(
-            gam=gam,
-            seed=seed,
-            variant=variant or {},
-            rows=record.rows,
-            derivatives=[d._asdict() for d in record.slopes],
-            responses=record.responses,
-            stays=stays,
-            stopped=stopped,
-        )
+        derivatives = [d._asdict() for d in record.slopes]
+        found = dict(rows=record.rows, derivatives=derivatives, responses=record.responses)
+        found |= dict(stays=stays, stopped=stopped)
+        return dict(gam=gam, seed=seed, variant=variant or {}) | found
 
     return run, process()
 
@@ -128,9 +118,7 @@ def scratch_job(settings, lam, gam, seed, checkpoint=None):
     """A model trained from scratch at (λ, γ), like the start of a curve and its first
     equilibration, for comparison.
     """
-    train, validation = load(settings)
-    what = dict(lam=lam, gam=gam)
-    run = _run(settings, seed, checkpoint, train, train, validation=validation, what=what)
+    run = _run(settings, seed, checkpoint, dict(lam=lam, gam=gam))
 
     def process():
         yield Stage(lam, gam, settings.start_epochs, step_decay, span=(0.0, 0.99))
@@ -150,15 +138,13 @@ def relaxation_job(
     The copies share minibatches and noise, so that their difference is what the change of (λ, γ)
     did.
     """
-    train, validation = load(settings)
-    what = dict(before=list(before), after=list(after), relaxation=epochs)
-    run = _run(settings, seed, checkpoint, train, train, validation=validation, what=what)
+    prices = dict(before=list(before), after=list(after))
+    run = _run(settings, seed, checkpoint, prices | dict(relaxation=epochs))
 
     def process():
         yield Stage(*before, settings.start_epochs, step_decay, span=(0.0, 0.5))
         entry = yield Stage(*zip(before, after), epochs, trace=True, span=(0.5, 0.999))
         stays, moves = zip(*entry["trace"])
-        prices = dict(before=list(before), after=list(after))
         return dict(seed=seed, **prices, stays=list(stays), moves=list(moves))
 
     return run, process()
@@ -175,10 +161,9 @@ def transfer_job(settings, kind, seed, checkpoint=None):
     """
     task, probes, classes = task_of(settings, kind)
     size, steps, prices = settings.size, settings.steps, (settings.lam, settings.gam)
-    data, what = (lambda t: task.sample(t, size, seed)), dict(kind=kind)
-    first = data(0.0)
-    run = _run(settings, seed, checkpoint, data, first, classes, probes=probes, what=what)
-    new = networks(settings, *first, 1000 + seed, classes).state()
+    images = lambda t: task.sample(t, size, seed)
+    run = _run(settings, seed, checkpoint, dict(kind=kind), images, classes, probes)
+    new = networks(settings, *images(0.0), 1000 + seed, classes).state()
     run.kept.setdefault("new", new)
     times = [k / steps for k in range(steps + 1)]
     hold_C = Conserve(classification, along=(settings.speed, 0, 1), adjust=(0, 1, 0))
