@@ -169,12 +169,12 @@ class CGReport(NamedTuple):
 def conjugate_gradient(matvec, B, *, preconditioner=None, rtol=1e-8, max_iterations=None):
     """Solve A X = B for positive semi-definite A by preconditioned conjugate gradients.
 
-    All columns at once. Stops on the energy norm, the one in which bᵀA⁻¹b is measured: after k
-    steps ‖x − x_k‖²_A = Σ_{j≥k} α_j r_jᵀz_j exactly (Hestenes and Stiefel 1952), estimated by the
-    last ten terms, as Strakoš and Tichý (2002) propose, or by 1e4 times the last one where it is
-    1e-4 of the one before. Waiting for a small residual instead takes many times as long when A is
-    ill-conditioned, for nothing. From x = 0 and without a preconditioner a singular A with b in its
-    range gives the solution of least norm. The host looks every fourth iteration only.
+    Stops on the energy norm, the one in which bᵀA⁻¹b is measured: after k steps ‖x − x_k‖²_A =
+    Σ_{j≥k} α_j r_jᵀz_j exactly (Hestenes and Stiefel 1952), estimated by the last ten terms, as
+    Strakoš and Tichý (2002) propose, or by 1e4 times the last one where it is 1e-4 of the one
+    before. A small residual takes many times as long when A is ill-conditioned, for nothing. From x
+    = 0 and without a preconditioner a singular A with b in its range gives the solution of least
+    norm. The host looks every fourth iteration only.
 
     Args:
         matvec: (P, m) -> (P, m)
