@@ -258,14 +258,15 @@ class _Held:
         self.target = target.reshape(g.shape)
 
     def answers(self, p, total, slopes):
-        """Raise `ValueError` unless each quantity changes with the prices by more than noise, and C
-        falls as γ rises, which a concave F demands.
+        """Raise `ValueError` unless what is held changes with its price by more than noise; where γ
+        answers, C must fall as it rises, which a concave F demands.
         """
         if not len(self.target):
             return
         adjust, C_gam = self.law.vectors(p)[1], slopes.slopes[1][1]
         lever = total @ (adjust * p).T / self.scale[:, None]
-        if torch.linalg.svdvals(lever)[-1] < 0.02 or (adjust[:, 1].any() and C_gam > 0):
+        weak = len(lever) == 1 and float(lever.abs()) < 0.02
+        if weak or (adjust[:, 1].any() and not C_gam < -0.02):
             raise ValueError(
                 f"at {_words(p)} what is held does not answer to the prices: ∂ln C/∂ln γ = "
                 f"{C_gam:.3g} (should be well below 0)"
