@@ -90,13 +90,14 @@ def build(fresh=False, everything=False, log=None, **environment):
     """
     stamp = ROOT / "_build" / "made_by"
     looks = ("book/_static/*.*", "book/_static/scripts/*", "book/_templates/*")
-    tools = digest("requirements.lock", "tools/*.py", *looks, "CITATION.cff")
-    made_by = [tools, digest("_*.yml", "book/**/*.*", "fe/**/*.py")]
+    tools = digest("requirements.lock", "tools/*.py", *looks, "_*.yml", "CITATION.cff")
+    made_by = [tools, digest("book/**/*.*", "fe/**/*.py")]
     pages = ROOT / "_build" / "html" / "index.html"
     known = stamp.read_text().split() if stamp.exists() and pages.exists() else [""]
     command = ["jupyter-book", "build", ".", "-W", "--keep-going"]
     if everything or fresh or known[0] != tools:
         command.append("--all")
+        shutil.rmtree(pages.parent, ignore_errors=True)  # with pages that no source makes any more
     elif known == made_by:
         print("the pages are as they were", file=log, flush=True)
         return 0

@@ -101,7 +101,6 @@ def test_set_up_cells_follow_the_one_address():
     for path in [
         *ROOT.glob("*.md"),
         *ROOT.glob("*.toml"),
-        *ROOT.glob("*.cff"),
         *(ROOT / "book").glob("*.md"),
         *(ROOT / "fe").glob("*.py"),
     ]:

@@ -59,3 +59,16 @@ def test_what_is_stored_is_the_books_own_result(tmp_path, monkeypatch):
     (output,) = nbformat.read(tmp_path / "a.ipynb", 4).cells[0].outputs
     what = json.loads((ROOT / "results" / "fig2.json").read_text())["what"]
     assert output.text == f"{what} 0\n"
+
+
+def test_what_is_as_committed_or_as_it_last_ran_is_not_executed(tmp_path, monkeypatch):
+    (tmp_path / "book").mkdir()
+    (tmp_path / "book" / "a.ipynb").touch()
+    executed = []
+    for now in ("committed", "edited", "edited", "committed", "other"):
+        state = lambda path, read=None: "committed" if read is execute.committed else now
+        monkeypatch.setattr(execute, "ROOT", tmp_path)
+        monkeypatch.setattr(execute, "state", state)
+        monkeypatch.setattr(execute, "execute", lambda path: executed.append(now))
+        execute.main(["--changed"])
+    assert executed == ["edited", "other"]

@@ -370,16 +370,24 @@ def test_check_takes_what_a_change_touches(run, monkeypatch, changed, asked, tes
 
 
 def test_pages_are_built_when_their_sources_change(run, monkeypatch, tmp_path):
-    """Nothing is done twice, a changed source is read again, a changed tool makes all pages."""
-    commands = []
+    """Nothing is done twice, a changed source is read again, a changed tool makes all pages, and
+    those that nothing makes any more go.
+    """
+    commands, pages = [], tmp_path / "_build" / "html"
+
+    def jupyter_book(*words, **_):
+        commands.append("--all" in words)
+        pages.mkdir(parents=True, exist_ok=True)
+        (pages / "index.html").touch()
+
     monkeypatch.setattr(run, "ROOT", tmp_path)
-    monkeypatch.setattr(run, "run", lambda *words, **_: commands.append("--all" in words))
+    monkeypatch.setattr(run, "run", jupyter_book)
     files = [tmp_path / name for name in ("requirements.lock", "tools/a.py", "book/b.md")]
-    for path in [*files, tmp_path / "_build/html/index.html"]:
+    for path in [*files, pages / "gone.html"]:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
     run.build(), run.build()
-    assert commands == [True]
+    assert commands == [True] and not (pages / "gone.html").exists()
     files[2].write_text("a sentence")
     run.build(), run.build()
     assert commands == [True, False]

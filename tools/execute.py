@@ -1,7 +1,7 @@
 """Execute notebooks in place: python tools/execute.py [book/NAME.ipynb …], all without names.
 
-`--changed` executes those whose code, outputs, part of the library or stored results are not what
-they were when they last ran here; where that is not known, at the last commit.
+`--changed` executes those whose code, outputs, part of the library or stored results are neither
+those of the last commit nor those of when they last ran here.
 
 Stops at the first error and leaves that notebook as it was. Nothing of the machine is stored, so a
 second run changes only what really changed. One thread, as the tests use, and the book's results.
@@ -99,8 +99,8 @@ def main(arguments):
     memory.parent.mkdir(exist_ok=True)
     known = json.loads(memory.read_text()) if memory.exists() else {}
     for path in names or sorted((ROOT / "book").glob("*.ipynb")):
-        before = known.get(path.name) or state(path, committed)
-        if "--changed" not in arguments or state(path) != before:
+        done = lambda now: now == known.get(path.name) or now == state(path, committed)
+        if "--changed" not in arguments or not done(state(path)):
             execute(path)
         known[path.name] = state(path)
         memory.write_text(json.dumps(known, indent=1))

@@ -73,9 +73,9 @@ def main():
         return publish(url, site, [name.strip() for name in names if name.strip()])
     config = yaml.safe_load((ROOT / "_config.yml").read_text())
     url, tag = checked(config["repository"]["url"]), setup_cell.wheel(ROOT).split("/")[-2]
-    site = config["html"].get("baseurl", "no address yet: publish again with --site")
-    print(f"The book is at home in {url}, its pages at {site}. Look at `git diff`, run")
-    print(f"`python3 run.py test`, commit, and push a tag {tag}: notebooks install its wheel.")
+    site = config["html"].get("baseurl", "an address that you have yet to name, by --site")
+    print(f"The book is at home in {url}, its pages at {site}.")
+    print(f"`git diff`, `run.py test`, commit, push a tag {tag}: notebooks install its wheel.")
 
 
 if __name__ == "__main__":
