@@ -27,14 +27,14 @@ class Equilibrium(NamedTuple):
     iterations: int  # L-BFGS evaluations + Newton steps
 
 
-def minimise(J, theta, p, *, tol=1e-10, preconditioner=None, max_iterations=5000, seed=0):
+def minimise(J, theta, p, *, tol=1e-10, preconditioner=None, max_iterations=5000, warm=False):
     """A minimum of J(·, p) near θ, to ‖∇J‖ ≤ tol, with positive semi-definite A.
 
     Args:
         preconditioner: callable (theta, p) -> (apply: (P, m) -> (P, m)), for where A is too large
             to be written out, for example `TopographicMap.preconditioner`
         max_iterations: evaluations of ∇J by L-BFGS, over all restarts
-        seed: of the random vectors that look for negative curvature
+        warm: θ is near an equilibrium: search in the metric of A there, if A can be written out
 
     Returns:
         Equilibrium. The minimum is local; that is all that a gradient can promise.
@@ -56,12 +56,13 @@ def minimise(J, theta, p, *, tol=1e-10, preconditioner=None, max_iterations=5000
     check_deterministic(J, theta, p)
     theta, p, spent = theta.detach().clone(), p.detach().clone(), 0
     for _ in range(10):
-        theta, calls = _lbfgs(J, theta, p, max(1e-4, tol), max_iterations - spent)
+        L = Local(J, theta, p).factor() if warm else None
+        theta, calls = _lbfgs(J, theta, p, max(1e-4, tol), max_iterations - spent, L)
         local, steps = _newton(J, theta, p, tol, Solver(preconditioner))
         theta, size = local.theta.detach(), float(local.gradient.norm())
         spent += calls + steps
         try:
-            mu, u, error = check_stability(local, local.inverse(preconditioner), seed=seed)
+            mu, u, error = check_stability(local, local.inverse(preconditioner))
         except NegativeCurvature as saddle:
             mu, theta = saddle.curvature, _leave(J, theta, p, saddle)
             continue
@@ -76,12 +77,18 @@ def minimise(J, theta, p, *, tol=1e-10, preconditioner=None, max_iterations=5000
     )
 
 
-def _lbfgs(J, theta, p, tol, budget):
+def _lbfgs(J, theta, p, tol, budget, L=None):
     """θ where max |∇J| √P ≤ tol, or the budget of evaluations is spent, and how many were.
 
-    The search runs on the CPU: of the device it asks one answer an evaluation.
+    With A = LLᵀ it searches in x = Lᵀθ, where A is the identity. The search runs on the CPU: of the
+    device it asks one answer an evaluation.
     """
-    x = theta.detach().cpu().clone().requires_grad_()
+    x, at, pull = theta, lambda x: x, lambda g: g
+    if L is not None:
+        x = L.T @ theta
+        at = lambda x: torch.linalg.solve_triangular(L.T, x[:, None], upper=True)[:, 0]
+        pull = lambda g: torch.linalg.solve_triangular(L, g[:, None], upper=False)[:, 0]
+    x = x.detach().cpu().clone().requires_grad_()
     optimiser = torch.optim.LBFGS(
         [x],
         max_iter=max(budget, 1),
@@ -96,14 +103,15 @@ def _lbfgs(J, theta, p, tol, budget):
     def closure():
         nonlocal calls
         calls += 1
-        at = x.detach().to(theta.device).requires_grad_()
-        value = J(at, p)
-        answer = torch.cat([*torch.autograd.grad(value, at), value.detach()[None]]).cpu()
+        here = at(x.detach().to(theta.device)).requires_grad_()
+        value = J(here, p)
+        slope = pull(torch.autograd.grad(value, here)[0])
+        answer = torch.cat([slope, value.detach()[None]]).cpu()
         x.grad = answer[:-1]
         return answer[-1]
 
     optimiser.step(closure)
-    theta = x.detach().to(theta.device)
+    theta = at(x.detach().to(theta.device))
     if not torch.isfinite(theta).all():
         raise ValueError(
             f"minimisation left the finite numbers at p = {p.tolist()}: J is unbounded below or "
@@ -121,7 +129,7 @@ def _newton(J, theta, p, tol, solve, max_steps=60):
             step = solve(local, -local.gradient[:, None], min(1e-2, size))[:, 0]
         except NegativeCurvature as e:
             u = e.direction if float(e.direction @ local.gradient) <= 0 else -e.direction
-            step = u * min(1.0, 1e-2 * max(float(local.theta.detach().norm()), 1e-2))
+            step = u * min(1.0, 0.1 * max(float(local.theta.detach().norm()), 1e-2))
         except (SingularHessian, NotConverged):
             step = -local.gradient
         slope, length = float(step @ local.gradient), 1.0

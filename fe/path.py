@@ -396,7 +396,7 @@ class _Follower:
 
     def minimise(self, theta, p):
         """The `Equilibrium` below θ."""
-        return minimise(self.J, theta, p, tol=self.tol, preconditioner=self.solve.make)
+        return minimise(self.J, theta, p, tol=self.tol, preconditioner=self.solve.make, warm=True)
 
     def restore(self, e, max_iterations=12):
         """The `_State` with g = target near the equilibrium e, by damped Newton in `adjust`.

@@ -104,16 +104,15 @@ class Local:
             self._dense = 0.5 * (A + A.T)
         return self._dense
 
-    def inverse(self, make=None):
-        """An approximate A⁻¹, (P, m) -> (P, m): where A is cheap by its Cholesky factor, else
-        make(θ, p), or None if there is no `make`.
+    def factor(self):
+        """The Cholesky factor L (P, P) of A where A is cheap, or None.
 
         Where A is not positive definite a multiple of I is added, from 1e-8 of its largest diagonal
         entry on: what is below zero is for conjugate gradients to find.
         """
         A = self.dense()
         if A is None:
-            return make and make(self.theta.detach(), self.p.detach())
+            return None
         top = float(A.diagonal().abs().max())
         if not math.isfinite(top):
             raise NotFinite("A has NaN or infinite entries: J is not twice differentiable near θ")
@@ -123,10 +122,17 @@ class Local:
             L, failed = torch.linalg.cholesky_ex(B)
             pivots = L.diagonal().square()
             if failed == 0 and pivots.min() > 1e4 * torch.finfo(A.dtype).eps * pivots.max():
-                return lambda v: torch.cholesky_solve(v, L)
+                return L
         raise SingularHessian(
             "A has entries far larger than its diagonal: it is nowhere near a minimum"
         )
+
+    def inverse(self, make=None):
+        """An approximate A⁻¹, (P, m) -> (P, m): by the factor, or make(θ, p) if there is none."""
+        L = self.factor()
+        if L is not None:
+            return lambda v: torch.cholesky_solve(v, L)
+        return make and make(self.theta.detach(), self.p.detach())
 
 
 class Solver:
@@ -163,12 +169,12 @@ class CGReport(NamedTuple):
 def conjugate_gradient(matvec, B, *, preconditioner=None, rtol=1e-8, max_iterations=None):
     """Solve A X = B for positive semi-definite A by preconditioned conjugate gradients.
 
-    All columns at once. Stops on the energy norm, the one in which bᵀA⁻¹b is measured: after k
-    steps ‖x − x_k‖²_A = Σ_{j≥k} α_j r_jᵀz_j exactly (Hestenes and Stiefel 1952), estimated by the
-    last ten terms, as Strakoš and Tichý (2002) propose, or by 1e4 times the last one where it is
-    1e-4 of the one before. Waiting for a small residual instead takes many times as long when A is
-    ill-conditioned, for nothing. From x = 0 and without a preconditioner a singular A with b in its
-    range gives the solution of least norm. The host looks every fourth iteration only.
+    Stops on the energy norm, the one in which bᵀA⁻¹b is measured: after k steps ‖x − x_k‖²_A =
+    Σ_{j≥k} α_j r_jᵀz_j exactly (Hestenes and Stiefel 1952), estimated by the last ten terms, as
+    Strakoš and Tichý (2002) propose, or by 1e4 times the last one where it is 1e-4 of the one
+    before. A small residual takes many times as long when A is ill-conditioned, for nothing. From x
+    = 0 and without a preconditioner a singular A with b in its range gives the solution of least
+    norm. The host looks every fourth iteration only.
 
     Args:
         matvec: (P, m) -> (P, m)
