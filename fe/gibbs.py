@@ -217,7 +217,7 @@ def output_of(name, module, what, inputs):
     try:
         return module(inputs)
     except RuntimeError as e:
-        shape = tuple(inputs.shape)
+        shape = tuple(inputs.shape[1:])
         raise ValueError(f"{name} must accept {what} of shape {shape}: {e}") from e
 
 

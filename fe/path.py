@@ -126,7 +126,8 @@ class Conserve:
         if not len(total):
             return torch.zeros_like(p)
         lever = total @ adjust.T  # (m, m)
-        if float(torch.linalg.svdvals(lever / total.norm(dim=1, keepdim=True))[-1]) <= 1e-10:
+        relative = (lever / total.norm(dim=1, keepdim=True)).nan_to_num()
+        if float(torch.linalg.svdvals(relative)[-1]) <= 1e-10:
             raise ValueError(
                 "the conserved quantity does not respond to the direction `adjust`: dg/dp·adjust "
                 f"= {lever.tolist()} at p = {p.tolist()}"

@@ -18,7 +18,7 @@ Each process is a generator: it asks for `Stage`s, which `fe.retraining` answers
 """
 
 import math
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
@@ -77,7 +77,7 @@ class Slopes(NamedTuple):
         """[[D_λ, D_γ, …], [C_λ, C_γ, …]], rows of Hess F, and standard errors; logarithmic slopes
         vary less, and serve at other (λ, γ), C too.
         """
-        lam, gam, C = self.lam if lam is None else lam, gam or self.gam, C or self.C
+        lam, gam, C = lam or self.lam, gam or self.gam, C or self.C
         scale = [[c / lam, c / gam, c] for c in (1.0, C)]
         return tuple(
             [[v * s for v, s in zip(*row)] for row in zip(table, scale)]
@@ -90,15 +90,17 @@ def finite_differences(lam, gam, epochs=3, delta=0.3, repeats=1, start=None, t=N
     numbers, `repeats` times, from the kept network `start` or the one as it is.
 
     With t, the time on a task, also the slope against t, from one copy more at t + dt (t − dt near
-    the end).
+    the end); all begin with the kept network `start`.
 
     Raises:
-        ValueError: Not delta > 0 and repeats ≥ 1.
+        ValueError: Not delta > 0 and repeats ≥ 1, or t without start.
     """
     if not (delta > 0 and repeats >= 1):
         raise ValueError(f"need delta > 0 and repeats ≥ 1, got {delta} and {repeats}")
     up, down = math.exp(delta), math.exp(-delta)
     lams, gams = [lam, lam * up, lam * down, lam, lam], [gam, gam, gam, gam * up, gam * down]
+    if t is not None and start is None:
+        raise ValueError("slopes against t need a kept network to start from, got start = None")
     tables = []
     dt = dt if t is None or t + dt <= 1 else -dt
     for _ in range(repeats):
@@ -125,10 +127,6 @@ class FreeEnergyHessian:
     images: int
     part: int
     damping: float
-
-    def words(self):
-        """What identifies it in a journal."""
-        return asdict(self)
 
     def measure(self, run):
         """Hess F and the matrix that was used ("Hessian" or "Gauss-Newton")."""
@@ -171,12 +169,10 @@ class FreeEnergyRate:
     lam: float
     gam: float
 
-    def words(self):
-        """What identifies it in a journal."""
-        return asdict(self)
-
     def measure(self, run):
-        """Two evaluations of the network as it is, no training."""
+        """Two evaluations of the network as it is, no training, with statistics of batch
+        normalisation from the task at t.
+        """
         values = []
         for t in (self.t, round(self.t + self.dt, 9)):
             R, D, C, _ = (float(v) for v in evaluate(run.network, *run.data(t), seed=2))
@@ -208,15 +204,30 @@ def _words(p):
     return ", ".join(f"{name} = {v:.3g}" for name, v in zip("λγt", p.tolist()))
 
 
+def _with_gradient(f, x):
+    """f(x) (m,) and its Jacobian (m, len(x)), zero where f does not depend on x."""
+    x = x.clone().requires_grad_()
+    with torch.enable_grad():
+        value = f(x)
+        rows = [
+            torch.autograd.grad(v, x, retain_graph=True, materialize_grads=True)[0]
+            if v.requires_grad
+            else torch.zeros_like(x)
+            for v in value
+        ]
+    return value.detach(), torch.stack(rows) if rows else x.new_zeros(0, len(x))
+
+
 class _Held:
     """What a law holds, on the set of images `hold`: how far it is from its target."""
 
     def __init__(self, law, hold, target):
-        self.law, self.prefix, self.target = law, "" if hold == "train" else f"{hold}_", target
+        self.law, self.prefix = law, "" if hold == "train" else f"{hold}_"
+        self.target, self.scale = target, None
 
     def expand(self, p, state, slopes=None, F_t=0.0):
         """g (m,) and dg/dp (m, n) along the branch, from F to second order around p."""
-        R, D, C = (state[self.prefix + k] for k in ("rate", "distortion", "classification"))
+        R, D, C = self.functionals(state)
         F_p, H = p.new_tensor([D, C, F_t])[: len(p)], p.new_zeros(len(p), len(p))
         if slopes:
             (D_lam, _, *D_t), (C_lam, C_gam, *C_t) = slopes.hessian(*p[:2].tolist(), C)[0]
@@ -227,20 +238,44 @@ class _Held:
         def J(_, q):
             return R + p[:2] @ F_p[:2] + F_p @ (q - p) + 0.5 * (q - p) @ H @ (q - p)
 
-        at = p.clone().requires_grad_()
-        with torch.enable_grad():
-            g = self.law.value(J, p.new_zeros(0), at)
-            rows = [torch.autograd.grad(v, at, retain_graph=True)[0] for v in g]
-        return g.detach(), torch.stack(rows) if rows else p.new_zeros(0, len(p))
+        return _with_gradient(lambda q: self.law.value(J, p.new_zeros(0), q), p)
+
+    def functionals(self, state):
+        """R, D, C as measured."""
+        return [state[self.prefix + k] for k in ("rate", "distortion", "classification")]
+
+    def begin(self, p, state):
+        """The target, where none is given, and the scale of what is held: the sizes of its terms in
+        R, D and C, which is C for C, D + |k|R for D − kR.
+        """
+        u = p.new_tensor(self.functionals(state))
+        J = lambda u: lambda _, q: u[0] + q[:2] @ u[1:]
+        g, slope = _with_gradient(lambda u: self.law.value(J(u), p.new_zeros(0), p), u)
+        self.scale = (slope * u).abs().sum(1)
+        target = g if self.target is None else torch.as_tensor(self.target, device="cpu").to(g)
+        if target.numel() != len(g):
+            raise ValueError(f"target must have {len(g)} values, one for each held, got {target}")
+        self.target = target.reshape(g.shape)
+
+    def answers(self, p, total, slopes):
+        """Raise `ValueError` unless what is held changes with its price by more than noise; where γ
+        answers, C must fall as it rises, which a concave F demands.
+        """
+        if not len(self.target):
+            return
+        adjust, C_gam = self.law.vectors(p)[1], slopes.slopes[1][1]
+        lever = total @ (adjust * p).T / self.scale[:, None]
+        weak = len(lever) == 1 and float(lever.abs()) < 0.02
+        if weak or (adjust[:, 1].any() and not C_gam < -0.02):
+            raise ValueError(
+                f"at {_words(p)} what is held does not answer to the prices: ∂ln C/∂ln γ = "
+                f"{C_gam:.3g} (should be well below 0)"
+            )
 
     def missing(self, p, state):
-        """target − g (m,), and ln g/target as m numbers."""
-        g, _ = self.expand(p, state)
-        if self.target is None:
-            self.target = g
-        target = torch.as_tensor(self.target, device="cpu").to(g).reshape(g.shape)
-        ratio = (g - target) / target.abs().clamp_min(1e-3)
-        return target - g, ratio.clamp_min(-0.999).log1p().tolist()
+        """target − g (m,), and ln(1 + (g − target)/scale) as m numbers: ln C/C₀ where C is held."""
+        off = self.expand(p, state)[0] - self.target
+        return -off, (off / self.scale).clamp_min(-0.999).log1p().tolist()
 
 
 def walk(
@@ -268,38 +303,51 @@ def walk(
     Args:
         p: (λ, γ), or (λ, γ, t) for a run whose images are a function of t.
         law: `fe.Conserve` of quantities made of R, D and C, `fe.Geodesic` or `fe.QuasiStatic`.
-        stops: Values of s, of which p is at the first: λ where the law's `along` is (1, 0), t where
-            it is (…, 1). They may go back, and stay.
+        stops: Values of s, of which p is at the first: λ where the law's `along` is (1, …, 0), t
+            where it is (…, 1). They may go back, and stay.
         epochs: Length of an equilibration.
         start: Name of the kept network to begin with (default: the network as it is).
         settle: (nats of F, ln C) by which one more equilibration may change the start; up to six
             are tried (default: one, whatever it changes).
         target: What is held (default: its value at the start).
-        tolerance: On the size of ln g/target, g being what is held, to stop correcting.
+        tolerance: On the size of ln C/C₀, or of ln(1 + (g − target)/scale) where g is held, of the
+            scale of its terms in R, D and C; to stop correcting.
         band: On the same, to accept a step.
         corrections: At most so many after a step.
         station: Accepted steps between two measurements of the slopes.
         repeats: Of a measurement, for its error.
         delta: Of the differences in ln λ and ln γ.
-        hold: "train", or the probe ("val": the validation set) on which it is held.
+        hold: "train", or the probe ("val": the validation set) on which it is held; the slopes are
+            those of the training set.
         corrector: False for the paper's recipe, to see it drift.
         response: Arguments of `lemma_5`, for a second measurement at every station.
         span: What part of a longer process this is.
 
     Returns:
         `Record` with rows, slopes (`Slopes`) and responses. In a row, `miss` and `drift` are ln
-        g/target of the first quantity held before and after correcting, `off` is the largest of
-        all; in the first, `change_F` is what the last of `settle` changed.
+        C/C₀, or the like of the first quantity held, before and after correcting, `off` is the
+        largest of all, F_t belongs to the step that led there; in the first row, `change_F` is what
+        the last of `settle` changed.
 
     Raises:
-        ConstraintLost: Out of the band however small the step, ∂C/∂γ not negative, 1 + kλ = 0 for a
-            geodesic, or a price that would vanish; its `record` is what was recorded before.
-        ValueError: Prices that are not positive, no stops, t outside 0 … 1.
+        ConstraintLost: Out of the band however small the step, nothing answers to the prices, 1 +
+            kλ = 0 for a geodesic, or a price that would vanish; its `record` is what was recorded
+            before.
+        ValueError: Prices that are not positive, no stops, p not at the first, t outside 0 … 1, a
+            law of another number of controls, not 0 < tolerance ≤ band.
     """
-    p, stops = torch.tensor(p, dtype=torch.float64, device="cpu"), [float(s) for s in stops]
+    p, stops = torch.tensor(list(p), dtype=torch.float64, device="cpu"), [float(s) for s in stops]
     if not (stops and (p[:2] > 0).all() and all(map(math.isfinite, [*p.tolist(), *stops]))):
         raise ValueError(f"need λ > 0, γ > 0 and at least one stop, got {p.tolist()} and {stops}")
-    times = [p[2].item() + s - stops[0] for s in stops] if len(p) == 3 else []
+    if not 0 < tolerance <= band:
+        raise ValueError(f"need 0 < tolerance ≤ band, got {tolerance} and {band}")
+    if response is not None and len(p) == 3:
+        raise ValueError("response: Lemma 5 is for images that are no function of t")
+    given, _ = law.vectors(p)
+    at = [p[i].item() for i in (-1, 0) if given[i] == 1 and not callable(law.along)][:1]
+    if at and abs(at[0] - stops[0]) > 1e-9:
+        raise ValueError(f"p = {p.tolist()} is not at the first of the stops, {stops[0]}")
+    times = [p[2].item() + given[2].item() * (s - stops[0]) for s in stops] if len(p) == 3 else []
     if any(not -1e-9 < t < 1 + 1e-9 for t in times):
         raise ValueError(f"t must stay within 0 … 1, got {times}")
     record, held, F_t, spent = Record(), _Held(law, hold, target), 0.0, 0
@@ -308,7 +356,7 @@ def walk(
     def stage(p, start=None):
         nonlocal spent
         (lam, gam), t = p[:2].tolist(), round(p[2].item(), 9) if len(p) == 3 else None
-        done = span[1] - (span[1] - span[0]) * len(ahead) / len(stops)
+        done = span[1] - (span[1] - span[0]) * sum(s in stops for s, _ in ahead) / len(stops)
         needs = () if hold == "train" else (hold,)
         entry = yield Stage(lam, gam, epochs, t=t, start=start, needs=needs, span=(done, done))
         spent += entry["epochs"]
@@ -327,7 +375,8 @@ def walk(
         rest = dict(change_F=state["F"] - before["F"])
         if abs(rest["change_F"]) < settle[0] and abs(ln_C[1] - ln_C[0]) < settle[1]:
             break
-    holds = len(held.missing(p, state)[0])
+    held.begin(p, state)
+    holds = len(held.target)
     yield row(step=0.0, corrections=rounds, miss=0.0, **rest)
     s, since, slopes = stops[0], station, None
     while ahead:
@@ -337,44 +386,42 @@ def walk(
             slopes, since = (yield from finite_differences(lam, gam, *how)), 0
             spent += (5 + len(times[:1])) * repeats * epochs
             record.slopes.append(slopes)
-            if response:
+            if response is not None:
                 found, matrices = yield from lemma_5(lam, gam, **response)
                 record.responses.append(found._asdict() | dict(matrices=matrices))
-            if not slopes.slopes[1][1] < -0.02:
-                raise ConstraintLost(
-                    f"at {_words(p)} C does not answer to γ: ∂ln C/∂ln γ = "
-                    f"{slopes.slopes[1][1]:.3g} (should be well below 0)",
-                    record,
-                )
-        if times and h:
-            F_t = (yield FreeEnergyRate(state["t"], h, lam, gam))["F_t"]
+        dt = h * law.vectors(p)[0][2].item() if times else 0.0
+        if dt:
+            F_t = (yield FreeEnergyRate(state["t"], dt, lam, gam))["F_t"]
         _, total = held.expand(p, state, slopes, F_t)
-        try:
-            new, count = _moved(law, p, h, total, held.missing(p, state)[0] * corrector), 0
+        new, miss, first, count = p, held.missing(p, state)[0] * corrector, None, 0
+        while True:
+            try:
+                new = _moved(law, new, 0.0 if count else h, total, miss)
+                if since == 0:
+                    held.answers(new, total, slopes)
+            except ValueError as e:
+                raise ConstraintLost(str(e), record) from e
             there = yield from stage(new)
             miss, off = held.missing(new, there)
-            first = (*off, 0.0)[0]
-            while corrector and max(map(abs, off), default=0.0) > tolerance and count < corrections:
-                _, total = held.expand(new, there, slopes, F_t)
-                new, count = _moved(law, new, 0.0, total, miss), count + 1
-                there = yield from stage(new)
-                miss, off = held.missing(new, there)
-        except ValueError as e:
-            raise ConstraintLost(str(e), record) from e
-        if corrector and max(map(abs, off), default=0.0) > band:
+            worst, first = max(map(abs, off), default=0.0), first or off[:1] or [0.0]
+            if not corrector or worst <= tolerance or count == corrections:
+                break
+            _, total = held.expand(new, there, slopes, F_t)
+            count += 1
+        if corrector and not worst <= band:
             ahead.insert(0, (s + h / 2, ahead[0][1]))
             since = station  # a measurement begins with the network of the last row
             if abs(h) <= ahead[0][1] / 16:
                 raise ConstraintLost(
-                    f"what is held left its band of {band:.0%} at {_words(new)}: ln g/target = "
+                    f"what is held left its band of {band:.0%} at {_words(new)}, by "
                     f"{', '.join(f'{v:+.2f}' for v in off)} after {count} corrections, "
-                    f"{first:+.2f} before them. There the slopes of ln C against ln λ, ln γ (and "
-                    f"t) are {slopes.slopes[1]}",
+                    f"{first[0]:+.2f} before them. There the slopes of ln C against ln λ, ln γ "
+                    f"(and t) are {slopes.slopes[1]}",
                     record,
                 )
             continue
         p, state, (s, _), since = new, there, ahead.pop(0), since + 1
-        yield row(step=h, corrections=count, miss=first)
+        yield row(step=h, corrections=count, miss=first[0])
     return record
 
 

@@ -71,6 +71,7 @@ class Stage:
         for name, value in (("lam", self.lam), ("gam", self.gam)):
             value = tuple(map(float, value)) if several[0] else float(value)
             object.__setattr__(self, name, value)
+        object.__setattr__(self, "epochs", int(self.epochs))
 
     @property
     def prices(self):
@@ -84,7 +85,8 @@ class Stage:
 
     def words(self):
         """What identifies it in a journal."""
-        named = asdict(self) | dict(lr=getattr(self.lr, "__name__", self.lr))
+        lr = [self.lr(k, 100) for k in range(0, 100, 9)] if callable(self.lr) else self.lr
+        named = asdict(self) | dict(lr=lr)
         return {k: v for k, v in named.items() if k not in ("needs", "span")}
 
 
@@ -129,7 +131,8 @@ class Retraining:
         save_every=15.0,
     ):
         self.network = network if isinstance(network, Ensemble) else Ensemble([network])
-        self.data = functools.lru_cache(1)(data) if callable(data) else lambda t: data
+        self.moves = callable(data)
+        self.data = functools.lru_cache(1)(data) if self.moves else lambda t: data
         self.probes = ({"val": validation} if validation is not None else {}) | (probes or {})
         self.seed, self.batch_size, self.save_every = seed, batch_size, save_every
         self.journal, self.on_row, self.on_progress = journal or Journal(), on_row, on_progress
@@ -138,7 +141,10 @@ class Retraining:
             self._resume()
 
     def follow(self, process):
-        """What the process returns, its requests answered one by one."""
+        """What the process returns, its requests answered one by one, from the network as it is.
+
+        A process that was interrupted goes on in a new run with the journal of this one.
+        """
         return drive({"": (self, process)})[""]
 
     def stage(self, lam, gam, epochs, lr=schedule, **options):
@@ -161,13 +167,20 @@ class Retraining:
 
     def words(self, request):
         """What the journal keeps of a request."""
-        words = dict(kind=type(request).__name__.lower(), **request.words())
+        words = request.words() if hasattr(request, "words") else asdict(request)
+        words = dict(kind=type(request).__name__.lower()) | words
         number = self.done + words.pop("ahead", 0)
         whose = dict(number=number, seed=self.seed, batch_size=self.batch_size)
         return json.loads(json.dumps(words | whose))
 
     def known(self, request):
         """The answer that needs no work: a row is recorded, or the journal holds it; else None."""
+        at_a_time = getattr(request, "t", None) is not None
+        if at_a_time != self.moves and not isinstance(request, Row):
+            raise ValueError(
+                "a run whose images are a function of t needs stages at a t, one of fixed images "
+                f"stages without, got {request}"
+            )
         missing = [name for name in getattr(request, "needs", ()) if name not in self.probes]
         if missing:
             raise ValueError(
@@ -247,6 +260,8 @@ def drive(processes):
     Raises:
         ValueError: A journal holds other requests than the process makes.
     """
+    if len({id(run) for run, _ in processes.values()}) < len(processes):
+        raise ValueError("a run follows one process at a time: make one `Retraining` for each")
     results, waiting = {}, {}
 
     def send(name, answer):
@@ -287,7 +302,9 @@ def _key(run, request, name):
         return name
     (x, y), begun = run.data(request.t), run.partial(request)
     shapes = [(k, tuple(v.shape)) for k, v in run.network.tensors().items()]
-    what = run.batch_size, tuple(x.shape), y.dtype, x.device, shapes, run.network.net
+    net = run.network.net
+    plain = [[v for v in vars(m).items() if v[0][0] != "_"] for m in net.modules() if m is not net]
+    what = run.batch_size, x.shape, x.dtype, y.dtype, x.device, shapes, net, plain
     return request.epochs, request.lr, begun["epoch"] if begun else 0, str(what)
 
 
@@ -326,8 +343,7 @@ def _train(asked):
                 r.journal.save(r.journal.tensors | dict(partial=partial))
 
     members = [(r, s, r.data(s.t)) for r, s in asked for _ in range(s.copies)]
-    common = len({id(x) for _, _, (x, _) in members}) == 1
-    x, y = members[0][2] if common else zip(*(data for *_, data in members))
+    x, y = zip(*(data for *_, data in members))
     train_ensemble(
         ensemble,
         x,

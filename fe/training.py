@@ -123,8 +123,7 @@ class Ensemble:
                 raise ValueError(
                     f"the members of an ensemble must have one architecture: {e}"
                 ) from e
-            parameters = {k: v.detach().clone().requires_grad_() for k, v in parameters.items()}
-            self.stack = parameters, {k: v.detach().clone() for k, v in buffers.items()}
+            self.stack = parameters, buffers  # fresh leaves; frozen layers stay frozen
         # one member trains as the module that it is: a batched product with one batch is slower
         self.net = _swap(copy.deepcopy(networks[0]), nn.modules.dropout._DropoutNd, _Dropout)
         self.mode(False)
@@ -326,19 +325,16 @@ def train_ensemble(
             f"x and y must be tensors, or lists of {M} with as many images each, got "
             f"{[tuple(v.shape) for v in xs]}"
         )
-    for data in {id(a): (a, b) for a, b in zip(xs, ys)}.values():
+    tasks = {(id(a), id(b)): (a, b) for a, b in zip(xs, ys)}
+    for data in tasks.values():
         check_networks(*ensemble[0], *data)
     like, images, d = xs[0][:0], len(xs[0]), ensemble.code_size(xs[0])
     prices = torch.stack([_prices(q, M, like) for q in (1.0, lam, gam)], 1)
     if not (torch.isfinite(prices).all() and (prices >= 0).all()):
         raise ValueError(f"λ and γ must be finite and ≥ 0, got {lam}, {gam}")
-    shared = len(xs) == 1 and len(set(seeds)) == 1
-    places = list({id(v): v for v in xs})
-    offsets = [images * places.index(id(v)) for v in _listed(xs, M)]
-    X, Y = (
-        v[0] if len(places) == 1 else torch.cat([v[[id(u) for u in xs].index(p)] for p in places])
-        for v in (xs, ys)
-    )
+    shared, places = len(tasks) == 1 and len(set(seeds)) == 1, list(tasks)
+    offsets = [images * places.index((id(a), id(b))) for a, b in _listed([*zip(xs, ys)], M)]
+    X, Y = (v[0] if len(v) == 1 else torch.cat(v) for v in zip(*tasks.values()))
     size = min(batch_size, images)
     batches, adam = images // size, adam or torch.optim.Adam(ensemble.parameters(), fused=True)
     # Adam's fused kernel takes its rate as a double on the CPU, as a float elsewhere

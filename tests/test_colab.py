@@ -424,8 +424,8 @@ def runs(tmp_path_factory):
     for cell in together.cells:  # an error is for the test of its chapter
         cell.metadata["tags"] = ["raises-exception"]
     work = bare.run(together, python, folder / "run", wheel, PIP_NO_INDEX="1")
-    new = {path.name for path in site.iterdir()} - before
-    return chapters, site, new, list(work.iterdir())
+    installed = {path.name for path in site.iterdir()} - before
+    return chapters, site, installed, list(work.iterdir())
 
 
 @pytest.mark.long
@@ -434,12 +434,12 @@ def test_it_runs_alone_in_colabs_environment(name, runs):
     """Set-up, which installs `fe` and POT, and imports; one chapter to its end. What cells print is
     what the book shows.
     """
-    chapters, site, new, left = runs
+    chapters, site, installed, left = runs
     cells = chapters[name]
     errors = [o for cell in cells for o in cell.outputs if o.output_type == "error"]
     assert not errors, "\n".join(errors[0].traceback)
     assert bare.printed(cells[-2].outputs).count(str(site)) == 3
     assert bare.differences(nbformat.v4.new_notebook(cells=cells), name) == []
     wanted = {"fe", "free_energy_book", "ot", "pot", "results"}
-    assert {re.split(r"[-.]", entry)[0].lower() for entry in new} <= wanted, new
+    assert {re.split(r"[-.]", entry)[0].lower() for entry in installed} <= wanted, installed
     assert left == [], "a chapter leaves files behind"

@@ -309,6 +309,7 @@ def test_what_notebooks_call(monkeypatch, capsys):
     record = notebook.results("fig5.json")
     kind, runs = record["runs"][0]["kind"], record["runs"][0]["runs"]
     assert figures.transfer_figure(record) and figures.seeds_of(record, kind, next(iter(runs)))
+    figures.beside("fig2")
     plot.style(), plt.close("all")
 
 

@@ -152,7 +152,7 @@ def test_a_loss_that_does_not_answer_to_gamma_stops_the_run():
 
     encoder, decoder, _ = reproduce.networks(CURVE, x, y, 0)[0]
     run = Retraining((encoder, decoder, Blind()), (x, y), batch_size=50)
-    with pytest.raises(ConstraintLost, match="does not answer to γ") as caught:
+    with pytest.raises(ConstraintLost, match="does not (answer|respond)") as caught:
         run.follow(iso_classification(0.25, 4.0, 1.0, start_epochs=30, start_lr=1e-2))
     assert len(caught.value.record.rows) == 1
 
@@ -280,6 +280,28 @@ def test_a_law_asks_of_a_network_what_it_asks_of_an_exact_model(law):
     torch.testing.assert_close(g, law.value(J, e.theta, e.p), rtol=1e-10, atol=0)
 
 
+def test_the_scale_of_what_is_held_is_that_of_its_terms():
+    """D − kR has no zero of its own: it is held to a part of D + |k|R, C to a part of C."""
+    p = torch.tensor([2.0, 3.0, 0.0], dtype=torch.float64)
+    for k, line in ((-0.5, 4.0), (0.5, 0.0)):
+        held = _Held(fe.Geodesic(k), "train", None)
+        held.begin(p, dict(rate=4.0, distortion=2.0, classification=0.3))
+        assert held.target.tolist() == pytest.approx([0.3, line])
+        assert held.scale.tolist() == pytest.approx([0.3, 4.0])
+
+
+def test_D_is_held_by_lambda_where_C_does_not_answer():
+    """D = λ⁻¹ while γ runs: λ stays, and that C = γ⁻¹ is left to itself is nobody's concern."""
+    law = fe.Conserve(distortion, along=(0, 1), adjust=(1, 0))
+
+    class Plain(Formula):
+        def one(self, lam, gam, t):
+            return math.log(lam) + 3, 1 / lam, 0.5 + 0.0 * gam
+
+    record = Plain().follow(walk((2.0, 3.0), law, [3.0, 4.0], tolerance=1e-6))
+    assert record["lam"] == pytest.approx([2.0, 2.0]) and record["gam"] == [3.0, 4.0]
+
+
 def test_slopes_serve_at_other_prices():
     """C = λ^-½ γ⁻¹, D = λ⁻¹ have constant slopes against ln λ and ln γ: Hess F at any (λ, γ)."""
     slopes = Slopes.of(2.0, 3.0, 0.5, 2**-0.5 / 3, [[[-0.5, 0.0], [-0.5, -1.0]]])
@@ -295,6 +317,7 @@ class Formula:
         self.asked = []
 
     def one(self, lam, gam, t):
+        assert 0 <= t <= 1
         return math.log(lam) + 3 - 2 * t, 1 / lam, math.exp(2 * t) / gam
 
     def follow(self, process):
@@ -355,7 +378,7 @@ def test_what_is_held_is_walked_back_as_well():
     """There and back again: t runs to 1 and to 0, and γ comes back."""
     options = dict(tolerance=1e-6, corrections=9, band=0.1)
     stops = [0.0, 0.5, 1.0, 1.0, 0.5, 0.0]
-    record = Formula().follow(walk((2.0, 3.0, 0.0), HOLD_C, stops, **options))
+    record = Formula().follow(walk((2.0, 3.0, 0.0), HOLD_C, stops, station=1, **options))
     assert record["t"] == stops and record["gam"][-1] == pytest.approx(3.0, rel=1e-5)
 
 
@@ -551,11 +574,13 @@ def test_a_class_in_source_and_target(kind, source, target, labels):
 @pytest.mark.parametrize(
     "p, stops, words",
     [
-        ((4.0, 8.0, 0.5), [0.0, 0.6], "t must stay within 0 … 1"),
+        ((4.0, 8.0, 0.5), [0.5, 1.1], "t must stay within 0 … 1"),
         ((4.0, 8.0, 0.5), [0.5, -0.1], "t must stay within 0 … 1"),
         ((4.0, 8.0, 0.0), [], "at least one stop"),
         ((4.0, 0.0, 0.0), [0.0], "γ > 0"),
-        ((4.0, 8.0), [4.0, math.nan], "at least one stop"),
+        ((4.0, 8.0, 0.0), [math.nan], "at least one stop"),
+        ((4.0, 8.0, 0.5), [0.0, 0.5], "not at the first of the stops"),
+        ((4.0, 8.0), [4.0, 5.0], "2 entries of p"),
     ],
 )
 def test_a_walk_that_cannot_begin_is_refused_before_the_training(p, stops, words):

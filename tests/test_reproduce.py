@@ -222,6 +222,7 @@ def test_stored_path_starts_where_a_fresh_run_does(stored):
 
 
 TINY = reproduce.SMALL | dict(
+    batch_size=100,
     start_epochs=20,
     epochs=3,
     hidden=8,

@@ -79,9 +79,9 @@ def test_relaxation_traces_both_copies(tmp_path):
     )
 
 
-def tiny(data=None, **options):
+def tiny(data=None, network=None, **options):
     (x, y), _ = reproduce.load(TINY)
-    network = reproduce.networks(TINY, x, y, 0)
+    network = network or reproduce.networks(TINY, x, y, 0)
     return Retraining(network, data or (x, y), **dict(batch_size=50) | options)
 
 
@@ -320,3 +320,50 @@ def test_a_journal_with_other_comparisons_is_refused_at_the_start(tmp_path):
     reproduce.path_job(settings, 4.0, 0, checkpoint=str(tmp_path / "a.pt"))
     with pytest.raises(ValueError, match="another run .other compare"):
         reproduce.path_job(settings | dict(compare=[]), 4.0, 0, checkpoint=str(tmp_path / "a.pt"))
+
+
+def test_a_schedule_is_known_by_its_values():
+    """Two functions of one name are two learning rates; a journal of the other is refused."""
+    journal = Journal()
+    tiny(journal=journal).stage(0.3, 4.0, 1, lambda k, n: 1e-2)
+    assert tiny(journal=journal).stage(0.3, 4.0, 1, lambda k, n: 1e-2)
+    with pytest.raises(ValueError, match="another run"):
+        tiny(journal=journal).stage(0.3, 4.0, 1, lambda k, n: 1e-3)
+
+
+def test_stages_at_a_time_belong_to_images_that_are_a_function_of_it():
+    (x, y), _ = reproduce.load(TINY)
+    for run, t in ((tiny(), 0.5), (tiny(lambda t: (x, y)), None)):
+        with pytest.raises(ValueError, match="function of t"):
+            run.stage(0.3, 4.0, 1, t=t)
+
+
+def test_a_run_follows_one_process_at_a_time():
+    run = tiny()
+    with pytest.raises(ValueError, match="one process at a time"):
+        drive({"a": (run, stages()), "b": (run, stages())})
+
+
+def test_networks_that_differ_in_a_number_are_not_one_architecture():
+    """One repr and one set of shapes, but another forward: each run keeps its own."""
+
+    class Scaled(torch.nn.Linear):
+        def __init__(self, scale):
+            super().__init__(64, 6)
+            self.scale = scale
+
+        def forward(self, x):
+            return (self.scale * super().forward(x)).chunk(2, 1)
+
+    def run(scale):
+        torch.manual_seed(0)
+        nets = Scaled(scale), torch.nn.Linear(3, 64), torch.nn.Linear(3, 10)
+        return tiny(network=nets)
+
+    alone = run(0.1).stage(0.3, 4.0, 2)["rate"]
+
+    def process():
+        return (yield Stage(0.3, 4.0, 2))
+
+    together = drive({f"{scale}": (run(scale), process()) for scale in (1.0, 0.1)})
+    assert together["0.1"]["rate"] == alone

@@ -605,3 +605,32 @@ def test_the_list_for_a_gpu_goes_on_where_it_was_stopped(monkeypatch, tmp_path, 
     assert found["2 members"]["eager"] > 0 and found["ResNet"]["hours_a_seed"] > 0
     stored = gpu.ends(json.loads((ROOT / "results" / "fig2.json").read_text()))
     assert {v for row in gpu.distance(stored, stored).values() for v in row.values()} == {0.0}
+
+
+def test_tasks_of_one_set_of_images_and_other_labels_are_kept_apart():
+    """Two members see the same tensor of images, each with labels of its own."""
+    x, y = digits(200, dtype=torch.float32)
+    nets = members(dtype=torch.float32)
+    apart, together = [Ensemble([nets]) for _ in range(2)], Ensemble([nets] * 2)
+    labels = [y, 9 - y]
+    for ensemble, own in zip(apart, labels):
+        train_ensemble(ensemble, x, own, 0.5, 8.0, 3, 1e-3, batch_size=50)
+    train_ensemble(together, [x, x], labels, 0.5, 8.0, 3, 1e-3, batch_size=50)
+    for k, own in enumerate(labels):
+        alone = evaluate(apart[k], x, own).classification[0]
+        assert float(evaluate(together, x, own).classification[k]) == pytest.approx(
+            float(alone), rel=1e-3
+        )
+
+
+def test_frozen_layers_stay_frozen_in_an_ensemble():
+    x, y = digits(100, dtype=torch.float32)
+    nets = members(dtype=torch.float32)
+    nets[0].requires_grad_(False)
+    ensemble = Ensemble([nets] * 2)
+    before = ensemble.state()
+    train_ensemble(ensemble, x, y, 0.5, 8.0, 2, 1e-2, batch_size=50)
+    moved = {k: not torch.equal(v, before[k]) for k, v in ensemble.tensors().items()}
+    weights = ("weight", "bias")  # statistics of batch normalisation move
+    assert not any(v for k, v in moved.items() if "encoder" in k and k.endswith(weights))
+    assert all(v for k, v in moved.items() if "decoder" in k and "weight" in k)
