@@ -11,7 +11,13 @@ import torch
 
 from .errors import NegativeCurvature, NotConverged, NotFinite, SingularHessian, check_vector
 from .objective import check_controls
-from .response import Local, Solver, check_deterministic, check_stability
+from .response import (
+    Local,
+    Solver,
+    check_deterministic,
+    check_stability,
+    conjugate_gradient,
+)
 
 
 class Equilibrium(NamedTuple):
@@ -31,10 +37,11 @@ def minimise(J, theta, p, *, tol=1e-10, preconditioner=None, max_iterations=5000
     """A minimum of J(·, p) near θ, to ‖∇J‖ ≤ tol, with positive semi-definite A.
 
     Args:
-        preconditioner: callable (theta, p) -> (apply: (P, m) -> (P, m)), for where A is too large
-            to be written out, for example `TopographicMap.preconditioner`
+        preconditioner: callable (theta, p) -> (apply: (P, m) -> (P, m)), an approximate A⁻¹ for
+            Newton steps from afar, for example `TopographicMap.preconditioner`
         max_iterations: evaluations of ∇J by L-BFGS, over all restarts
-        warm: θ is near an equilibrium: search in the metric of A there, if A can be written out
+        warm: θ is near an equilibrium: where A can be written out, search in its metric, and make
+            its factor the preconditioner
 
     Returns:
         Equilibrium. The minimum is local; that is all that a gradient can promise.
@@ -55,10 +62,15 @@ def minimise(J, theta, p, *, tol=1e-10, preconditioner=None, max_iterations=5000
     check_controls(p, theta)
     check_deterministic(J, theta, p)
     theta, p, spent = theta.detach().clone(), p.detach().clone(), 0
+    solve = Solver(preconditioner)
+    if preconditioner and not warm:
+        solve = lambda local, B, rtol: conjugate_gradient(
+            local.hvp, B, preconditioner=preconditioner(local.theta.detach(), p), rtol=rtol
+        )[0]
     for _ in range(10):
         L = Local(J, theta, p).factor() if warm else None
         theta, calls = _lbfgs(J, theta, p, max(1e-4, tol), max_iterations - spent, L)
-        local, steps = _newton(J, theta, p, tol, Solver(preconditioner))
+        local, steps = _newton(J, theta, p, tol, solve)
         theta, size = local.theta.detach(), float(local.gradient.norm())
         spent += calls + steps
         try:
