@@ -129,7 +129,7 @@ def _newton(J, theta, p, tol, solve, max_steps=60):
             step = solve(local, -local.gradient[:, None], min(1e-2, size))[:, 0]
         except NegativeCurvature as e:
             u = e.direction if float(e.direction @ local.gradient) <= 0 else -e.direction
-            step = u * min(1.0, 0.1 * max(float(local.theta.detach().norm()), 1e-2))
+            step = u * min(1.0, 1e-2 * max(float(local.theta.detach().norm()), 1e-2))
         except (SingularHessian, NotConverged):
             step = -local.gradient
         slope, length = float(step @ local.gradient), 1.0
