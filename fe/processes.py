@@ -326,8 +326,8 @@ def walk(
     Returns:
         `Record` with rows, slopes (`Slopes`) and responses. In a row, `miss` and `drift` are ln
         C/C₀, or the like of the first quantity held, before and after correcting, `off` is the
-        largest of all, F_t belongs to the step that led there; in the first row, `change_F` is what
-        the last of `settle` changed.
+        largest of all, and F_t belongs to the step that led there (0 where nothing is held); in the
+        first row, `change_F` is what the last of `settle` changed.
 
     Raises:
         ConstraintLost: Out of the band however small the step, nothing answers to the prices, 1 +
@@ -389,7 +389,7 @@ def walk(
             if response is not None:
                 found, matrices = yield from lemma_5(lam, gam, **response)
                 record.responses.append(found._asdict() | dict(matrices=matrices))
-        dt = h * law.vectors(p)[0][2].item() if times else 0.0
+        dt = h * law.vectors(p)[0][2].item() if holds and times else 0.0
         if dt:
             F_t = (yield FreeEnergyRate(state["t"], dt, lam, gam))["F_t"]
         _, total = held.expand(p, state, slopes, F_t)
