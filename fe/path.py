@@ -312,7 +312,7 @@ class _Follower:
         inverse = self.solve.factorise(here)
         X = self.solve(here, here.mixed()[0], 1e-8)
         hess, _ = hessian_of_free_energy(here, X)
-        mu, u, error = check_stability(here, inverse, self.probe, rtol=1e-3)
+        mu, u, error = check_stability(here, inverse, self.probe)
         self.probe = u[:, None]
         velocity = self.law.velocity(p, here.g_p + here.g_theta @ X)
         F, size, D, *rest = here.value.item(), here.gradient.norm().item(), *here.dp.tolist()

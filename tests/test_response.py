@@ -10,7 +10,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import fe
-from fe.response import Local, hessian_of_free_energy
+from fe.response import Local, check_stability, hessian_of_free_energy
 
 
 def quadratic(n, m, seed, spread=3.0):
@@ -305,3 +305,36 @@ def test_a_right_hand_side_that_is_none_is_refused():
         fe.conjugate_gradient(lambda V: A @ V, torch.tensor([[1.0], [math.nan], [0.0]]))
     with pytest.raises(ValueError, match="B must have shape"):
         fe.conjugate_gradient(lambda V: A @ V, torch.ones(3))
+
+
+def test_a_hessian_that_is_of_another_J_is_refused():
+    """A subclass that changes J and inherits the dense A would get a wrong Hess F in silence."""
+
+    class Changed(fe.TopographicMap):
+        def __call__(self, theta, p):
+            return super().__call__(theta, p) + 0.1 * theta.square().square().sum()
+
+    x, y = fe.digits(40, classes=(0, 1))
+    J = Changed(x[:, 20:28].contiguous(), y, 2, grid=5, features=2)
+    p = torch.tensor([0.5, 2.0], dtype=x.dtype)
+    with pytest.raises(ValueError, match="dense_hessian of Changed is not the Hessian of J"):
+        fe.minimise(J, J.initial(), p)
+
+
+def test_the_smallest_eigenvalue_is_certified_where_A_is_written_out():
+    """Davidson's method begins with the vector of a neighbour, an eigenvector here, and another
+    eigenvalue has crossed below.
+    """
+    values = torch.linspace(1.0, 2.0, 400, dtype=torch.float64)
+    values[7], values[300] = 0.02, -0.01
+
+    def J(theta, p):
+        return 0.5 * (values * theta).dot(theta) * p[0]
+
+    J.dense_hessian = lambda theta, p: torch.diag(values) * p[0]
+    old = torch.zeros(400, dtype=torch.float64)
+    old[7] = 1.0
+    local = Local(J, torch.zeros(400, dtype=torch.float64), torch.ones(1, dtype=torch.float64))
+    with pytest.raises(fe.NegativeCurvature) as e:
+        check_stability(local, start=old)
+    assert e.value.curvature == pytest.approx(-0.01, abs=1e-5)
