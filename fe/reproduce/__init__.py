@@ -103,7 +103,8 @@ def run_jobs(jobs, executor, folder, progress=True, label=""):
     """Results of `jobs`, a dict name -> function (`functools.partial` of a job) that takes the path
     of its `checkpoint`; names are checkpoints.
 
-    A bar shows the time left. One failure does not stop the others.
+    A bar shows the time left. One failure does not stop the others, except where
+    all are one computation.
 
     Args:
         executor: Any `concurrent.futures.Executor`, one job a task; or None: all jobs in this
