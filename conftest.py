@@ -13,9 +13,8 @@ ROWS = 12  # of blocks in a picture
 FAINT = 0.03  # a share of ink in a block that goes for nothing
 # fonts and moves by a line's width change a block by 0.3, a curve gained or lost by 0.6
 MUCH = 0.45
-PANE = (
-    0.1  # darkness of a pixel that goes for nothing: in what is stored, panes of 3-D axes are white
-)
+# darkness of a pixel that goes for nothing: in what is stored, panes of 3-D axes are white
+PANE = 0.1
 
 
 def blocks(png, columns=None):

@@ -226,7 +226,9 @@ class _Held:
         self.target, self.scale = target, None
 
     def expand(self, p, state, slopes=None, F_t=0.0):
-        """g (m,) and dg/dp (m, n) along the branch, from F to second order around p."""
+        """g (m,) and dg/dp (m, n) along the branch, from F to second order around p; F_tt is not
+        measured and enters neither D, C nor R = F − λD − γC to first order.
+        """
         R, D, C = self.functionals(state)
         F_p, H = p.new_tensor([D, C, F_t])[: len(p)], p.new_zeros(len(p), len(p))
         if slopes:
@@ -397,8 +399,8 @@ def walk(
         while True:
             try:
                 new = _moved(law, new, 0.0 if count else h, total, miss)
-                if since == 0:
-                    held.answers(new, total, slopes)
+                if since == 0 and count == 0:
+                    held.answers(p, total, slopes)
             except ValueError as e:
                 raise ConstraintLost(str(e), record) from e
             there = yield from stage(new)

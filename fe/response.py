@@ -347,8 +347,9 @@ def check_stability(local, preconditioner=None, start=None, **options):
         scale = float(local.hvp(noise).norm() / noise.norm())  # of the order of ‖A‖
     size, norm = torch.stack([local.gradient.norm(), theta.norm()]).tolist()
     slack = max(1e-10, 10 * torch.finfo(theta.dtype).eps) * scale + 10 * size / max(norm, 1.0)
+    rounding = 10 * torch.finfo(theta.dtype).eps * scale
     if small:
-        mu, u, error = float(values[0]), vectors[:, 0], 10 * torch.finfo(theta.dtype).eps * scale
+        mu, u, error = float(values[0]), vectors[:, 0], rounding
     else:
         start = noise if start is None else torch.cat([start.reshape(len(theta), -1), noise], 1)
         how = dict(preconditioner=preconditioner, atol=slack / 10) | options
@@ -359,7 +360,7 @@ def check_stability(local, preconditioner=None, start=None, **options):
             above.diagonal().sub_(mu - error - slack / 10)
             if torch.linalg.cholesky_ex(above).info:  # Davidson's method missed one
                 values, vectors = torch.linalg.eigh(A)
-                mu, u, error = float(values[0]), vectors[:, 0], 1e-12 * scale
+                mu, u, error = float(values[0]), vectors[:, 0], rounding
     if not mu >= -slack:
         raise NegativeCurvature(
             f"A has a negative eigenvalue (at most {mu:.3e}): θ is a saddle, not a minimum, and F "
