@@ -147,19 +147,19 @@ class Solver:
     """A⁻¹B at points near one another: a factor of A serves until it is ten iterations away."""
 
     def __init__(self, make=None):
-        self.make, self.factor = make, None  # (θ, p) -> approximate A⁻¹, for A too large to factor
+        self.make, self.kept = make, None  # (θ, p) -> approximate A⁻¹, for A too large to factor
 
     def factorise(self, local):
         """The approximate A⁻¹ made here, which is kept if it is a factor."""
         inverse = local.inverse(self.make)
-        self.factor = inverse if local.dense() is not None else None
+        self.kept = inverse if local.dense() is not None else None
         return inverse
 
     def __call__(self, local, B, rtol):
         """A⁻¹B (P, m) to rtol in the energy norm."""
-        if self.factor:
+        if self.kept:
             with contextlib.suppress(NotConverged):
-                options = dict(preconditioner=self.factor, rtol=rtol, max_iterations=10)
+                options = dict(preconditioner=self.kept, rtol=rtol, max_iterations=10)
                 return conjugate_gradient(local.hvp, B, **options)[0]
         inverse = self.factorise(local)
         return conjugate_gradient(local.hvp, B, preconditioner=inverse, rtol=rtol)[0]
