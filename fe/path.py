@@ -305,7 +305,8 @@ class _Follower:
         q = 0.5 * dp[:, None] * point.hess * dp
         surprise = new.value - point.value - float(point.gradient @ dp + q.sum())
         second = sum(abs(float(v.sum())) for v in (q[:2, :2], q[2:, 2:], 2 * q[:2, 2:]))
-        if abs(surprise) > 0.5 * second + 1e-9 * (1 + abs(new.value)):
+        rounding = 1e-9 + 100 * torch.finfo(new.p.dtype).eps
+        if abs(surprise) > 0.5 * second + rounding * (1 + abs(new.value)):
             raise _Lost(f"F is off its expansion by {surprise:.1e}: this is another branch")
         return new, effort
 
@@ -364,10 +365,10 @@ class _Follower:
                     after = self.measure(point.s + h, self.restore(best))
                     return Jump(point.s, point, after, u, overlap)
         raise NotConverged(
-            f"at s = {point.s:.6g}, p = {point.p.tolist()} the correction fails however short the "
-            f"step: {why}. A's smallest eigenvalue is {point.curvature:.1e} (singular: the branch "
-            f"ends here), and up to s = {point.s + last:.4g} no other stable branch with the "
-            "conserved value was found"
+            f"at s = {point.s:.6g}, p = {point.p.tolist()} every step fails, however short: {why}. "
+            f"The smallest eigenvalue of A is {point.curvature:.1e} (where it is 0 the branch "
+            f"ends), and up to s = {point.s + last:.4g} no other stable branch with the conserved "
+            "value was found"
         ) from why
 
     def settle(self, theta, p):

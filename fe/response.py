@@ -187,6 +187,7 @@ def conjugate_gradient(matvec, B, *, preconditioner=None, rtol=1e-8, max_iterati
     limit = 10 * len(B) if max_iterations is None else max_iterations
     M = preconditioner or (lambda v: v)
     eps, tiny = torch.finfo(B.dtype).eps, torch.finfo(B.dtype).tiny
+    rtol = max(rtol, 10 * eps)
     X, R, Z = torch.zeros_like(B), B, M(B)
     D, start = Z, (B * Z).sum(0)
     if (start < 0).any():
