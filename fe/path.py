@@ -220,7 +220,8 @@ def follow(
         raise ValueError(f"step and max_step must be positive, got {step} and {max_step}")
     start = minimise(J, theta, p, tol=tol, preconditioner=preconditioner)
     here = _State(J, law, start.theta, start.p)
-    follower = _Follower(J, law, Solver(preconditioner), tol, here.g, start.direction[:, None])
+    solve = Solver(preconditioner if here.dense() is None else None)  # near by, the factor is best
+    follower = _Follower(J, law, solve, tol, here.g, start.direction[:, None])
     path = Path()
 
     def record(point):
