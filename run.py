@@ -65,7 +65,7 @@ def in_parts(lock):
     """{name: lines} of a lock that are installed side by side: torch with what it brings, and the
     rest, which takes as long.
     """
-    entries = re.split(r"\n(?=\w)", lock)
+    entries = re.split(r"\n(?=\w)", lock.strip())
     of_torch = [bool(re.match("torch|nvidia|cuda|triton", entry)) for entry in entries]
     chosen = lambda which: "\n".join(e for e, its in zip(entries, of_torch) if its == which) + "\n"
     return {"torch": chosen(True), "rest": chosen(False)}
