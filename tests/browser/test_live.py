@@ -28,6 +28,10 @@ SHOWN = """([name, settings]) => {
   return Object.fromEntries([...document.querySelectorAll(`#fig-${name}-live data`)]
     .map(d => [d.dataset.name, parseFloat(d.value)]));
 }"""
+COMPUTE = """([name, settings]) => {
+  const figure = feLive.figures[name];
+  return figure.compute({...figure.settings, ...settings}).numbers;
+}"""
 RTOL = 1e-6
 
 
@@ -354,3 +358,58 @@ def test_without_scripts_the_stills_stay(browser, address):
         assert still.is_visible() and len(still.get_attribute("alt")) > 100
         assert page.locator(f"#fig-{name}-live .fe-box").count() == 0
     context.close()
+
+
+# What the captions tell to try, and what is seen then
+SAID = {
+    "ch1": [(dict(k=2, lam=30), "active", 2, 2), (dict(k=2, lam=30), "D", 1, 1.04)],
+    "ch2": [(dict(mix=0, lam=2.05), "D", 1.1, 1.2), (dict(mix=0, lam=2.15), "D", 0.7, 0.8)],
+    "ch3": [(dict(gam=0), "unseen", 0, 1e-12), (dict(gam=4), "right", 99, 100)],
+    "ch4": [
+        (dict(step=0.1, n=1000), "tv", 0, 0.1),
+        (dict(step=0.1, n=1000), "tv_printed", 0.15, 1),
+        (dict(step=0.03, n=1000), "height", 10, 10.5),
+        (dict(step=0.03, n=1000), "other", 0, 0.002),
+        (dict(step=0.6, n=300), "height", 0.45, 0.55),
+        (dict(step=0.6, n=300), "other", 0.4, 0.6),
+    ],
+    "ch5": [
+        (dict(h=0.05, n=3), "residual", -1e-6, 1e-6),
+        *[(dict(n=n), "residual", -9, -0.05) for n in range(13)],
+        (dict(kind="pitchfork", h=0.3, n=0), "residual", 0, 0),
+        (dict(kind="pitchfork", h=0.3, n=0), "curvature", -0.2, -0.05),
+    ],
+    "ch6": [
+        (dict(), "worst", 3.5, 4),
+        (dict(h=0.3), "worst", 1.8, 2.1),
+        (dict(corrections=1), "worst", -0.02, 0.02),
+    ],
+    "ch7": [
+        (dict(lam=2.5, gam=1.5, t=0), "F", 4.0, 4.1),
+        (dict(lam=2.5, gam=1.5, t=0.5), "F", 4.3, 4.4),
+        (dict(lam=2.5, gam=1.5, t=1), "F", 4.2, 4.3),
+        (dict(lam=2.5, gam=1.5, t=0.5), "F_t", 0, 0.1),
+        (dict(lam=2.5, gam=1.5, t=0.6), "F_t", -0.1, 0),
+    ],
+    "ch8": [(dict(blur=2), "partners", 11.9, 12), (dict(blur=0.03), "excess", 0, 2)],
+    "ch9": [
+        (dict(), "end", 1, 1),
+        (dict(lam=1), "end", 0.1, 0.2),
+        (dict(lam=1), "lam_end", 1 / 3 - 1e-9, 1 / 3 + 1e-9),
+        (dict(lam=0.5, k=4), "lam_end", 0, 2e-4),
+    ],
+    "ch10": [
+        (dict(K=4), "waste_there", 0.0155, 0.0156),
+        (dict(K=8), "waste_there", 0.0077, 0.0078),
+    ],
+}
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_what_a_caption_says(browser, name):
+    page = browser.new_page()
+    page.set_content(stills.page(name))
+    for settings, number, low, high in SAID[name]:
+        shown = page.evaluate(COMPUTE, [name, settings])
+        assert low <= shown[number] <= high, (settings, number, shown[number])
+    page.close()
