@@ -101,7 +101,10 @@ def wrong_numbers(claim):
 
 @each
 def test_every_number_is_what_its_source_says(claim):
+    """And outside of formulas no decimal number has none."""
     assert not wrong_numbers(claim)
+    plain = re.sub(r"\$[^$]*\$", "", claim["magnitude"])
+    assert set(re.findall(r"\d+\.\d+", plain)) <= set(claim.get("numbers", {}))
     assert claim.get("numbers") or "nothing is derived" in claim["magnitude"]
 
 
