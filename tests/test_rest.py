@@ -15,8 +15,14 @@ TINY = rest.Exact(
 
 
 def test_stopped_between_parts_the_result_is_the_same(tmp_path, monkeypatch):
+    walk, going, stopped, walked = rest.exact_path, rest.retrained, [], []
+
+    def once(*a, **b):
+        walked.append(walked[0] if walked else walk(*a, **b))
+        return walked[0]
+
+    monkeypatch.setattr(rest, "exact_path", once)
     whole = rest.exact_network(TINY, folder=tmp_path / "a", progress=False)
-    going, stopped = rest.retrained, []
 
     def stop(*a, **b):
         if len(stopped) == 1:
@@ -30,7 +36,7 @@ def test_stopped_between_parts_the_result_is_the_same(tmp_path, monkeypatch):
     monkeypatch.setattr(rest, "exact_path", None)  # is not asked for again
     monkeypatch.setattr(rest, "retrained", going)
     again = rest.exact_network(TINY, folder=tmp_path / "b", progress=False)
-    assert again["exact"] == whole["exact"] and again["runs"] == whole["runs"]
+    assert again["runs"] == whole["runs"] and len(walked) == 2
     check(whole, TINY)
 
 
@@ -43,10 +49,10 @@ def test_training_with_fixed_noise_stays_at_the_minimum():
     e = fe.minimise(J, J.theta0, p)
     kick = 0.03 * torch.randn(len(e.theta), generator=torch.Generator().manual_seed(0)).to(p)
     both = torch.stack([e.theta, e.theta + kick])
-    out = rest.train(J, both, p.repeat(2, 1), 40, (0, 1), 10)
+    out = rest.train(J, both, p.repeat(2, 1), 40, [(0, 1)] * 2, 10)
     excess = [float(J(t, p)) - e.value for t in (both[1], *out)]
     assert 0 <= excess[1] < 0.01 * excess[0] and excess[2] < 0.2 * excess[0]
-    alone = rest.train(J, both[1:], p[None], 40, (0, 1), 10)
+    alone = rest.train(J, both[1:], p[None], 40, [(0, 1)], 10)
     torch.testing.assert_close(alone[0], out[1], rtol=1e-9, atol=1e-9)
 
 
@@ -61,36 +67,29 @@ def test_slopes_of_an_exact_free_energy():
     for delta in (0.2, 0.1):
         rows = [dict(zip("DC", torch.func.grad(F)(q).tolist())) for q in rest.shifted(p, delta)]
         found.append((torch.tensor(rest.slopes(rows, delta)) - exact).abs().max())
-    assert 3.5 < found[0] / found[1] < 4.5 and found[1] < 0.1
+    assert 3.8 < found[0] / found[1] < 4.2 and found[1] < 0.2
 
 
 def check(record, settings):
-    """What holds whatever the numbers: rest and C along the exact path, concavity, the first law
-    there and back, the identity of sums, a certificate for every run.
+    """What holds whatever the numbers: rest and C along the exact path, concavity, the identity of
+    sums, a certificate for every run, and nothing below the minimum that `fe.minimise` finds.
     """
-    for exact in record["exact"]:
-        points = exact["points"]
-        assert all(q["gradient_norm"] < 1e-9 and q["curvature"] > 0 for q in points)
-        assert max(abs(q["C"] / points[0]["C"] - 1) for q in points) < 1e-8
-        assert all(b["R"] > a["R"] and b["D"] < a["D"] for a, b in zip(points, points[1:]))
-        assert all(q["slopes"][0][0] < 0 and q["slopes"][1][1] < 0 for q in points)
-        assert min(exact["lowest"]) > 0
+    exact, points = record["exact"], record["exact"]["points"]
+    assert all(q["gradient_norm"] < 1e-9 and q["curvature"] > 0 for q in points)
+    assert exact["lowest"] > 0 and max(abs(q["C"] / points[0]["C"] - 1) for q in points) < 1e-8
+    assert all(b["R"] > a["R"] and b["D"] < a["D"] for a, b in zip(points, points[1:]))
+    assert all(q["slopes"][0][0] < 0 and q["slopes"][1][1] < 0 for q in points)
     wanted = {(s, n, *run) for s in settings.seeds for n in settings.epochs for run in rest.RUNS}
     assert {(r["seed"], r["epochs"], r["start"], r["prices"]) for r in record["runs"]} == wanted
     for run in record["runs"]:
-        (exact,) = [e for e in record["exact"] if e["seed"] == run["seed"]]
-        rows = {k: torch.tensor(v, dtype=torch.float64) for k, v in run["rows"].items()}
+        c = {k: torch.tensor(v, dtype=torch.float64) for k, v in run["rows"].items()}
         mean = lambda v: (v[1:] + v[:-1]) / 2
-        paid = mean(rows["D"]) * rows["lam"].diff() + mean(rows["C"]) * rows["gam"].diff()
-        assert run["work"] == pytest.approx(
-            float(rows["F"][-1] - rows["F"][0] - paid.sum()), abs=1e-7
-        )
-        assert run["worst"] >= 0 and run["promised"] >= 0
-        points = exact["points"]
+        paid = (mean(c["D"]) * c["lam"].diff() + mean(c["C"]) * c["gam"].diff()).sum()
+        assert run["work"] == pytest.approx(float(c["F"][-1] - c["F"][0] - paid), abs=1e-7)
+        assert run["worst"] >= 0 and run["promised"] >= 0 and (c["gradient_norm"] > 0).all()
         if run["prices"] == "prices":
-            there = [*points, *points[-2::-1]]
-            assert rows["lam"].tolist() == pytest.approx([q["lam"] for q in there])
-            if run["epochs"] in (settings.epochs[0], settings.epochs[-1]):
-                assert run["turn"]["excess"] >= -1e-9 and run["end"]["excess"] >= -1e-9
-        if run["prices"] == "frozen":
-            assert len(set(run["rows"]["gam"])) == 1
+            there = [q["lam"] for q in [*points, *points[-2::-1]]]
+            assert c["lam"].tolist() == pytest.approx(there)
+        for place in ("turn", "end"):
+            assert run.get(place, dict(excess=0))["excess"] >= -1e-9
+        assert run["prices"] != "frozen" or len(set(run["rows"]["gam"])) == 1
