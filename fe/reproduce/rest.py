@@ -29,9 +29,9 @@ from ..training import generator, step_decay
 from .records import rounded
 from .settings import Settings, one_thread
 
-NAMES = "lam", "gam", "F", "R", "D", "C", "gradient_norm"  # R = F − λD − γC carries the ridge
+_NAMES = "lam", "gam", "F", "R", "D", "C", "gradient_norm"  # R = F − λD − γC carries the ridge
 # (start, how the prices move) of the networks that are trained side by side
-RUNS = [(a, b) for a in ("rest", "trained") for b in ("prices", "law", "frozen")]
+_RUNS = [(a, b) for a in ("rest", "trained") for b in ("prices", "law", "frozen")]
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class Exact(Settings):
     seeds: list = field(default_factory=lambda: [0, 1, 2])
 
 
-def objective(settings):
+def _objective(settings):
     """The network and its images, the noise of the code fixed."""
     x, y = digits(settings.n, classes=range(settings.classes), dtype=torch.float64)
     h, d = settings.hidden, settings.codes
@@ -73,7 +73,7 @@ def objective(settings):
     return AmortisedObjective(*(net.double() for net in nets), x, y, noise, settings.ridge)
 
 
-def train(J, theta, p, epochs, seeds, batch_size, rate=schedule):
+def _train(J, theta, p, epochs, seeds, batch_size, rate=schedule):
     """Adam on minibatches of J for M networks at once, theta (M, P) at prices p (M, 2): θ (M, P).
 
     The order of a network's minibatches is a function of its integers in `seeds`, M tuples; an
@@ -101,51 +101,51 @@ def train(J, theta, p, epochs, seeds, batch_size, rate=schedule):
     return theta.detach()
 
 
-def measure(J, theta, p):
-    """One row of `NAMES`, on all images."""
+def _measure(J, theta, p):
+    """One row of `_NAMES`, on all images."""
     F, R, D, C = (float(v) for v in functionals(J, theta, p))
     size = float(torch.func.grad(J)(theta, p).norm())
-    return dict(zip(NAMES, (*p.tolist(), F, R, D, C, size)))
+    return dict(zip(_NAMES, (*p.tolist(), F, R, D, C, size)))
 
 
-def hessian(J, theta, p, chunk=8):
+def _hessian(J, theta, p, chunk=8):
     """A (P, P), by products."""
     local, eye = Local(J, theta, p), torch.eye(len(theta), dtype=theta.dtype)
     A = torch.cat([local.hvp(v.T) for v in eye.split(chunk)], 1)
     return 0.5 * (A + A.T)
 
 
-def slopes(rows, delta):
+def _slopes(rows, delta):
     """∂(D, ln C)/∂(ln λ, ln γ) (2, 2) by central differences, from rows at λ±, γ±."""
     table = [(r["D"], math.log(r["C"])) for r in rows]
     return [[(table[k][i] - table[k + 1][i]) / (2 * delta) for k in (0, 2)] for i in (0, 1)]
 
 
-def shifted(p, delta):
-    """The four prices of `slopes`, (4, 2)."""
+def _shifted(p, delta):
+    """The four prices of `_slopes`, (4, 2)."""
     shift = delta * p.new_tensor([[1, 0], [-1, 0], [0, 1], [0, -1]])
     return p * shift.exp()
 
 
-def log_slopes(hess, p, C):
-    """Hess F in the units of `slopes`."""
+def _log_slopes(hess, p, C):
+    """Hess F in the units of `_slopes`."""
     scale = p.new_tensor([[1.0], [1 / C]])
     return (hess * scale * p).tolist()
 
 
-def exact_path(settings, progress=lambda text: None):
+def _exact_path(settings, progress=lambda text: None):
     """The exact path, and the states where it and its retrained copies begin.
 
     Returns a dict of numbers and the tensors of a checkpoint: `begin`, the trained θ (P,); `thetas`
     (T, P), the equilibria at the stages' prices; `L`, a factor of A at the first of them.
     """
-    J, s = objective(settings), settings
+    J, s = _objective(settings), settings
     p = J.x.new_tensor([s.lam, s.gam])
     rate = lambda k, n: step_decay(k, n, top=s.start_rate)
-    begin = train(J, J.theta0[None], p[None], s.start_epochs, [(0, 0)], s.batch_size, rate)[0]
+    begin = _train(J, J.theta0[None], p[None], s.start_epochs, [(0, 0)], s.batch_size, rate)[0]
     progress("to rest")
     rest = minimise(J, begin, p)
-    L = torch.linalg.cholesky(hessian(J, rest.theta, p))
+    L = torch.linalg.cholesky(_hessian(J, rest.theta, p))
     make = lambda *_: lambda v: torch.cholesky_solve(v, L)
     points, counted = [], 0
     for k in range(round((s.lam_end - s.lam) / s.step)):
@@ -161,29 +161,29 @@ def exact_path(settings, progress=lambda text: None):
     found |= dict(gauss_newton=[_by_gauss_newton(J, q, make()) for q in (points[0], points[-1])])
     # the smallest eigenvalue itself: that of a point is an upper bound, and exact to an error
     found |= dict(
-        lowest=float(torch.linalg.eigvalsh(hessian(J, points[-1].theta, points[-1].p))[0])
+        lowest=float(torch.linalg.eigvalsh(_hessian(J, points[-1].theta, points[-1].p))[0])
     )
-    prices = shifted(p, s.delta)
+    prices = _shifted(p, s.delta)
     near = [minimise(J, rest.theta, q, preconditioner=make) for q in prices]
-    rows = [measure(J, e.theta, q) for e, q in zip(near, prices)]
-    found |= dict(differences=slopes(rows, s.delta))
-    found |= dict(trained=measure(J, begin, p) | certificate(J, begin, p, make, points[0]))
+    rows = [_measure(J, e.theta, q) for e, q in zip(near, prices)]
+    found |= dict(differences=_slopes(rows, s.delta))
+    found |= dict(trained=_measure(J, begin, p) | _certificate(J, begin, p, make, points[0]))
     return found, dict(begin=begin, thetas=torch.stack([q.theta for q in points]), L=L)
 
 
 def _point(J, q):
-    row = measure(J, q.theta, q.p) | dict(curvature=q.curvature)
-    return row | dict(slopes=log_slopes(q.hess, q.p, q.classification))
+    row = _measure(J, q.theta, q.p) | dict(curvature=q.curvature)
+    return row | dict(slopes=_log_slopes(q.hess, q.p, q.classification))
 
 
 def _by_gauss_newton(J, q, inverse):
     """The slopes with the Gauss–Newton matrix in place of A, at an equilibrium."""
     B, product = Local(J, q.theta, q.p).mixed()[0], _gauss_newton(J, q.theta, q.p)
     X = conjugate_gradient(product, B, preconditioner=inverse, rtol=1e-4)[0]
-    return log_slopes(-(B.T @ X), q.p, q.classification)
+    return _log_slopes(-(B.T @ X), q.p, q.classification)
 
 
-def certificate(J, theta, p, make, exact):
+def _certificate(J, theta, p, make, exact):
     """How far from rest: what a Newton step promises, how far `fe.minimise` comes down from here,
     and whether it ends on the exact branch (`exact` has θ and the value of J at p).
     """
@@ -196,46 +196,46 @@ def certificate(J, theta, p, make, exact):
     return found | dict(F_apart=e.value - exact.value, theta_apart=apart)
 
 
-def retrained(settings, epochs, begin, thetas, L, exact, progress=lambda text: None):
+def _retrained(settings, epochs, begin, thetas, L, exact, progress=lambda text: None):
     """For every seed six networks there and back along the prices of the exact path: at these
     prices; with C held by a law that knows only measured slopes; and frozen; each from rest and
     from training. A stage is `epochs` of the schedule, Adam begins anew in each.
     """
-    J, s = objective(settings), settings
+    J, s = _objective(settings), settings
     prices = J.x.new_tensor([[q["lam"], q["gam"]] for q in exact["points"]])
     stops = [*range(1, len(prices)), *reversed(range(len(prices) - 1))]
-    start, four = {"rest": thetas[0], "trained": begin}, shifted(prices[0], s.delta)
+    start, four = {"rest": thetas[0], "trained": begin}, _shifted(prices[0], s.delta)
 
     cases = [(seed, name) for seed in s.seeds for name in start]
     theta = torch.stack([start[name] for _, name in cases for _ in four])
     p, seeds = four.repeat(len(cases), 1), [(seed, epochs, 0) for seed, _ in cases for _ in four]
-    theta = train(J, theta, p, epochs, seeds, s.batch_size)
-    rows = [measure(J, t, q) for t, q in zip(theta, p)]
-    measured = {case: slopes(rows[4 * k : 4 * k + 4], s.delta) for k, case in enumerate(cases)}
+    theta = _train(J, theta, p, epochs, seeds, s.batch_size)
+    rows = [_measure(J, t, q) for t, q in zip(theta, p)]
+    measured = {case: _slopes(rows[4 * k : 4 * k + 4], s.delta) for k, case in enumerate(cases)}
 
-    cases = [(seed, *run) for seed in s.seeds for run in RUNS]
+    cases = [(seed, *run) for seed in s.seeds for run in _RUNS]
     theta, p = torch.stack([start[name] for _, name, _ in cases]), prices[:1].repeat(len(cases), 1)
-    tables = [[measure(J, t, q)] for t, q in zip(theta, p)]
+    tables = [[_measure(J, t, q)] for t, q in zip(theta, p)]
     for stage, stop in enumerate(stops, 1):
         progress(f"{epochs} epochs a stage: stage {stage} of {len(stops)}")
         planned = zip(cases, tables)
         p = [_next(how, measured[s_, name][1], prices[stop], t) for (s_, name, how), t in planned]
         p, seeds = J.x.new_tensor(p), [(seed, epochs, stage) for seed, *_ in cases]
-        theta = train(J, theta, p, epochs, seeds, s.batch_size)
+        theta = _train(J, theta, p, epochs, seeds, s.batch_size)
         for table, t, q in zip(tables, theta, p):
-            table.append(measure(J, t, q))
+            table.append(_measure(J, t, q))
         if stop == len(prices) - 1:
             turn = theta
     make, found = lambda *_: lambda v: torch.cholesky_solve(v, L), []
     for k, ((seed, name, how), table) in enumerate(zip(cases, tables)):
         run = dict(seed=seed, epochs=epochs, start=name, prices=how, slopes=measured[seed, name])
-        run |= dict(rows={column: [row[column] for row in table] for column in NAMES})
+        run |= dict(rows={column: [row[column] for row in table] for column in _NAMES})
         promised = predicted_decrease(J, theta[k], p[k], preconditioner=make())
-        run |= summary(run["rows"]) | dict(promised=promised)
+        run |= _summary(run["rows"]) | dict(promised=promised)
         if how == "prices" and seed == s.seeds[0] and epochs in (s.epochs[0], s.epochs[-1]):
             for place, at, i in (("turn", turn, -1), ("end", theta, 0)):
                 there = Equilibrium(thetas[i], prices[i], exact["points"][i]["F"], 0, 0, 0, None, 0)
-                run[place] = certificate(J, at[k], prices[i], make, there)
+                run[place] = _certificate(J, at[k], prices[i], make, there)
         found.append(run)
     return found
 
@@ -252,11 +252,13 @@ def _next(kind, slope, planned, table):
     return [lam, last["gam"] * math.exp(max(-0.5, min(0.5, change)))]
 
 
-def summary(rows):
+def _summary(rows):
     """Of one loop: the work that was not paid, ∮ dR + λdD + γdC by the trapezoid rule (nats), its
     area in the (D, R) plane (nats pixel²), the worst |ln C/C₀|.
     """
-    lam, gam, R, D, C = (torch.tensor(rows[k], dtype=torch.float64) for k in NAMES[:2] + NAMES[3:6])
+    lam, gam, R, D, C = (
+        torch.tensor(rows[k], dtype=torch.float64) for k in _NAMES[:2] + _NAMES[3:6]
+    )
     mean = lambda v: (v[1:] + v[:-1]) / 2
     work = (R.diff() + mean(lam) * D.diff() + mean(gam) * C.diff()).sum()
     area = 0.5 * (D * R.roll(-1) - R * D.roll(-1)).sum()
@@ -276,9 +278,9 @@ def exact_network(settings, executor=None, folder=None, progress=True):
             began, show, kept = time.process_time(), bar.set_description, dict(journal.tensors)
             if epochs:
                 exact = journal.entries[0]["found"]
-                found = retrained(settings, epochs, exact=exact, progress=show, **kept)
+                found = _retrained(settings, epochs, exact=exact, progress=show, **kept)
             else:
-                found, kept = exact_path(settings, show)
+                found, kept = _exact_path(settings, show)
             seconds = round(time.process_time() - began, 1)
             journal.save(kept, dict(found=rounded(found, 10), seconds=seconds))
             bar.update()
@@ -289,7 +291,7 @@ def exact_network(settings, executor=None, folder=None, progress=True):
         "code is fixed; training data; nats per example; R = F − λD − γC carries the ridge; "
         "seconds of the processor",
         "seconds": sum(entry["seconds"] for entry in journal.entries),
-        "provenance": dict(parameters=objective(settings).n_parameters),
+        "provenance": dict(parameters=_objective(settings).n_parameters),
         "exact": exact,
         "runs": [run for part in runs for run in part],
     }
