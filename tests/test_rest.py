@@ -74,8 +74,9 @@ def test_slopes_of_an_exact_free_energy():
 
 
 def test_the_stored_run_shows_what_chapter_6_says():
-    """From rest: less lag with more epochs, and a frozen copy that stays. From where training ended:
-    the excess at the end is the frozen copy's. Slopes of few epochs let γ fall too far, with C held.
+    """From rest: less lag with more epochs, and a frozen copy that stays. From where training
+    ended: the excess at the end is the frozen copy's. Slopes of few epochs let γ fall too far, with
+    C held.
     """
     path = pathlib.Path(__file__).resolve().parents[1] / "results" / "exact_network.json"
     record, settings = json.loads(path.read_text()), rest.Exact()
