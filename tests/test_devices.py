@@ -231,12 +231,7 @@ def test_processes_of_networks():
     assert run.follow(finite_differences(0.5, 4.0, 2)).slopes
     hard |= dict(epochs=2)
     try:
-        response = dict(images=30, batches=2)
-        run.follow(
-            iso_classification(
-                0.5, 4.0, 0.55, start_epochs=20, settle=(9.0, 9.0), response=response, **hard
-            )
-        )
+        run.follow(iso_classification(0.5, 4.0, 0.55, start_epochs=20, settle=(9.0, 9.0), **hard))
     except ConstraintLost as e:
         assert "does not answer" in str(e)
     task = fe.Mixture((x[:30], Y[:30]), (x[30:], Y[30:]))

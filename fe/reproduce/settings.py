@@ -15,10 +15,11 @@ import torch
 
 from ..data import digits
 from ..errors import about, check_data
-from ..networks import Classifier, ConvolutionalDecoder, Decoder, Encoder, ResNetEncoder
+from ..networks import Classifier, Decoder, Encoder
 from ..processes import iso_classification, walk
 from ..tasks import Displacement, Mixture, align_labels, plan_by_class
 from ..training import Ensemble
+from .convolutional import ConvolutionalDecoder, ResNetEncoder
 from .images import cifar10, image_folder, mnist, npz
 
 
