@@ -3,6 +3,7 @@ html_baseurl says where the pages are, what they say to those that link to them.
 """
 
 import os
+import re
 from pathlib import Path
 
 import yaml
@@ -16,6 +17,9 @@ def complete(app, pagename, templatename, context, doctree):
     if CHAPTER.match(pagename):
         number, title = app.env.toc_secnumbers[pagename][""][0], app.env.titles[pagename].astext()
         context["chapter"] = {"number": number, "title": title}
+    for name in re.findall(r'<figure[^>]* id="fig-(\w+)-live"', context.get("body", "")):
+        for script in ("live.js", "live/models.js", f"live/{name}.js"):
+            app.add_js_file(script, loading_method="defer")
     scripts = context["script_files"]
     context["script_files"] = [s for s in scripts if "thebe" not in f"{s.filename} {s.attributes}"]
 
@@ -33,7 +37,9 @@ def setup(app):
         app.config.ogp_site_url = app.config.html_baseurl
         app.config.ogp_site_name = app.config.html_title
         app.config.ogp_image = "_static/surface.png"
-        app.config.ogp_image_alt = "Rate against distortion at constant classification loss"
+        app.config.ogp_image_alt = (
+            "Distortion falls, the rate rises, and the classification loss stays flat"
+        )
         app.config.sitemap_url_scheme = "{link}"
         app.config.sitemap_excludes = ["search.html", "genindex.html"]
     app.connect("autodoc-skip-member", skip_nameless_fields)
