@@ -35,33 +35,21 @@ def step_decay(step, steps, epochs=120, top=1e-3):
     return top * 0.1 ** (step * epochs // steps // 50)
 
 
-class _Dropout(nn.Module):
-    """A layer of dropout whose masks, of mean one, are given to it from outside."""
-
-    def __init__(self, layer):
-        super().__init__()
-        if type(layer) not in (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d):
-            raise ValueError(f"{type(layer).__name__} has no common masks: take nn.Dropout")
-        self.layer, self.shape, self.mask = layer, None, None
-
-    def forward(self, x):
-        if self.mask is not None:
-            return x * self.mask
-        whole = type(self.layer) is nn.Dropout  # the others drop channels
-        self.shape = x.shape if whole else (*x.shape[:2], *[1] * (x.ndim - 2))
-        return x
-
-    def draw(self, random, like):
-        kept = 1 - self.layer.p
-        mask = torch.empty(self.shape, dtype=like.dtype, device=like.device)
-        return mask.bernoulli_(kept, generator=random).div_(kept)
+def _masked(layer, arguments, _):
+    """What a layer of dropout gives, as a hook: its mask, of mean one, is set from outside. Without
+    one it learns the mask's shape.
+    """
+    (x,) = arguments
+    if layer._mask is not None:
+        return x * layer._mask
+    whole = type(layer) is nn.Dropout  # the others drop channels
+    layer._shape = x.shape if whole else (*x.shape[:2], *[1] * (x.ndim - 2))
+    return x
 
 
-def _swap(module, kind, make):
-    """The module with every submodule of this kind replaced by `make` of it."""
-    for name, child in module.named_children():
-        setattr(module, name, make(child) if isinstance(child, kind) else _swap(child, kind, make))
-    return module
+def _mask(layer, random, like):
+    mask = torch.empty(layer._shape, dtype=like.dtype, device=like.device)
+    return mask.bernoulli_(1 - layer.p, generator=random).div_(1 - layer.p)
 
 
 class _Losses(nn.Module):
@@ -75,7 +63,7 @@ class _Losses(nn.Module):
 
     def forward(self, x, y, noise, *masks):
         for layer, mask in zip(self.drops, masks):
-            layer.mask = mask
+            layer._mask = mask
         mu, log_sigma = self.encoder(x)
         z, measure = mu + log_sigma.exp() * noise, noise.ndim == 3
         R = kl_to_standard_normal(mu, log_sigma).mean()
@@ -92,7 +80,7 @@ class _Losses(nn.Module):
 
     @property
     def drops(self):
-        return [m for m in self.modules() if isinstance(m, _Dropout)]
+        return [m for m in self.modules() if isinstance(m, nn.modules.dropout._DropoutNd)]
 
 
 class Ensemble:
@@ -119,16 +107,19 @@ class Ensemble:
             raise ValueError(f"the members of an ensemble must have one architecture: {e}") from e
         # one member trains as the module that it is: through `functional_call` it takes half as
         # long again
-        self.net = _swap(copy.deepcopy(networks[0]), nn.modules.dropout._DropoutNd, _Dropout)
+        self.member, self.net = (copy.deepcopy(networks[0]).eval() for _ in range(2))
+        for layer in self.net.drops:
+            if type(layer) not in (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d):
+                raise ValueError(f"{type(layer).__name__} has no common masks: take nn.Dropout")
+            layer.register_forward_hook(_masked)
         self.mode(False)
 
     def __len__(self):
         return len(self.parameters()[0]) if self.stack else 1
 
     def __getitem__(self, i):
-        net = copy.deepcopy(self.net)
+        net = copy.deepcopy(self.member)
         net.load_state_dict({k: v[i] for k, v in self.tensors().items()})
-        net = _swap(net, _Dropout, lambda masked: masked.layer).eval()
         return net.encoder, net.decoder, net.classifier
 
     def parameters(self):
@@ -187,7 +178,7 @@ class Ensemble:
         """Training mode (batch statistics, dropout) or evaluation mode, as `nn.Module.train`."""
         self.net.train(training)
         for layer in self.net.drops:
-            layer.mask = None
+            layer.eval()._mask = None
 
     def code_size(self, x):
         """The number d of dimensions of the code."""
@@ -209,7 +200,7 @@ def _draws(seeds, batches, size, x, d, drops):
         random = generator(*seeds, device=x.device)
     made = dict(generator=random, dtype=x.dtype, device=x.device)
     noise = torch.stack([torch.randn(size, d, **made) for _ in range(batches)])
-    masks = [[layer.draw(mask_random, x) for layer in drops] for _ in range(batches)]
+    masks = [[_mask(layer, mask_random, x) for layer in drops] for _ in range(batches)]
     order = order[: batches * size].view(batches, size).to(x.device)
     return order, noise, *map(torch.stack, zip(*masks))
 
@@ -313,7 +304,8 @@ def train_ensemble(
     size = min(batch_size, images)
     batches, adam = images // size, adam or torch.optim.Adam(ensemble.parameters(), fused=True)
     # Adam's fused kernel takes its rate as a double on the CPU, as a float elsewhere
-    rates = dict(device=X.device, dtype=torch.float32 if X.is_cuda else torch.float64)
+    rates = dict(device=X.device, dtype=torch.float32)
+    rates = dict(device="cpu", dtype=torch.float64) if X.device.type == "cpu" else rates
     (group,) = adam.param_groups
     group["lr"], group["capturable"] = torch.zeros((), **rates), X.is_cuda
     total, history = torch.zeros(M, 3, dtype=X.dtype, device=X.device), []
