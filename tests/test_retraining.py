@@ -19,6 +19,7 @@ from fe.tasks import Mixture, TaskObjective
 
 pytestmark = [pytest.mark.long, pytest.mark.usefixtures("single")]
 TINY = reproduce.SMALL | dict(
+    images_used=500,
     start_epochs=6,
     epochs=2,
     hidden=16,
