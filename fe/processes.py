@@ -72,15 +72,12 @@ class Slopes(NamedTuple):
         return cls(lam, gam, D, C, t.mean(0).tolist(), error.tolist())
 
     def hessian(self, lam=None, gam=None, C=None):
-        """[[D_λ, D_γ, …], [C_λ, C_γ, …]], rows of Hess F, and standard errors; logarithmic slopes
-        vary less, and serve at other (λ, γ), C too.
+        """[[D_λ, D_γ, …], [C_λ, C_γ, …]], rows of Hess F; logarithmic slopes vary less, and serve
+        at other (λ, γ), C too.
         """
         lam, gam, C = lam or self.lam, gam or self.gam, C or self.C
-        scale = [[c / lam, c / gam, c] for c in (1.0, C)]
-        return tuple(
-            [[v * s for v, s in zip(*row)] for row in zip(table, scale)]
-            for table in (self.slopes, self.errors)
-        )
+        rows = zip(self.slopes, (1.0, C))
+        return [[v * s for v, s in zip(row, (c / lam, c / gam, c))] for row, c in rows]
 
 
 def finite_differences(lam, gam, epochs=3, delta=0.3, repeats=1, start=None, t=None, dt=0.05):
@@ -167,7 +164,7 @@ class _Held:
         R, D, C = self.functionals(state)
         F_p, H = p.new_tensor([D, C, F_t])[: len(p)], p.new_zeros(len(p), len(p))
         if slopes:
-            (D_lam, _, *D_t), (C_lam, C_gam, *C_t) = slopes.hessian(*p[:2].tolist(), C)[0]
+            (D_lam, _, *D_t), (C_lam, C_gam, *C_t) = slopes.hessian(*p[:2].tolist(), C)
             # D_γ = C_λ, and of the two C_λ has less noise: C is an average over eight samples of z
             H[:2] = p.new_tensor([[D_lam, C_lam, *D_t], [C_lam, C_gam, *C_t]])
             H[2:, :2] = H[:2, 2:].T

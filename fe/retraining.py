@@ -104,9 +104,6 @@ class Row:
 class Retraining:
     """A network, its images, and the journal of what was done to it.
 
-    `run.follow(process)` gives what the process returns; `run.stage(lam, gam, epochs)` is a process
-    of one stage.
-
     Args:
         network: (encoder, decoder, classifier), or an `Ensemble` of one, which changes in place.
         data: Training set (x, y), or a task: see `fe.tasks.training_set`.

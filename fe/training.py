@@ -2,10 +2,9 @@
 
     loss = Σ_m  R_m + λ_m D_m + γ_m C_m        z = μ + σε,  one sample ε for each image
 
-The members of an `Ensemble` are one computation, which on a GPU costs little more than one of them.
-Each has its own (λ, γ). Members with one seed see the same minibatches, noise and dropout masks:
-*common random numbers*, without which a finite difference of C or D between two of them drowns
-(chapter 6 measures it).
+The members of an `Ensemble` are one computation, each with its own (λ, γ). Those with one seed see
+the same minibatches, noise and dropout masks: *common random numbers*, without which a finite
+difference of C or D between two of them drowns (chapter 6 measures it).
 
 Randomness has no state: what an epoch draws is a function of (seed, epoch). A run that stopped
 between two epochs goes on as if it had not. It is drawn before the epoch's first step, and between
@@ -86,15 +85,11 @@ class _Losses(nn.Module):
 class Ensemble:
     """M members of one architecture: parameters and buffers stacked along the first axis.
 
-    `ensemble[i]` gives member i back as ordinary modules, in evaluation mode; `state()` and
-    `load(state)` a dict of tensors for a checkpoint.
+    `ensemble[i]` gives member i back as ordinary modules, in evaluation mode.
 
     Args:
-        members: List of (encoder, decoder, classifier), any modules of one architecture. They are
-            copied and stay as they are.
-
-    Raises:
-        ValueError: No members, or members of different architectures.
+        members: List of (encoder, decoder, classifier), any modules of one architecture, which are
+            copied. Raises `ValueError` if there are none, or of different architectures.
     """
 
     def __init__(self, members):
@@ -147,10 +142,8 @@ class Ensemble:
         return {k: v.detach().clone() for k, v in self.tensors(adam).items()}
 
     def load(self, state, adam=None):
-        """Parameters and buffers, and Adam's averages, from a `state`, in place.
-
-        Raises:
-            ValueError: It is the state of another architecture or number of members.
+        """Take over a `state`, in place. Raises `ValueError` if it is that of another architecture
+        or number of members.
         """
         mine = self.tensors(adam)
         if {k: v.shape for k, v in mine.items()} != {k: v.shape for k, v in state.items()}:
@@ -403,9 +396,8 @@ def train(encoder, decoder, classifier, x, y, p, epochs, batch_size, lr, seed):
 def refresh_statistics(ensemble, x, y, *, seed=0, chunk=5000):
     """Batch normalisation's means and variances as averages over x for the weights as they are.
 
-    The running averages of training lag behind the weights and remember only the last few
-    minibatches; with these, R, D and C are functions of the weights. No effect without batch
-    normalisation. Dropout stays off, as where the statistics will be used.
+    The running averages of training lag behind the weights; with these, R, D and C are functions of
+    the weights. Dropout stays off, as where the statistics will be used.
     """
     norms = [m for m in ensemble.net.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
     if not norms:

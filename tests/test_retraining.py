@@ -462,7 +462,7 @@ def test_a_journal_knows_its_images_and_first_weights(tmp_path, other, partly, o
     change = dict(network=reproduce.networks(TINY, x, y, 1))
     if other == "images":
         y = y.clone()
-        y[700] = (y[700] + 1) % 10
+        y[70] = (y[70] + 1) % 10
         change = dict(data=(x, y))
     journal = Journal(tmp_path / "a.pt") if on_disk else journal
     with pytest.raises(ValueError, match=f"another run .other {other}"):
@@ -495,7 +495,7 @@ def test_a_task_is_what_it_is_to_an_exact_model():
         assert a == b
     _, labels = tiny(half).data(0.25)
     share = float(half(0.25)[2][y < 5].sum())
-    assert float((labels < 5).double().mean()) == pytest.approx(share, abs=5e-3) and share > 0.7
+    assert float((labels < 5).double().mean()) == pytest.approx(share, abs=0.02) and share > 0.7
     map_ = TopographicMap(x[:50], y[:50] % 5, 5, grid=7, features=2, ridge=1e-2)
     p = torch.tensor([0.5, 4.0, 0.25], dtype=x.dtype)
     for data in (task, half, plain):
