@@ -471,7 +471,7 @@ def test_one_failure_does_not_stop_the_others(tmp_path):
 
 
 def test_nor_where_all_jobs_are_one_computation(tmp_path):
-    """One whose loss becomes infinite and one that cannot be built; the others are done, and a
+    """One whose γ is infinite in float32 and one that cannot be built; the others are done, and a
     second call with them alone only reads what they left.
     """
     start = lambda gam, **change: functools.partial(
@@ -479,7 +479,7 @@ def test_nor_where_all_jobs_are_one_computation(tmp_path):
     )
     good, bad = (
         {"a": start(4.0), "b": start(5.0)},
-        {"wild": start(1e38), "c": start(4.0, data="c.npz")},
+        {"wild": start(1e39), "c": start(4.0, data="c.npz")},
     )
     with (
         pytest.warns(UserWarning, match="3 runs, trained as one, failed"),
