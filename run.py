@@ -208,7 +208,9 @@ def at_once(stages, after={}):
 
 
 NBVAL = ["--nbval", "--nbval-current-env", "--nbval-cell-timeout=600"]
-NEED_THE_PAGES = [f"tests/test_{name}.py" for name in ("colab", "course", "pdf", "reading")]
+NEED_THE_PAGES = [
+    f"tests/test_{name}.py" for name in ("claims", "colab", "course", "pdf", "reading")
+]
 
 
 def test():
@@ -250,7 +252,8 @@ def check(*chapters):
     a_chapters = re.compile(r"(?:chapter)?0*(\d+)(?:\.py|-.*\.ipynb)")  # notebook, checks, answers
     touched = {found[1] for path in paths if (found := a_chapters.fullmatch(path.name))}
     numbers = chapters or [number for number in books if number in touched]
-    always = {ROOT / "tests" / f"test_{n}.py" for n in ("book", "project", "exercises", "colab")}
+    names = "book", "claims", "project", "exercises", "colab"
+    always = {ROOT / "tests" / f"test_{name}.py" for name in names}
     found = set(uses.tests(paths))
     short = lambda files: [str(path.relative_to(ROOT)) for path in files]
     tests, notebooks = short(sorted(found | always)), short(books[n] for n in numbers)
