@@ -149,7 +149,7 @@ class _Held:
         self.law, self.record, self.prefix = law, record, "" if hold == "train" else f"{hold}_"
         u = p.new_tensor(self.functionals(state))
         J = lambda u: lambda _, q: u[0] + q[:2] @ u[1:]
-        g = lambda u: law.value(J(u), p.new_zeros(0), p)
+        g = lambda u: law.value(J(u), p.new_zeros(1), p)
         # the sizes of its terms in R, D and C: C for C, D + |k|R for D − kR
         self.target, self.scale = g(u), (torch.func.jacrev(g)(u) * u).abs().sum(1)
 
@@ -169,7 +169,7 @@ class _Held:
             H[:2] = p.new_tensor([[D_lam, C_lam, *D_t], [C_lam, C_gam, *C_t]])
             H[2:, :2] = H[:2, 2:].T
         F = lambda _, q: R + p[:2] @ F_p[:2] + F_p @ (q - p) + 0.5 * (q - p) @ H @ (q - p)
-        g = lambda q: self.law.value(F, p.new_zeros(0), q)
+        g = lambda q: self.law.value(F, p.new_zeros(1), q)
         return g(p), torch.func.jacrev(g)(p)
 
     def off(self, p, state):
