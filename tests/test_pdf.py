@@ -192,6 +192,40 @@ def test_links_of_a_chapters_file_lead_to_files_beside_it(folder):
             assert (folder / name).exists() and 1 <= int(number) <= pages_of(folder / name)
 
 
+def tags(element):
+    """(tag, the words that stand for it) of a structure, in reading order."""
+    element = element.get_object() if hasattr(element, "get_object") else element
+    if isinstance(element, list):
+        for one in element:
+            yield from tags(one)
+    elif isinstance(element, dict) and "/S" in element:
+        yield element["/S"], str(element.get("/Alt", ""))
+        yield from tags(element.get("/K", []))
+
+
+def test_a_chapters_file_is_tagged(folder):
+    """Headings, and of every formula and picture what is read in its place."""
+    name = CHAPTERS[4]
+    root = pypdf.PdfReader(folder / f"{Path(name).name}.pdf").trailer["/Root"]
+    assert root["/MarkInfo"]["/Marked"] and root["/Lang"] == "en"
+    found = list(tags(root["/StructTreeRoot"]["/K"]))
+    page = BeautifulSoup((pdf.HTML / f"{name}.html").read_text(), "html.parser").article
+    count = lambda kind: sum(tag == kind for tag, _ in found)
+    assert count("/H2") == len(page.select("h2")) and count("/H1") == 1
+    plain = lambda text: re.sub(r"^\([\d.]+\)#|\s|\\(begin|end)\{split\}", "", text.strip())
+    words = {plain(alt) for tag, alt in found if tag == "/Figure"}
+    # a text on hover and a symbol's name are not printed
+    printed = [f for f in page.select(".math") if not f.find_parent(class_="symbol-text")]
+    formulas = {plain(formula.get_text()).strip("()\\[]") for formula in printed}
+    assert formulas <= {word.strip("()\\[]") for word in words}, "each is read as TeX"
+    shown = [
+        i
+        for i in page.select("figure img, .cell_output img")
+        if not i.find_parent(class_="fe-live")
+    ]
+    assert shown and {plain(image["alt"]) for image in shown} <= words
+
+
 def pages_of(path, known={}):
     if path not in known:
         known[path] = len(pypdf.PdfReader(path).pages)

@@ -361,8 +361,8 @@ def test_citations():
 def test_pdfs_are_offered_where_they_are_printed_next():
     template = TEMPLATES.get_template("files.html")
     files = lambda **said: template.make_module({"pagename": "book/05-x"} | said).files
-    assert [name for name, *_ in files()] == ["Notebook", "Notebook for Colab"]
-    (chapter, book) = files(pdf=True)[2:]
+    assert [name for name, *_ in files()] == ["Notebook", "Notebook for Colab", "Markdown"]
+    (chapter, book) = files(pdf=True)[3:]
     assert chapter[2] == "downloads/pdf/05-x.pdf" and book[2] == "downloads/pdf/book.pdf"
 
 
@@ -389,6 +389,59 @@ def test_the_end_of_a_chapter(name):
     assert json.loads((HTML / "_sources" / "book" / f"{name}.ipynb").read_text())["cells"], (
         "the notebook as it is in the book"
     )
+
+
+# --- every page as Markdown
+
+
+def as_markdown(name):
+    return (HTML / "book" / f"{name}.md").read_text()
+
+
+@built
+@pytest.mark.parametrize("name", CHAPTERS)
+def test_a_chapter_as_markdown_is_whole(name):
+    """Its code, what it prints, its figures in words; the set-up and MyST's directives are not."""
+    text, cells = as_markdown(name), json.loads((ROOT / "book" / f"{name}.ipynb").read_text())
+    for cell in (c for c in cells["cells"] if c["cell_type"] == "code"):
+        if "setup" in cell["metadata"].get("tags", ()):
+            assert "".join(cell["source"]) not in text
+            continue
+        assert "".join(cell["source"]) in text
+        for output in cell["outputs"]:
+            assert "".join(output.get("text", "")).rstrip() in text
+        alt = cell["metadata"].get("mystnb", {}).get("image", {}).get("alt", "")
+        assert alt in text
+    prose = re.sub(r"^(`{3,}).*?^\1$", "", text, flags=re.DOTALL | re.MULTILINE)
+    assert not re.search(r"\{(eq|prf:\w+|numref|cite\w*|math|exercise)\}", prose)
+    headings = [h.get_text().strip("#") for h in page(name).select("article h2")]
+    assert len(headings) == len(re.findall(r"^## (?!References)", prose, re.MULTILINE))
+    for link in re.findall(r"\]\((?!https?:|mailto:)([^)#]+)", re.sub(r"\$[^$]+\$", "", prose)):
+        assert (HTML / "book" / link).is_file(), f"dead link {link}"
+
+
+@built
+def test_pages_of_the_library_as_markdown():
+    text = as_markdown("api/path")
+    signature = page("api/path").select_one("dt.sig").get_text().rstrip("#\n")
+    assert " ".join(signature.split()) in text and text.startswith("# `fe.path`")
+    assert "Raises" in text and "****" not in text
+
+
+@built
+def test_the_lists_for_language_models_hold_every_page():
+    """In the order of the contents; what they lead to is there."""
+    listed = re.findall(r"\]\((.*?)\)", (HTML / "llms.txt").read_text())
+    pages = [p.relative_to(HTML).with_suffix(".md") for p in (HTML / "book").rglob("*.html")]
+    assert sorted(map(str, pages)) == sorted(listed) and listed.index("book/index.md") == 0
+    whole, place = (HTML / "llms-full.txt").read_text(), 0
+    for name in listed:
+        place = whole.index((HTML / name).read_text(), place)
+    for path in (HTML / "book").rglob("*.html"):
+        link = BeautifulSoup(path.read_text(), "html.parser").select_one(
+            "link[type='text/markdown']"
+        )
+        assert (path.parent / link["href"]).resolve() == path.with_suffix(".md"), path.name
 
 
 @built

@@ -218,7 +218,7 @@ class Markdown:
                 captions = map(self, child.findall(nodes.caption))
                 yield child["cell_index"], None, solution, next(captions, "")
             else:
-                text, number = self(child), self.env.toc_secnumbers[self.page].get("")
+                text, number = self(child), self.env.toc_secnumbers.get(self.page, {}).get("")
                 if isinstance(child, nodes.title):
                     number = f"{'.'.join(map(str, number))}. " if level == 1 and number else ""
                     text = f"{'#' * level} {number}{text}"
@@ -243,9 +243,9 @@ def new(kind, source, name, **marks):
     return getattr(nbformat.v4, f"new_{kind}_cell")(source, id=name, metadata=marks)
 
 
-def edition(env, doctree, page):
+def edition(env, doctree, page, kind=Markdown):
     """The notebook of a page in plain Markdown."""
-    write, notebook = Markdown(env, page), nbformat.read(env.doc2path(page), 4)
+    write, notebook = kind(env, page), nbformat.read(env.doc2path(page), 4)
     exercises = doctree.findall(exercise_enumerable_node)
     titles = {node["label"]: f"Solution to {write.number(node)}" for node in exercises}
     blocks, cells, begun = list(write.of_page(doctree)), [], set()

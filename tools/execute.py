@@ -24,7 +24,7 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 from PIL import Image
 
-from fe.book.sliders import levels
+from fe.book.sliders import palette
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 ONE = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
@@ -33,14 +33,12 @@ SAME = dict(record_timing=False, coalesce_streams=True)  # at every execution
 
 
 def smaller(png):
-    """A PNG (base64) with at most 256 shades, none off by more than 16 of 255; photographs stay."""
-    picture = Image.open(io.BytesIO(base64.b64decode(png)))
+    """A PNG (base64) in 256 colours of its own."""
+    picture, buffer = Image.open(io.BytesIO(base64.b64decode(png))), io.BytesIO()
     if picture.mode == "RGBA" and picture.getextrema()[3][0] < 255:
         return png  # really transparent
-    plain, buffer = picture.convert("RGB"), io.BytesIO()
-    few = next((f for step in (8, 16, 32) if (f := levels(plain, step)).getcolors(256)), None)
     size = {key: picture.info[key] for key in ("dpi",) if key in picture.info}  # on the page
-    (few.quantize(256) if few else plain).save(buffer, format="png", optimize=True, **size)
+    palette(picture.convert("RGB")).save(buffer, format="png", optimize=True, **size)
     return base64.b64encode(buffer.getvalue()).decode()
 
 

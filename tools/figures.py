@@ -32,7 +32,10 @@ def rewrite(app, pagename, templatename, context, doctree):
             Path(app.outdir, "_images").mkdir(exist_ok=True)
             Path(app.outdir, "_images", name).write_bytes(data)
             shown["src"] = context["pathto"](f"_images/{name}", 1)
-        elif source and source.suffix != ".svg":
+        elif source and source.suffix == ".svg":
+            width, height = re.search(r'width="(\d+)" height="(\d+)"', source.read_text()).groups()
+            shown |= {"width": width, "height": height}
+        elif source:
             with Image.open(source) as picture:
                 inch = picture.info.get("dpi", (INCH, INCH))
                 width, height = (round(n * INCH / dots) for n, dots in zip(picture.size, inch))

@@ -3,6 +3,7 @@ html_baseurl says where the pages are, what they say to those that link to them.
 """
 
 import os
+import re
 from pathlib import Path
 
 import yaml
@@ -16,6 +17,9 @@ def complete(app, pagename, templatename, context, doctree):
     if CHAPTER.match(pagename):
         number, title = app.env.toc_secnumbers[pagename][""][0], app.env.titles[pagename].astext()
         context["chapter"] = {"number": number, "title": title}
+    for name in re.findall(r'<figure[^>]* id="fig-(\w+)-live"', context.get("body", "")):
+        for script in ("live.js", "live/models.js", f"live/{name}.js"):
+            app.add_js_file(script, loading_method="defer")
     scripts = context["script_files"]
     context["script_files"] = [s for s in scripts if "thebe" not in f"{s.filename} {s.attributes}"]
 

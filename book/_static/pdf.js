@@ -8,7 +8,12 @@ window.paper = {
   // Typeset and loaded. The page's headings: [level, place, words and formulas as TeX].
   async prepare(page) {
     if (document.querySelector(".math")) await MathJax.startup.promise;
-    all("mjx-assistive-mml").forEach(e => e.remove());  // for screen readers
+    all("mjx-assistive-mml").forEach(e => e.remove());  // for screen readers of the web; here a formula is read as TeX
+    if (window.MathJax) for (const { math, typesetRoot } of MathJax.startup.document.math) {
+      typesetRoot.role = "img";
+      typesetRoot.ariaLabel = math;
+      typesetRoot.style.background = "rgba(255, 255, 255, .004)";  // what draws no box of its own gets no tag
+    }
     paper.name(page);
     await paper.settle();
     return all("article section > h1, article section > h2").map(heading => {
@@ -67,7 +72,7 @@ window.paper = {
     css.textContent = `html { counter-reset: page ${first - 1} }
       @page { @top-left { content: ${JSON.stringify(header)}; font: 8pt sans-serif; color: #555 }
               @bottom-center { content: counter(page, ${style}); font: 8.5pt sans-serif } }`;
-    return all("article *").filter(e => !e.closest("mjx-container")).concat(all("article mjx-math"))
+    return all("article *").filter(e => !e.closest("mjx-container, svg svg")).concat(all("article mjx-math"))
       .filter(e => { const box = e.getBoundingClientRect(); return box.width && box.right > width + 1; })
       .map(e => `${e.tagName} ${e.className}: ${e.textContent.slice(0, 60)}`);
   },

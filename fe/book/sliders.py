@@ -14,14 +14,18 @@ import numpy as np
 from ..plot import STYLE
 
 
-def levels(picture, step):
-    """An RGB picture with every channel rounded to a multiple of `step`: far fewer shades, no pixel
-    off by more than half a step.
+def palette(picture):
+    """An RGB picture in 256 colours of its own, none of its pixels off by more than 24 of 255; a
+    photograph that needs more stays as it is.
 
-    A palette of the most frequent colours would be as small, but turns the colour of a single
-    marker into its neighbour's.
+    The colours cover all that occur, the rare ones too: a palette of the most frequent would turn
+    a single marker into its neighbour's colour, and coarser steps tint what is grey.
     """
-    return picture.point(lambda v: min(255, (v + step // 2) // step * step))
+    from PIL import Image, ImageChops
+
+    few = picture.quantize(256, method=Image.Quantize.MAXCOVERAGE, kmeans=2)
+    off = ImageChops.difference(few.convert("RGB"), picture).getextrema()
+    return few if max(high for _, high in off) <= 24 else picture
 
 
 def _data_uri(figure, dpi):
@@ -33,7 +37,7 @@ def _data_uri(figure, dpi):
     buffer, small = io.BytesIO(), io.BytesIO()
     figure.savefig(buffer, format="png", dpi=2 * dpi)
     plt.close(figure)
-    picture = levels(Image.open(buffer).convert("RGB"), 16)
+    picture = palette(Image.open(buffer).convert("RGB")).convert("RGB")
     picture.save(small, format="webp", lossless=True)  # a third less than PNG
     return (
         "data:image/webp;base64," + base64.b64encode(small.getvalue()).decode(),

@@ -153,7 +153,7 @@ def move_sliders(page):
 COLOURS = ["color-contrast", "link-in-text-block"]
 
 
-def axe(page, without=(), **options):
+def axe(page, without=(), within="html", **options):
     """Serious and critical violations, a line each. `preload` would fetch the style sheets again,
     from wrong addresses.
     """
@@ -161,7 +161,7 @@ def axe(page, without=(), **options):
 
     found = Axe().run(
         page,
-        context={"include": ["html"], "exclude": list(without)},
+        context={"include": [within], "exclude": list(without)},
         options=dict(resultTypes=["violations"], preload=False) | options,
     )
     return [
