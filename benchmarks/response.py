@@ -21,7 +21,7 @@ import time
 import torch
 
 import fe
-from fe.equilibrium import _lbfgs
+from fe.equilibrium import descend
 from fe.reproduce import provenance, save_json
 from fe.response import Local
 
@@ -114,7 +114,7 @@ def response(J, e):
 
     def lbfgs(tol):
         def run(p):
-            return _lbfgs(J, e.theta, p, tol, 3_000)[0]
+            return descend(J, e.theta, p, tol, 3_000)[0]
 
         return run
 

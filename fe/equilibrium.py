@@ -8,16 +8,11 @@ import math
 from typing import NamedTuple
 
 import torch
+from scipy import optimize
 
 from .errors import NegativeCurvature, NotConverged, NotFinite, SingularHessian, check_vector
 from .objective import check_controls
-from .response import (
-    Local,
-    Solver,
-    check_deterministic,
-    check_stability,
-    conjugate_gradient,
-)
+from .response import ASSEMBLED, BY_PRODUCTS, Local, Solver, check_deterministic, check_stability
 
 
 class Equilibrium(NamedTuple):
@@ -33,15 +28,13 @@ class Equilibrium(NamedTuple):
     iterations: int  # L-BFGS evaluations + Newton steps
 
 
-def minimise(J, theta, p, *, tol=1e-10, preconditioner=None, max_iterations=5000, warm=False):
+def minimise(J, theta, p, *, tol=1e-10, preconditioner=None, max_iterations=5000):
     """A minimum of J(·, p) near θ, to ‖∇J‖ ≤ tol, with positive semi-definite A.
 
     Args:
         preconditioner: callable (theta, p) -> (apply: (P, m) -> (P, m)), an approximate A⁻¹ for
-            Newton steps from afar, for example `TopographicMap.preconditioner`
+            where A is too large to be written out, for example `TopographicMap.preconditioner`
         max_iterations: evaluations of ∇J by L-BFGS, over all restarts
-        warm: θ is near an equilibrium: where A can be written out, search in its metric, and make
-            its factor the preconditioner
 
     Returns:
         Equilibrium. The minimum is local; that is all that a gradient can promise.
@@ -49,8 +42,7 @@ def minimise(J, theta, p, *, tol=1e-10, preconditioner=None, max_iterations=5000
     Raises:
         NotConverged: no descent is left but ‖∇J‖ > tol (float32, or J is not smooth), the budget
             is used up, or every way down ends at a saddle
-        ValueError, TypeError: NaN, wrong shapes or dtypes, λ < 0, a J that changes from call to
-            call
+        ValueError, TypeError: NaN, wrong shapes or dtypes, λ < 0, a J that changes between calls
 
     Example:
         >>> J = lambda theta, p: p[0] * (theta.square() - 1).square().sum()  # minima at ±1
@@ -61,15 +53,11 @@ def minimise(J, theta, p, *, tol=1e-10, preconditioner=None, max_iterations=5000
     check_vector("theta", theta)
     check_controls(p, theta)
     check_deterministic(J, theta, p)
-    theta, p, spent = theta.detach().clone(), p.detach().clone(), 0
-    solve = Solver(preconditioner)
-    if preconditioner and not warm:
-        solve = lambda local, B, rtol: conjugate_gradient(
-            local.hvp, B, preconditioner=preconditioner(local.theta.detach(), p), rtol=rtol
-        )[0]
+    theta, p, spent, solve = theta.detach().clone(), p.detach().clone(), 0, Solver(preconditioner)
+    cheap = len(theta) <= (ASSEMBLED if hasattr(J, "dense_hessian") else BY_PRODUCTS)
+    near = 1e-2 if cheap else 1e-4  # where A is cheap Newton's steps begin sooner
     for _ in range(10):
-        L = Local(J, theta, p).factor() if warm else None
-        theta, calls = _lbfgs(J, theta, p, max(1e-4, tol), max_iterations - spent, L)
+        theta, calls = descend(J, theta, p, max(near, tol), max_iterations - spent)
         local, steps = _newton(J, theta, p, tol, solve)
         theta, size = local.theta.detach(), float(local.gradient.norm())
         spent += calls + steps
@@ -89,47 +77,30 @@ def minimise(J, theta, p, *, tol=1e-10, preconditioner=None, max_iterations=5000
     )
 
 
-def _lbfgs(J, theta, p, tol, budget, L=None):
-    """θ where max |∇J| √P ≤ tol, or the budget of evaluations is spent, and how many were.
+def descend(J, theta, p, tol, budget):
+    """θ where max |∇J| √P ≤ tol by L-BFGS, or the budget of evaluations is spent; how many were.
 
-    With A = LLᵀ it searches in x = Lᵀθ, where A is the identity. The search runs on the CPU: of the
-    device it asks one answer an evaluation.
+    The search runs on the CPU: of the device it asks one answer an evaluation.
     """
-    x, at, pull = theta, lambda x: x, lambda g: g
-    if L is not None:
-        x = L.T @ theta
-        at = lambda x: torch.linalg.solve_triangular(L.T, x[:, None], upper=True)[:, 0]
-        pull = lambda g: torch.linalg.solve_triangular(L, g[:, None], upper=False)[:, 0]
-    x = x.detach().cpu().clone().requires_grad_()
-    optimiser = torch.optim.LBFGS(
-        [x],
-        max_iter=max(budget, 1),
-        max_eval=max(budget, 1),
-        tolerance_grad=tol / math.sqrt(len(theta)),
-        tolerance_change=0.0,
-        history_size=20,
-        line_search_fn="strong_wolfe",
-    )
     calls = 0
 
-    def closure():
+    def answer(x):
         nonlocal calls
         calls += 1
-        here = at(x.detach().to(theta.device)).requires_grad_()
+        here = torch.from_numpy(x).to(theta).requires_grad_()
         value = J(here, p)
-        slope = pull(torch.autograd.grad(value, here)[0])
-        answer = torch.cat([slope, value.detach()[None]]).cpu()
-        x.grad = answer[:-1]
-        return answer[-1]
+        both = torch.cat([torch.autograd.grad(value, here)[0], value.detach()[None]])
+        both = both.to("cpu", torch.float64).numpy()
+        return both[-1], both[:-1]
 
-    optimiser.step(closure)
-    theta = at(x.detach().to(theta.device))
-    if not torch.isfinite(theta).all():
-        raise ValueError(
-            f"minimisation left the finite numbers at p = {p.tolist()}: J is unbounded below or "
-            "overflows"
-        )
-    return theta, calls
+    options = dict(gtol=tol / math.sqrt(len(theta)), ftol=0.0, maxcor=20, maxls=25)
+    options |= dict(maxiter=max(budget, 1), maxfun=max(budget, 1))
+    x = theta.detach().to("cpu", torch.float64).numpy()
+    found = optimize.minimize(answer, x, jac=True, method="L-BFGS-B", options=options)
+    x = torch.from_numpy(found.x)
+    if not torch.isfinite(x).all():
+        raise ValueError(f"J overflows or is unbounded below at p = {p.tolist()}")
+    return x.to(theta), calls
 
 
 def _newton(J, theta, p, tol, solve, max_steps=60):
@@ -164,20 +135,15 @@ def _newton(J, theta, p, tol, solve, max_steps=60):
     return local, steps
 
 
+@torch.no_grad()
 def _leave(J, theta, p, saddle):
     """A point lower than the saddle, along its direction of negative curvature."""
-    with torch.no_grad():
-        here, length = J(theta, p), 1e-2 * max(float(theta.norm()), 1.0)
-        best, where = here, None
-        for _ in range(20):
-            for sign in (1.0, -1.0):
-                trial = theta + sign * length * saddle.direction
-                value = J(trial, p)
-                if value < best:
-                    best, where = value, trial
-            if where is not None:
-                return where
-            length /= 2
+    here, length = J(theta, p), 1e-2 * max(float(theta.norm()), 1.0)
+    for halved in range(20):
+        trials = [theta + sign * length / 2**halved * saddle.direction for sign in (1, -1)]
+        lowest = min(trials, key=lambda trial: J(trial, p))
+        if J(lowest, p) < here:
+            return lowest
     raise NotConverged(
         f"a direction of curvature {saddle.curvature:.1e} lowers J by less than rounding at p = "
         f"{p.tolist()}"
@@ -187,9 +153,8 @@ def _leave(J, theta, p, saddle):
 def schedule(t, T, peak=1.5e-3):
     """Learning rate η(t) = peak · s²(1 − s)⁵ / max, s = t/T, of one equilibration (paper, §5.1).
 
-    The paper gives both s²(1 − s)⁵, whose maximum is 0.0152 at s = 2/7, and a maximum of 1.5e-3. We
-    scale to the latter. t counts the T mini-batches since the last change of (λ, γ); outside [0, T]
-    `ValueError` is raised.
+    The paper gives both s²(1 − s)⁵, whose maximum is 0.0152 at s = 2/7, and a maximum of 1.5e-3: we
+    scale to the latter. t counts the T mini-batches since the last change of (λ, γ), 0 ≤ t ≤ T.
     """
     if not T > 0 or not 0 <= t <= T:
         raise ValueError(f"need 0 ≤ t ≤ T and T > 0, got t = {t}, T = {T}")

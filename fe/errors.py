@@ -1,8 +1,7 @@
 """What can go wrong, each with a name, so that a caller can tell the cases apart.
 
-Bad input raises the usual `ValueError` or `TypeError`. The other classes below are for mathematics
-that does not hold at the point where it was asked for: an answer there would look plausible and be
-wrong, so none is returned.
+Bad input raises the usual `ValueError` or `TypeError`. The classes below are for mathematics that
+does not hold at the point where it was asked for: an answer would look plausible and be wrong.
 """
 
 import contextlib
@@ -53,10 +52,9 @@ def check_finite(name, tensor):
     """Raise `ValueError` naming the argument if `tensor` holds a NaN or an infinity."""
     bad = ~torch.isfinite(tensor)
     if bad.any():
-        where = tuple(bad.nonzero()[0].tolist()) if tensor.ndim else ()
-        raise ValueError(
-            f"{name} has {int(bad.sum())} NaN or infinite entries (the first at index {where})"
-        )
+        first = tuple(bad.nonzero()[0].tolist())
+        count = f"{int(bad.sum())} NaN or infinite entries"
+        raise ValueError(f"{name} has {count} (the first at index {first})")
 
 
 def check_shape(name, tensor, *shape):
@@ -78,12 +76,9 @@ def check_like(name, tensor, other, like):
 
 def check_vector(name, tensor, like=None):
     """Raise unless `tensor` is a finite floating 1-D tensor (of the dtype and device of `like`)."""
-    if not isinstance(tensor, torch.Tensor):
-        raise TypeError(f"{name} must be a torch.Tensor, got {type(tensor).__name__}")
-    if not tensor.is_floating_point():
-        raise TypeError(
-            f"{name} must be a floating tensor, torch.float64 at best, got {tensor.dtype}"
-        )
+    if not isinstance(tensor, torch.Tensor) or not tensor.is_floating_point():
+        kind = getattr(tensor, "dtype", type(tensor).__name__)
+        raise TypeError(f"{name} must be a floating torch.Tensor, got {kind}")
     if tensor.ndim != 1 or tensor.numel() == 0:
         raise ValueError(f"{name} must be 1-D and not empty, got shape {tuple(tensor.shape)}")
     check_finite(name, tensor)
@@ -109,22 +104,19 @@ def check_data(x, y=None, n_classes=None, soft=False):
     if isinstance(y, torch.Tensor) and y.device != x.device:
         raise TypeError(f"y is on {y.device}, but x is on {x.device}")
     if soft and isinstance(y, torch.Tensor) and y.is_floating_point():
-        rows = y.ndim == 2 and len(y) == len(x) and bool((y >= 0).all())
-        if not rows or bool(((y.sum(1) - 1).abs() >= 1e-5).any()):
-            raise ValueError(
-                f"soft labels must be {len(x)} rows of numbers ≥ 0 with sum 1, got shape "
-                f"{tuple(y.shape)}"
-            )
+        fits = y.ndim == 2 and len(y) == len(x) and bool((y >= 0).all())
+        if not fits or bool(((y.sum(1) - 1).abs() >= 1e-5).any()):
+            want = f"{len(x)} rows of numbers ≥ 0 with sum 1"
+            raise ValueError(f"soft labels must be {want}, got shape {tuple(y.shape)}")
         return
     if not isinstance(y, torch.Tensor) or y.dtype != torch.int64:
         raise TypeError(f"y must be a torch.Tensor of int64 labels, got {kind(y)}")
     if y.shape != x.shape[:1]:
         raise ValueError(f"y must have shape ({len(x)},) to match x, got {tuple(y.shape)}")
     low, high = int(y.min()), int(y.max())
-    if n_classes is not None and not 0 <= low <= high < n_classes:
-        raise ValueError(
-            f"labels run from {low} to {high}, but n_classes={n_classes} allows 0 … {n_classes - 1}"
-        )
+    if low < 0 or n_classes is not None and high >= n_classes:
+        few = "0 is the least" if n_classes is None else f"{n_classes=} allows 0 … {n_classes - 1}"
+        raise ValueError(f"labels run from {low} to {high}, but {few}")
 
 
 def check_weights(weights, x, name="weights"):
@@ -133,8 +125,6 @@ def check_weights(weights, x, name="weights"):
         return x.new_full(x.shape[:1], 1 / len(x))
     total = float(weights.sum())
     if weights.shape != x.shape[:1] or bool((weights < 0).any()) or not abs(total - 1) <= 1e-6:
-        raise ValueError(
-            f"{name} must be {len(x)} numbers ≥ 0 with sum 1, got shape {tuple(weights.shape)}, "
-            f"sum {total:.6g}"
-        )
+        got = f"shape {tuple(weights.shape)}, sum {total:.6g}"
+        raise ValueError(f"{name} must be {len(x)} numbers ≥ 0 with sum 1, got {got}")
     return weights.to(x)

@@ -31,15 +31,20 @@ class GridTooCoarse(RuntimeError):
     """The posterior is too narrow for the spacing of the nodes, or reaches beyond them."""
 
 
-def log_d(x, xhat):
-    """log d(x_n|z_k) = −‖x_n − x̂_k‖², x (N, D) and x̂ (K, D) -> (N, K), no ½ and no constant.
+def squared_distances(a, b):
+    """‖a_i − b_j‖² (n, m) for a (n, D) and b (m, D), by one matrix product.
 
-    By one matrix product. Both sides are centred first: rounding is then of the order of the spread
-    of the data times machine epsilon, not of its distance from the origin.
+    Both sides are centred first: rounding is then of the order of the spread of the data times
+    machine epsilon, not of its distance from the origin.
     """
-    centre = x.mean(0)
-    a, b = x - centre, xhat - centre
-    return 2 * a @ b.T - a.square().sum(1, keepdim=True) - b.square().sum(1)
+    centre = a.mean(0)
+    a, b = a - centre, b - centre
+    return a.square().sum(1, keepdim=True) + b.square().sum(1) - 2 * a @ b.T
+
+
+def log_d(x, xhat):
+    """log d(x_n|z_k) = −‖x_n − x̂_k‖², x (N, D) and x̂ (K, D) -> (N, K), no ½ and no constant."""
+    return -squared_distances(x, xhat)
 
 
 def log_c(y, logits):
@@ -50,18 +55,14 @@ def log_c(y, logits):
     return y @ log_probs if y.is_floating_point() else log_probs[y]
 
 
-def _log_joint(log_m, log_d, log_c, p):
-    return log_m + p[0] * log_d + p[1] * log_c
-
-
 def log_partition(log_m, log_d, log_c, p):
     """log Z_x = log Σ_k m_k d^λ c^γ (eq. 9): log_m (K,), log_d and log_c (N, K) -> (N,)."""
-    return torch.logsumexp(_log_joint(log_m, log_d, log_c, p), 1)
+    return torch.logsumexp(log_m + p[0] * log_d + p[1] * log_c, 1)
 
 
 def gibbs_posterior(log_m, log_d, log_c, p):
     """The probabilities that e* gives to the codes (eq. 9), (N, K); it sees the label."""
-    return torch.softmax(_log_joint(log_m, log_d, log_c, p), 1)
+    return torch.softmax(log_m + p[0] * log_d + p[1] * log_c, 1)
 
 
 class GibbsObjective(Ridged):
@@ -80,7 +81,8 @@ class GibbsObjective(Ridged):
 
     def log_joint(self, theta, p):
         """−H(z_k; x_n) of eq. (11), (N, K)."""
-        return _log_joint(*self.log_probabilities(theta), p)
+        log_m, log_d, log_c = self.log_probabilities(theta)
+        return log_m + p[0] * log_d + p[1] * log_c
 
     def log_partition(self, theta, p):
         """log Z_n, (N,)."""
@@ -94,10 +96,8 @@ class GibbsObjective(Ridged):
         return self.penalty(theta) - self.weights.dot(self.log_partition(theta, p))
 
     def on(self, x, y, weights):
-        """The same model on other images: y (N,) labels or (N, Y) probabilities, weights (N,).
-
-        Nothing is checked, so that all three may depend on a control that is differentiated
-        (`fe.tasks`).
+        """The same model on other images: y (N,) labels or (N, Y) probabilities, weights (N,); not
+        checked, so that all three may depend on a control that is differentiated (`fe.tasks`).
         """
         other = copy.copy(self)
         other.x, other.y, other.weights = x, y, weights
@@ -125,8 +125,8 @@ def _tensor_rule(node, log_weight, dim, dtype, device):
 
 
 def gauss_hermite(n, dim, *, dtype=torch.float64, device=None):
-    """Tensor product of the n-point Gauss–Hermite rule: exact for polynomials of degree 2n − 1 in
-    each coordinate.
+    """The `Grid` of n-point Gauss–Hermite rules, exact for polynomials of degree 2n − 1 in each
+    coordinate.
 
     Best while the posterior is not much narrower than m and its logarithm close to a polynomial:
     the inner nodes are about π/√n apart, and on tanh or ReLU features it converges far more slowly
@@ -140,8 +140,8 @@ def gauss_hermite(n, dim, *, dtype=torch.float64, device=None):
 
 
 def uniform_grid(n, dim, half_width=6.0, *, dtype=torch.float64, device=None):
-    """n equidistant nodes a side on [−half_width, half_width]^dim, weighted by N(0, I) and
-    normalised.
+    """The `Grid` of n equidistant nodes a side on [−half_width, half_width]^dim, weighted by N(0,
+    I).
 
     The trapezoidal rule: for a smooth integrand that vanishes at the ends its error falls like
     exp(−2π²s²/h²), s the width of the posterior and h the spacing (Trefethen and Weideman, SIAM
@@ -156,14 +156,13 @@ def uniform_grid(n, dim, half_width=6.0, *, dtype=torch.float64, device=None):
 
 
 def check_resolution(posterior, grid):
-    """Raise `GridTooCoarse` if more than one in a hundred of the posteriors (N, K), from
-    `gibbs_posterior`, have fewer than 3^d effective nodes (exp of the entropy), or more than 1 % of
-    their mass on the outermost ones; the effective numbers (N,) otherwise.
+    """The effective numbers of nodes (N,), exp of the entropy, of posteriors (N, K) from
+    `gibbs_posterior`.
 
-    A Gaussian of width s on nodes spaced by h occupies s√(2πe)/h ≈ 4.1 s/h of them in each
-    dimension. Three correspond to s/h = 0.73, where the trapezoidal rule is still good to 2
-    exp(−2π²s²/h²) ≈ 6e-5; four give 2e-8. A posterior of several separate peaks occupies more nodes
-    than each peak does: the number is then an optimistic one.
+    Raises `GridTooCoarse` if more than one in a hundred have fewer than 3^d, or more than 1 % of
+    their mass on the outermost nodes. A Gaussian of width s on nodes spaced by h occupies s√(2πe)/h
+    ≈ 4.1 s/h of them in each dimension; three correspond to s/h = 0.73, where the trapezoidal rule
+    is good to 2 exp(−2π²s²/h²) ≈ 6e-5; four give 2e-8. Of separate peaks each occupies fewer.
     """
     check_shape("posterior, on the nodes of this grid,", posterior, "N", len(grid.nodes))
     check_finite("posterior", posterior)
@@ -199,16 +198,12 @@ def check_modules(x, **modules):
             if part.training and isinstance(part, random):
                 raise ValueError(
                     f"{name} has a {type(part).__name__} in training mode: J would depend on the "
-                    "minibatch or on chance, and products with its Hessian would be wrong. Call "
-                    f"{name}.eval() first"
+                    f"minibatch or on chance. Call {name}.eval() first"
                 )
         for parameter in module.parameters():
             check_like(name, parameter, "x", x)
-            if owner.setdefault(id(parameter), name) != name:
-                raise ValueError(
-                    f"{name} shares a parameter with {owner[id(parameter)]}: the flat θ would "
-                    "hold it twice, untied"
-                )
+            if (first := owner.setdefault(id(parameter), name)) != name:
+                raise ValueError(f"{name} shares a parameter with {first}: θ would hold it twice")
 
 
 @torch.no_grad()
@@ -228,8 +223,7 @@ def check_outputs(decoder, classifier, z, x, y):
     if xhat.shape != (len(z), *x.shape[1:]):
         raise ValueError(
             f"decoder(z) must have shape {(len(z), *x.shape[1:])} like the images, got "
-            f"{tuple(xhat.shape)}; nn.Flatten and nn.Unflatten(1, {tuple(x.shape[1:])}) go from "
-            "one to the other"
+            f"{tuple(xhat.shape)}; see nn.Flatten and nn.Unflatten(1, {tuple(x.shape[1:])})"
         )
     check_shape("classifier(z)", logits, len(z), "classes")
     check_data(x.flatten(1), y.argmax(1) if y.is_floating_point() else y, logits.shape[1])
@@ -245,13 +239,10 @@ class GridModel(GibbsObjective):
         ridge: ρ
         weights: (N,) probabilities of the images (default 1/N each)
 
-    θ stacks the parameters of decoder and classifier; `theta0` holds the present ones,
-    `unflatten(theta)` gives [dict, dict]. The modules themselves are never changed. J is smooth
-    only if they are: with ReLU its Hessian misses the kinks.
-
-    Raises:
-        ValueError, TypeError: NaN, empty or mis-shaped data, labels out of range, batch
-            normalisation or dropout in training mode
+    θ stacks the parameters of both; `theta0` holds the present ones, `unflatten(theta)` gives
+    [dict, dict]. The modules are never changed. J is smooth only if they are: with ReLU its
+    Hessian misses the kinks. Raises `ValueError` or `TypeError` for data or modules that do not
+    fit, and for batch normalisation or dropout in training mode.
 
     Example:
         With x̂ = 0 and one class nothing depends on z, so that Z = exp(−λ‖x‖²) and J = λ E‖x‖²:
@@ -290,47 +281,33 @@ class TabularModel(GibbsObjective):
     r"""The Gibbs objective on finite alphabets, J = −Σ_x p(x) log Σ_z m(z) d(x|z)^λ c(y_x|z)^γ +
     ½ρ‖θ‖².
 
-    θ holds the logits of m (Z,), of c (Z, Y) and, without `distortion`, of d (Z, X), each made a
-    probability by a softmax. A learned d is thus a probability *over the alphabet*, D a
-    cross-entropy, and H − D ≤ I ≤ R (eq. 2) holds. J does not change when a constant is added to
-    one softmax's logits, so A = ∇²J has 1 + 2Z null directions (1 + Z with a fixed distortion)
-    unless ρ > 0. θ = 0 makes all codes alike and is stationary in every exchange of codes: start
-    from `initial`.
+    θ holds the logits of m (Z,), of c (Z, Y) and of d (Z, X), each made a probability by a softmax.
+    A learned d is thus a probability *over the alphabet*, D a cross-entropy, and H − D ≤ I ≤ R (eq.
+    2) holds. J does not change when a constant is added to one softmax's logits, so A = ∇²J has 1 +
+    2Z null directions unless ρ > 0. θ = 0 makes all codes alike and is stationary in every exchange
+    of codes: start from `initial`.
 
     Args:
         p_x: (X,) probabilities
         y: (X,) integer labels y_x in 0 … n_classes − 1
         n_codes, n_classes: sizes Z and Y of the alphabets
         ridge: ρ ≥ 0
-        distortion: (X, Z) fixed −log d(x|z), or None to learn d
     """
 
-    def __init__(self, p_x, y, n_codes, n_classes, ridge=0.0, distortion=None):
+    def __init__(self, p_x, y, n_codes, n_classes, ridge=0.0):
+        super().__init__(ridge)
         self.weights = p_x = distribution("p_x", p_x)
         if n_codes < 1 or n_classes < 1:
             raise ValueError(f"sizes must be at least 1, got {n_codes=}, {n_classes=}")
-        y = torch.as_tensor(y, device=p_x.device)
-        check_data(p_x[:, None], y, n_classes)
-        if distortion is not None:
-            distortion = torch.as_tensor(distortion).to(p_x)
-            check_finite("distortion", distortion)
-            check_shape("distortion", distortion, len(p_x), n_codes)
-        super().__init__(ridge)
-        self.y, self.distortion = y, distortion
-        self.n_codes, self.n_classes = n_codes, n_classes
-        self.n_parameters = n_codes * (1 + n_classes + (len(p_x) if distortion is None else 0))
-
-    def unpack(self, theta):
-        """Logits of m (Z,), of c (Z, Y) and of d (Z, X), the last None where d is fixed."""
-        check_shape("theta", theta, self.n_parameters)
-        Z, split = self.n_codes, self.n_codes * (1 + self.n_classes)
-        d = theta[split:].view(Z, -1) if self.distortion is None else None
-        return theta[:Z], theta[Z:split].view(Z, self.n_classes), d
+        self.y = torch.as_tensor(y, device=p_x.device)
+        check_data(p_x[:, None], self.y, n_classes)
+        self.sizes = n_codes, n_codes * n_classes, n_codes * len(p_x)
+        self.n_parameters = sum(self.sizes)
 
     def log_probabilities(self, theta):
-        m, c, d = self.unpack(theta)
-        log_d = -self.distortion if d is None else torch.log_softmax(d, 1).T
-        return torch.log_softmax(m, 0), log_d, log_c(self.y, c)
+        check_shape("theta", theta, self.n_parameters)
+        m, c, d = (v.view(self.sizes[0], -1) for v in theta.split(self.sizes))
+        return torch.log_softmax(m[:, 0], 0), torch.log_softmax(d, 1).T, log_c(self.y, c)
 
     def initial(self, seed, scale=1.0):
         """θ drawn from N(0, scale²), the same for the same seed on every device."""

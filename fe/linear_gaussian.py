@@ -26,7 +26,7 @@ another: the gradient itself jumps.
 
 import torch
 
-from .errors import check_finite, check_vector
+from .errors import check_finite, check_shape, check_vector
 from .objective import Ridged
 
 
@@ -39,12 +39,9 @@ class LinearGaussian(Ridged):
         k: number of codes, k ≥ 1
         ridge: ρ ≥ 0, adds ½ρ‖θ‖² to J. The closed forms hold for ρ = 0 only and raise otherwise
 
-    `J(theta, p)` works under every transform of torch.func; p may carry further controls, which are
-    ignored there. The closed forms take p = (λ, γ) ≥ 0 and return tensors.
-
-    Raises:
-        ValueError, TypeError: cov not square, symmetric, finite or positive semi-definite; k < 1; λ
-            < 0; γ < 0
+    `J(theta, p)` works under every transform of torch.func; further controls in p are ignored. The
+    closed forms take p = (λ, γ) ≥ 0 and return tensors. What does not fit raises `ValueError` or
+    `TypeError`.
 
     Example:
         One pixel of variance 2, a label it says nothing about, λ = 1: e = 2λ · 2 = 4, so
@@ -63,21 +60,14 @@ class LinearGaussian(Ridged):
         if cov.ndim != 2 or cov.shape[0] != cov.shape[1]:
             raise ValueError(f"cov must be square, got shape {tuple(cov.shape)}")
         check_finite("cov", cov)
-        if not 1 <= dim_x < len(cov):
-            raise ValueError(
-                f"dim_x must lie in 1 … {len(cov) - 1} (x and y need a dimension each), got {dim_x}"
-            )
-        if k < 1:
-            raise ValueError(f"k must be at least 1, got {k}")
+        if not 1 <= dim_x < len(cov) or k < 1:
+            raise ValueError(f"need 1 ≤ dim_x ≤ {len(cov) - 1} and k ≥ 1, got {dim_x=}, {k=}")
         size, skew = cov.abs().max().item(), (cov - cov.T).abs().max().item()
         if skew > 1e-10 * size:
             raise ValueError(f"cov must be symmetric, it differs from its transpose by {skew:.3g}")
         eigenvalues, vectors = torch.linalg.eigh((cov + cov.T) / 2)
-        if eigenvalues[0].item() < -1e-10 * size:  # eigh's own error is about 1e-15 · size
-            raise ValueError(
-                "cov must be positive semi-definite, its smallest eigenvalue is "
-                f"{eigenvalues[0].item():.3g}"
-            )
+        if (least := eigenvalues[0].item()) < -1e-10 * size:  # eigh's own error is 1e-15 · size
+            raise ValueError(f"cov must be positive semi-definite, but has eigenvalue {least:.3g}")
         super().__init__(ridge)
         self.cov, self.k = (cov + cov.T) / 2, k
         self.dim_x, self.dim_y = dim_x, len(cov) - dim_x
@@ -88,12 +78,8 @@ class LinearGaussian(Ridged):
 
     def unpack(self, theta):
         """W (dx, k) and V (dy, k)."""
-        if theta.shape[-1] != self.n_parameters:
-            raise ValueError(
-                f"theta must have {self.n_parameters} entries, got shape {tuple(theta.shape)}"
-            )
-        B = theta.view(-1, self.k)
-        return B[: self.dim_x], B[self.dim_x :]
+        check_shape("theta", theta, self.n_parameters)
+        return theta.view(-1, self.k).split([self.dim_x, self.dim_y])
 
     def __call__(self, theta, p):
         """J = ½ log det(I + M) + ½ tr Cov u − ½ tr((I + M)⁻¹ G), M = AᵀA, G = Aᵀ Cov(u) A."""
@@ -120,9 +106,7 @@ class LinearGaussian(Ridged):
         if p.shape != (2,) or (p < 0).any():
             raise ValueError(f"p must be (λ, γ) with λ ≥ 0 and γ ≥ 0, got {p.tolist()}")
         if self.ridge:
-            raise ValueError(
-                f"the closed forms hold for ridge = 0 only, this model has ridge = {self.ridge}"
-            )
+            raise ValueError(f"the closed forms hold for ridge = 0 only, got ridge = {self.ridge}")
         e, vectors = torch.linalg.eigh(torch.einsum("q,qij->ij", p, self._slopes))
         e = e.flip(0)
         return e, vectors.flip(1), (e > 1) & (torch.arange(len(e), device=e.device) < self.k)
@@ -180,11 +164,8 @@ class LinearGaussian(Ridged):
 
         with f'' on the diagonal. So g = −1/(2 e_i e_j) for two active codes, −(1 − 1/e_i) / (2 (e_i
         − e_j)) for i active and j not, and 0 for two others: equal eigenvalues do no harm unless
-        one is active and the other is not.
-
-        Raises:
-            ValueError: at a threshold (some e_i = 1 with i ≤ k, where the Hessian jumps) or at e_k
-                = e_{k+1} > 1
+        one is active and the other is not. Raises `ValueError` at a threshold (some e_i = 1 with i
+        ≤ k, where the Hessian jumps) or at e_k = e_{k+1} > 1.
         """
         self._regular(p, "Hessian", thresholds=True)
         e, vectors, active = self._spectrum(p)
@@ -203,15 +184,13 @@ class LinearGaussian(Ridged):
         if k < len(e) and e[k] > 1 and e[k - 1] - e[k] <= slack:
             raise ValueError(
                 f"F has no {what} at p = {p.tolist()}: e_{k} = e_{k + 1} = {e[k].item():.6g} > 1, "
-                f"so k = {k} codes can serve either direction equally well and F has a kink. Use "
-                "more codes or move p."
+                f"so k = {k} codes serve either direction equally well. Use more codes or move p"
             )
         at_one = (e[:k] - 1).abs() <= slack
         if thresholds and at_one.any():
             raise ValueError(
                 f"F has no {what} at p = {p.tolist()}: e_{int(at_one.nonzero()[0]) + 1} is 1, the "
-                "threshold at which that code collapses. The second derivatives differ on the two "
-                "sides: move p to one of them."
+                "threshold at which that code collapses. Move p to one of its sides"
             )
 
     def thresholds(self, *, lam=None, gam=None):
@@ -223,23 +202,13 @@ class LinearGaussian(Ridged):
             1/(2λ) = an eigenvalue μ > 0 of   Σ_xx + Σ_xy (I/(2γ) − Σ_yy)⁻¹ Σ_yx.
 
         The e_i grow with λ, so each crosses 1 once; crossings beyond the k-th code change nothing
-        and are left out.
-
-        Args:
-            lam, gam: exactly one, the control that is held
-
-        Raises:
-            ValueError: not exactly one given, or negative, or a threshold of the model by itself
+        and are left out. Raises `ValueError` unless exactly one of lam and gam is given, ≥ 0, and
+        no threshold by itself.
         """
         if (lam is None) == (gam is None):
-            raise ValueError(
-                "thresholds needs exactly one of lam and gam (the control that is held), got "
-                f"{lam} and {gam}"
-            )
-        held = float(lam if gam is None else gam)
-        vary = 0 if lam is None else 1
-        at_zero = torch.zeros(2, dtype=self.cov.dtype, device=self.cov.device)
-        at_zero[1 - vary] = held
+            raise ValueError(f"give the one control that is held, got {lam=} and {gam=}")
+        held, vary = float(lam if gam is None else gam), int(gam is None)
+        at_zero = self.cov.new_tensor([0.0, held] if vary == 0 else [held, 0.0])
         already = self.active(at_zero)  # checks the sign too
         n = self.dim_x
         xx, yy, xy = self.cov[:n, :n], self.cov[n:, n:], self.cov[:n, n:]
@@ -248,10 +217,7 @@ class LinearGaussian(Ridged):
         block = torch.eye(len(yy), dtype=yy.dtype, device=yy.device) - 2 * held * yy
         size = max(1.0, 2 * held * yy.abs().max().item())
         if torch.linalg.eigvalsh(block).abs().min() <= 1e-12 * size:
-            raise ValueError(
-                f"the held control {held} is a threshold by itself (an eigenvalue is 1 already); "
-                "move it"
-            )
+            raise ValueError(f"the held control {held} is a threshold by itself; move it")
         mu = torch.linalg.eigvalsh(xx + 2 * held * xy @ torch.linalg.solve(block, xy.T))
         positive = mu[mu > 1e-13 * mu.abs().max()].flip(0)
         return 1 / (2 * positive[: self.k - already])

@@ -33,32 +33,21 @@ def check_controls(p, theta=None):
     check_vector("p", p, like=theta)
     for name, value in zip(("λ", "γ"), p.tolist()):
         if value < 0:
-            raise ValueError(
-                f"p must have λ ≥ 0 and γ ≥ 0, got {name} = {value}; a negative multiplier "
-                "rewards distortion"
-            )
+            raise ValueError(f"p must have λ ≥ 0 and γ ≥ 0, got {name} = {value}")
 
 
 def functionals(J, theta, p):
-    """Rate, distortion and classification loss as derivatives of J (paper, eq. 1 and 4).
+    """R, D and C as derivatives of J (paper, eq. 1 and 4): `Functionals`, differentiable in both.
 
-    Args:
-        J: callable, (theta (P,), p (n,)) -> scalar; p[0] = λ, p[1] = γ
-        theta, p: tensors of one dtype and device
-
-    Returns:
-        Functionals. Differentiable in theta and p, so R, D and C can be optimised or constrained
-        themselves. With n = 1 there is no classifier and C is 0.
-
-    Raises:
-        ValueError, TypeError: NaN, a negative multiplier, wrong shapes or dtypes
+    J is a function (theta (P,), p (n,)) -> scalar, p[0] = λ and p[1] = γ; with n = 1 there is no
+    classifier and C is 0. Raises `ValueError` or `TypeError` for NaN, a negative multiplier, wrong
+    shapes or dtypes.
     """
     check_vector("theta", theta)
     check_controls(p, theta)
     dJ, value = torch.func.grad_and_value(J, argnums=1)(theta, p)
-    D = dJ[0]
-    C = dJ[1] if len(p) > 1 else torch.zeros_like(D)
-    return Functionals(value, value - dJ[:2] @ p[:2], D, C)
+    C = dJ[1] if len(p) > 1 else torch.zeros_like(value)
+    return Functionals(value, value - dJ[:2] @ p[:2], dJ[0], C)
 
 
 def rate(J, theta, p):
@@ -78,12 +67,20 @@ def classification(J, theta, p):
 
 
 class Ridged:
-    """What the models of `fe` that have a ridge ½ρ‖θ‖² inside J share; `ridge` is ρ."""
+    """What the models of `fe` that have a ridge ½ρ‖θ‖² inside J share; `ridge` is ρ ≥ 0."""
 
     def __init__(self, ridge):
-        if not 0 <= ridge < math.inf:
-            raise ValueError(f"ridge must be a finite number rho ≥ 0, got {ridge}")
-        self.ridge = float(ridge)
+        self.ridge = ridge
+
+    @property
+    def ridge(self):
+        return self._ridge
+
+    @ridge.setter
+    def ridge(self, rho):
+        if not 0 <= rho < math.inf:
+            raise ValueError(f"ridge must be a finite number rho ≥ 0, got {rho}")
+        self._ridge = float(rho)
 
     def penalty(self, theta):
         """½ρ‖θ‖², the part of J that is no average over images."""
@@ -97,9 +94,8 @@ class Ridged:
 class Ridge(Ridged):
     """J + ½ρ‖θ‖²: the ridge *inside* the objective, where it keeps the envelope theorem exact.
 
-    A Gaussian prior on θ of variance 1/ρ. It gives the curvature ρ to directions along which a bare
-    J is flat (the softmax's shift, dead units); rotations of z keep ‖θ‖ and stay null. `bare_rate`
-    takes off this ridge, none that J has itself.
+    It gives the curvature ρ to directions along which a bare J is flat (the softmax's shift, dead
+    units); rotations of z keep ‖θ‖ and stay null. `bare_rate` takes off this ridge, none of J's.
     """
 
     def __init__(self, J, rho):
@@ -114,8 +110,8 @@ def flatten(*modules):
     """The parameters of ordinary modules as one vector θ, and the way back.
 
     Returns:
-        theta, a (P,) tensor that is a copy, and unflatten, a function of theta that gives one dict
-        of named parameters a module, for `torch.func.functional_call(module, dict, inputs)`
+        theta (P,), a copy, and unflatten: theta -> one dict of named parameters a module, for
+        `torch.func.functional_call(module, dict, inputs)`
 
     Example:
         >>> net = torch.nn.Linear(3, 2).double()
@@ -132,9 +128,8 @@ def flatten(*modules):
 
     def unflatten(vector):
         if vector.shape[-1] != len(theta):
-            raise ValueError(
-                f"unflatten expects {len(theta)} parameters, got shape {tuple(vector.shape)}"
-            )
+            got = tuple(vector.shape)
+            raise ValueError(f"unflatten expects {len(theta)} parameters, got shape {got}")
         rest = iter(vector.split(sizes))
         return [{name: next(rest).view(v.shape) for name, v in g.items()} for g in named]
 

@@ -8,11 +8,8 @@ All are read off the linear response at the current point; `follow` does the res
 * predict: p + h ṗ, θ + h Σ_q θ_q ṗ_q;
 * correct: Newton on ∇_θJ = 0 and on what is conserved together (a bordered system);
 * control the step, by how hard the correction was;
-* watch the smallest eigenvalue of A. Where it reaches zero the branch ends: locate the point, leave
-  along the null direction, minimise onto the stable branch, restore the conserved value, record the
-  jump, go on.
-
-At every point that it keeps A is factorised anew, where it is cheap to write out.
+* watch the smallest eigenvalue of A. Where it reaches zero the branch ends: leave along the null
+  direction, minimise onto the stable branch, restore the conserved value, record the jump, go on.
 """
 
 import contextlib
@@ -22,10 +19,10 @@ from typing import NamedTuple
 
 import torch
 
-from .equilibrium import minimise
+from .equilibrium import descend, minimise
 from .errors import NegativeCurvature, NotConverged, NotFinite, SingularHessian
 from .objective import classification, distortion, functionals, rate  # noqa: F401, to conserve
-from .response import Local, Solver, check_stability, hessian_of_free_energy
+from .response import Local, Solver, check_stability, hessian_of_free_energy, jacobian
 
 
 class Point(NamedTuple):
@@ -55,8 +52,7 @@ class Jump(NamedTuple):
     before: Point  # last point of the old branch
     after: Point  # first point of the new branch, conserved value restored
     direction: torch.Tensor  # (P,) null direction at `before`
-    # largest |cos(direction, b_q)|: 0 at a symmetric (pitchfork) bifurcation, not at a fold
-    overlap: float
+    overlap: float  # largest |cos(direction, b_q)|: 0 at a symmetric (pitchfork) bifurcation
 
 
 @dataclass
@@ -79,17 +75,12 @@ class Conserve:
     """Hold g(θ, p) constant: ṗ = along + σ·adjust such that dg/dp · ṗ = 0 (paper, eq. 20, 26, 38).
 
     Args:
-        quantity: function of (J, theta, p) -> scalar tensor, or (m,) for m quantities at once,
-            differentiable. `classification`, `distortion` and `rate` of this module are ready; C +
-            R/β is `lambda J, th, p: classification(J, th, p) + rate(J, th, p) / beta`.
+        quantity: differentiable function (J, theta, p) -> scalar, or (m,) for m quantities at once:
+            `classification`, or for Remark 8 `classification(J, th, p) + rate(J, th, p) / beta`
         along: (n,) the part of ṗ that is given (default λ̇ = 1), or a function p -> (n,); (λ̇, 0, 1)
             for eq. (38), with t the third control
-        adjust: (n,) the direction of p that is free (default γ), or (m, n): as many directions as
-            quantities
-
-    Raises:
-        ValueError: while following, if dg/dp · adjust is singular: then nothing in those directions
-            can hold g
+        adjust: (n,) the direction of p that is free (default γ), or (m, n), one for each quantity.
+            `ValueError` while following if g does not respond to them
     """
 
     def __init__(self, quantity, along=(1.0, 0.0), adjust=(0.0, 1.0)):
@@ -102,16 +93,12 @@ class Conserve:
     def vectors(self, p):
         """along (n,) and adjust (m, n) as tensors like p."""
         along = self.along(p) if callable(self.along) else self.along
-        along, adjust = (
-            torch.as_tensor(v, dtype=p.dtype, device=p.device) for v in (along, self.adjust)
-        )
-        adjust = adjust.reshape(-1, adjust.shape[-1])
-        if along.shape != p.shape or adjust.shape[1:] != p.shape:
-            raise ValueError(
-                f"along and adjust must have the {len(p)} entries of p, got {tuple(along.shape)} "
-                f"and {tuple(adjust.shape)}"
-            )
-        return along, adjust
+        like = dict(dtype=p.dtype, device=p.device)
+        along, adjust = torch.as_tensor(along, **like), torch.as_tensor(self.adjust, **like)
+        if along.shape != p.shape or adjust.shape[-1:] != p.shape:
+            got = f"{tuple(along.shape)} and {tuple(adjust.shape)}"
+            raise ValueError(f"along and adjust must have the {len(p)} entries of p, got {got}")
+        return along, adjust.reshape(-1, len(p))
 
     def correction(self, p, total, miss):
         """δp (n,) along `adjust` with total·δp = miss (m,) = target − g; total (m, n) = dg/dp along
@@ -119,15 +106,11 @@ class Conserve:
         """
         adjust, total = self.vectors(p)[1], total.reshape(-1, len(p))
         if len(adjust) != len(total):
-            raise ValueError(
-                f"{len(total)} conserved quantities need as many directions in `adjust`, got "
-                f"{len(adjust)}"
-            )
-        if not len(total):
-            return torch.zeros_like(p)
+            what = f"{len(total)} conserved quantities"
+            raise ValueError(f"{what} need as many directions in `adjust`, got {len(adjust)}")
         lever = total @ adjust.T  # (m, m)
         relative = (lever / total.norm(dim=1, keepdim=True)).nan_to_num()
-        if float(torch.linalg.svdvals(relative)[-1]) <= 1e-10:
+        if (torch.linalg.svdvals(relative) <= 1e-10).any():
             raise ValueError(
                 "the conserved quantity does not respond to the direction `adjust`: dg/dp·adjust "
                 f"= {lever.tolist()} at p = {p.tolist()}"
@@ -158,15 +141,12 @@ class Geodesic(Conserve):
 
     Both demands are conserved quantities, C and D − kR, and both prices answer for them; p = (λ, γ,
     t). With Ṙ = F_t − λḊ − γĊ (the first law for a task that changes), Ḋ = kṘ and Ċ = 0 are the
-    paper's D_λ λ̇ + D_γ γ̇ + D_t = k F_t/(1 + kλ).
+    paper's D_λ λ̇ + D_γ γ̇ + D_t = k F_t/(1 + kλ). Where 1 + kλ = 0 the line is parallel to the RD
+    curve of the task as it stands, dR = −λ dD, and the prices cannot follow the task: to within
+    0.02 of it `velocity` raises `ValueError`.
 
     Args:
         k: slope; for example that of the chord between two equilibria of one C, one on each task
-
-    Raises:
-        ValueError: while following, where 1 + kλ comes to within 0.02 of zero. There the line is
-            parallel to the RD curve of the task as it stands, dR = −λ dD: the prices move the state
-            along the line only, and cannot follow the task.
     """
 
     def __init__(self, k):
@@ -181,23 +161,22 @@ class Geodesic(Conserve):
         super().__init__(line, along=(0, 0, 1), adjust=((1, 0, 0), (0, 1, 0)))
 
     def velocity(self, p, total):
-        """ṗ of eq. (30); raises `ValueError` near 1 + kλ = 0."""
+        """ṗ of eq. (30)."""
         lam, _, t = p.tolist()
         if abs(1 + self.k * lam) < 0.02:
             raise ValueError(
-                f"the geodesic with k = {self.k:.4g} is singular at λ = −1/k: 1 + kλ = "
-                f"{1 + self.k * lam:.3f} at λ = {lam:.4g}, t = {t:.4g}. Choose another slope, or "
-                "start at another λ"
+                f"the geodesic with k = {self.k:.4g} is singular at λ = −1/k, and λ = {lam:.4g} at "
+                f"t = {t:.4g}. Choose another slope, or start at another λ"
             )
         return super().velocity(p, total)
 
 
 _MAX_POINTS = 2000  # of a path
-_MIN_STEP = 1e-6  # a step below this that still fails counts as a place where A is singular
+_MIN_STEP = 1e-6  # the step at which a correction that still fails is taken for the branch's end
 
 
 class _Lost(Exception):
-    """The corrector did not arrive: the step was too long, or there is no branch to arrive at."""
+    """The corrector did not arrive, and why: the step was too long, or there is no branch there."""
 
 
 _LOST = (_Lost, NegativeCurvature, SingularHessian, NotConverged, NotFinite)
@@ -217,7 +196,7 @@ def follow(
     tol=1e-10,
     on_point=None,
 ):
-    """Follow an equilibrium from (θ, p) for `length` units of s (by default, of λ).
+    """The `Path` of an equilibrium from (θ, p) for `length` units of s (by default, of λ).
 
     Args:
         J: objective
@@ -225,21 +204,18 @@ def follow(
         law: `QuasiStatic`, `Conserve`, `Geodesic`, or an object with their four methods
         step, max_step: first and longest step (defaults length/50, length/15)
         preconditioner: callable (theta, p) -> apply, as for `minimise`
-        tol: ‖∇J‖ at every recorded point
+        tol: ‖∇J‖ at every recorded point; what is conserved is held to 1e-10 of itself, or to what
+            rounding leaves of it
         on_point: called with each recorded Point, for progress bars and checkpoints
 
-    Returns:
-        Path
-
     Raises:
-        NotConverged: a bifurcation could not be crossed, or there are too many points
+        NotConverged: a correction fails however short the step and no other branch is found, or
+            there are too many points
         ValueError: λ or γ would become negative however short the step, or the conserved quantity
             cannot be controlled
     """
     if not length > 0:
-        raise ValueError(
-            f"length must be positive, got {length}; to walk backwards reverse the velocity"
-        )
+        raise ValueError(f"length must be positive, got {length}; to go back reverse the velocity")
     step = length / 50 if step is None else step
     max_step = length / 15 if max_step is None else max_step
     if not min(step, max_step) > 0:
@@ -258,14 +234,12 @@ def follow(
     point = record(follower.measure(0.0, here))
     while point.s < length * (1 - 1e-12):
         if len(path.points) >= _MAX_POINTS:
-            raise NotConverged(
-                f"{_MAX_POINTS} points and only at s = {point.s:.4g} of {length}: raise max_step "
-                "or go in parts"
-            )
+            where = f"only at s = {point.s:.4g} of {length}"
+            raise NotConverged(f"{_MAX_POINTS} points and {where}: raise max_step or go in parts")
         h = min(step, length - point.s)
         try:
             new, effort = follower.advance(point, h)
-        except _LOST:
+        except _LOST as why:
             if h / 2 >= _MIN_STEP:
                 step = h / 2
                 continue
@@ -275,7 +249,7 @@ def follow(
                     f"the law leads to negative multipliers: from p = {point.p.tolist()} at s = "
                     f"{point.s:.6g} to {ahead.tolist()}"
                 )
-            path.jumps.append(follower.cross(point, length - point.s))
+            path.jumps.append(follower.cross(point, length - point.s, why))
             point = record(path.jumps[-1].after)
             step = min(max(length / 200, 16 * _MIN_STEP), max_step)
         else:
@@ -287,16 +261,12 @@ def follow(
 class _State(Local):
     """J and what is conserved at (θ, p): g (m,), its derivatives g_theta (m, P) and g_p (m, n)."""
 
-    @torch.enable_grad()
     def __init__(self, J, law, theta, p):
         super().__init__(J, theta, p)
-        g, at = law.value(J, self.theta, self.p), (self.theta, self.p)
-        rows = [torch.autograd.grad(v, at, materialize_grads=True, retain_graph=True) for v in g]
-        self.g = g.detach()
-        self.g_theta, self.g_p = (
-            torch.cat([v.detach().new_zeros(0, len(v)), *(r[i][None] for r in rows)])
-            for i, v in enumerate(at)
-        )
+        at = self.theta, self.p
+        with torch.enable_grad():
+            g = law.value(J, *at)
+        self.g, (self.g_theta, self.g_p) = g.detach(), jacobian(g, at)
 
 
 @dataclass
@@ -328,7 +298,7 @@ class _Follower:
         try:
             here, effort = self.correct(theta, p)
         except _FAILED as e:
-            raise _Lost from e
+            raise _Lost(e) from e
         new = self.measure(point.s + h, here)
         # landing on another branch shows: F leaves its second-order expansion by more than the
         # second-order terms (prices and t apart: F is concave in each, not in both, and the sum may
@@ -338,35 +308,39 @@ class _Follower:
         surprise = new.value - point.value - float(point.gradient @ dp + q.sum())
         second = sum(abs(float(v.sum())) for v in (q[:2, :2], q[2:, 2:], 2 * q[:2, 2:]))
         if abs(surprise) > 0.5 * second + 1e-9 * (1 + abs(new.value)):
-            raise _Lost
+            raise _Lost(f"F is off its expansion by {surprise:.1e}: this is another branch")
         return new, effort
 
-    def correct(self, theta, p, max_iterations=8):
+    def correct(self, theta, p):
         """Newton on ∇_θJ = 0 and g = target: δθ = −A⁻¹∇J + Σ_q θ_q δp_q, δp along `adjust`.
 
         Returns the `_State` and the number of steps.
         """
-        last = math.inf
-        allowed = 1e-10 * self.target.abs().clamp_min(1e-3)
-        for iteration in range(max_iterations):
+        last, eps = math.inf, torch.finfo(p.dtype).eps
+        for iteration in range(8):
             if (p[:2] < 0).any():
-                raise _Lost
+                raise _Lost(f"λ or γ would be negative: p = {p.tolist()}")
             here = _State(self.J, self.law, theta, p)
             miss, size = self.target - here.g, float(here.gradient.norm())
+            rounding = eps * (here.g_theta.abs() @ theta.abs() + here.g_p.abs() @ p.abs())
+            allowed = torch.maximum(1e-10 * self.target.abs(), 100 * rounding)
             if size <= self.tol and bool((miss.abs() <= allowed).all()):
                 return here, iteration
             error = size + float(miss.norm())
             if not math.isfinite(error) or (iteration > 1 and error > 0.9 * last):
-                raise _Lost
+                break
             last, right = error, torch.cat([-here.gradient[:, None], here.mixed()[0]], 1)
             X = self.solve(here, right, 1e-6)
             delta, theta_p = X[:, 0], X[:, 1:]
             total = here.g_p + here.g_theta @ theta_p
             dp = self.law.correction(p, total, miss - here.g_theta @ delta)
             p, theta = p + dp, theta + delta + theta_p @ dp
-        raise _Lost
+        raise _Lost(
+            f"it ends at ‖∇J‖ = {size:.1e} (wanted {self.tol:.0e}), what is conserved off by "
+            f"{[f'{v:.1e}' for v in miss]} (allowed {[f'{v:.1e}' for v in allowed]})"
+        )
 
-    def cross(self, point, room):
+    def cross(self, point, room, why):
         """The Jump past a singular A: leave along the null direction, minimise, restore g.
 
         Just past the point there may be no stable state with the conserved value (C jumps over C₀
@@ -385,27 +359,36 @@ class _Follower:
             found, last = [], h
             for start in (point.theta + kick * u, point.theta - kick * u):
                 with contextlib.suppress(*_FAILED):  # no minimum there
-                    found.append(self.minimise(start, p))
+                    found.append(self.settle(start, p))
             for best in sorted(found, key=lambda e: e.value):
                 with contextlib.suppress(*_FAILED):  # there g may not answer to `adjust`
                     self.probe = torch.stack([best.direction, u], 1)
                     after = self.measure(point.s + h, self.restore(best))
                     return Jump(point.s, point, after, u, overlap)
         raise NotConverged(
-            f"A is singular at s = {point.s:.6g}, p = {point.p.tolist()}, and up to s = "
-            f"{point.s + last:.4g} no stable branch with the conserved value was found"
-        )
+            f"at s = {point.s:.6g}, p = {point.p.tolist()} the correction fails however short the "
+            f"step: {why}. A's smallest eigenvalue is {point.curvature:.1e} (singular: the branch "
+            f"ends here), and up to s = {point.s + last:.4g} no other stable branch with the "
+            "conserved value was found"
+        ) from why
 
-    def minimise(self, theta, p):
-        """The `Equilibrium` below θ."""
-        return minimise(self.J, theta, p, tol=self.tol, preconditioner=self.solve.make, warm=True)
+    def settle(self, theta, p):
+        """The `Equilibrium` below θ. Where A is cheap, LLᵀ, it is sought from x = Lᵀθ, in which
+        soft directions are as easy as stiff ones.
+        """
+        L = Local(self.J, theta, p).factor()
+        if L is not None:
+            back = lambda x: torch.linalg.solve_triangular(L.T, x[:, None], upper=True)[:, 0]
+            x, _ = descend(lambda x, p: self.J(back(x), p), L.T @ theta, p, 1e-4, 5000)
+            theta = back(x)
+        return minimise(self.J, theta, p, tol=self.tol, preconditioner=self.solve.make)
 
-    def restore(self, e, max_iterations=12):
+    def restore(self, e):
         """The `_State` with g = target near the equilibrium e, by damped Newton in `adjust`.
 
         Minimising anew each time: robust far from the target.
         """
-        for _ in range(max_iterations):
+        for _ in range(12):
             with contextlib.suppress(*_FAILED):
                 return self.correct(e.theta, e.p)[0]
             here = _State(self.J, self.law, e.theta, e.p)
@@ -415,8 +398,5 @@ class _Follower:
             p = e.p + dp * longest.min().clamp_max(1.0)
             if (p[:2] < 0).any():
                 break
-            e = self.minimise(e.theta, p)
-        raise NotConverged(
-            f"after a bifurcation the conserved quantity could not be brought back to "
-            f"{self.target.tolist()}"
-        )
+            e = self.settle(e.theta, p)
+        raise NotConverged(f"what is conserved cannot be brought back to {self.target.tolist()}")

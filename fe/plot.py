@@ -61,10 +61,8 @@ def images(x, *, columns=10, shape=None, ax=None):
     side = round(x.shape[1] ** 0.5)
     h, w = shape or (side, side)
     if h * w != x.shape[1]:
-        raise ValueError(
-            f"images of {x.shape[1]} pixels cannot be drawn as {h} × {w}: give shape=(height, "
-            "width)"
-        )
+        what = f"{x.shape[1]} pixels cannot be drawn as {h} × {w}"
+        raise ValueError(f"images of {what}: give shape=(height, width)")
     rows = -(-len(x) // columns)
     canvas = np.full((rows * (h + 1) - 1, columns * (w + 1) - 1), np.nan)
     for i, image in enumerate(x):

@@ -16,10 +16,8 @@ from .errors import NotConverged, check_finite
 
 
 def _array(name, values, ndim):
-    if isinstance(values, torch.Tensor):
-        values = values.double()
-    else:
-        values = torch.as_tensor(values, dtype=torch.float64, device="cpu")
+    device = getattr(values, "device", "cpu")
+    values = torch.as_tensor(values, dtype=torch.float64, device=device)
     if values.ndim != ndim or values.numel() == 0:
         raise ValueError(f"{name} must be {ndim}-D and not empty, got shape {tuple(values.shape)}")
     check_finite(name, values)
@@ -30,15 +28,11 @@ def distribution(name, p, ndim=1):
     """`p` as float64, with every row (last axis) checked to be a probability vector."""
     p = _array(name, p, ndim)
     if (p < 0).any():
-        raise ValueError(
-            f"{name} must not be negative, got a minimum of {p.min().item()}; are these logits?"
-        )
+        least = p.min().item()
+        raise ValueError(f"{name} must not be negative, its least is {least}; are these logits?")
     error = (p.sum(-1) - 1).abs().max().item()
     if error > 1e-9:
-        raise ValueError(
-            f"{name} must sum to 1, it is off by {error:.3g}; divide by the sum (over the last "
-            "axis) first"
-        )
+        raise ValueError(f"{name} must sum to 1 (over its last axis), it is off by {error:.3g}")
     return p
 
 
@@ -46,9 +40,7 @@ def _with_rows(p_x, name, table, check):
     """p_x, and a checked table with a row for each x, on its device."""
     p_x, table = distribution("p_x", p_x), check(name, table, 2)
     if len(table) != len(p_x):
-        raise ValueError(
-            f"{name} has {len(table)} rows but p_x has {len(p_x)} entries; rows are values of x"
-        )
+        raise ValueError(f"{name} has {len(table)} rows, but p_x has {len(p_x)} entries")
     return p_x.to(table.device), table
 
 
@@ -60,8 +52,7 @@ def entropy(p):
 def rate(p_x, encoder, marginal):
     """R = Σ_x p(x) Σ_z e(z|x) log(e(z|x)/m(z)) (eq. 1); infinite where m(z) = 0 < e(z|x).
 
-    Shapes: p_x (X,), encoder (X, Z) with rows that sum to 1, marginal (Z,). Raises `ValueError` for
-    what is no distribution.
+    p_x (X,), encoder (X, Z), marginal (Z,): distributions, or `ValueError`.
     """
     p_x, e = _with_rows(p_x, "encoder", encoder, distribution)
     m = distribution("marginal", marginal)
@@ -79,16 +70,14 @@ def mutual_information(p_x, encoder):
 
 
 def expected(p_x, encoder, energy):
-    """Σ_x p(x) Σ_z e(z|x) energy(x, z): D for energy = −log d(x|z), C for −log c(y_x|z) (eq. 1, 4).
-
-    Shapes: p_x (X,), encoder and energy (X, Z).
+    """Σ_x p(x) Σ_z e(z|x) energy(x, z), of p_x (X,), encoder and energy (X, Z): D for energy =
+    −log d(x|z), C for −log c(y_x|z) (eq. 1, 4).
     """
     p_x, e = _with_rows(p_x, "encoder", encoder, distribution)
     energy = _array("energy", energy, 2)
     if e.shape != energy.shape:
-        raise ValueError(
-            f"encoder {tuple(e.shape)} and energy {tuple(energy.shape)} must have one shape (X, Z)"
-        )
+        got = f"{tuple(e.shape)} and {tuple(energy.shape)}"
+        raise ValueError(f"encoder and energy must have one shape (X, Z), got {got}")
     return (p_x[:, None] * e * energy).sum()
 
 
@@ -122,14 +111,13 @@ def blahut_arimoto(p_x, energy, *, m0=None, tol=1e-12, max_iterations=100_000):
     One departure from the textbook: the update is m ← m c^s / Σ m c^s, and s doubles while that
     does not overshoot. As ∂G/∂m = −c, a step from m to m' has not passed the minimum along its line
     if Σ_z (m'(z) − m(z)) c'(z) ≥ 0, and then G has not increased, by convexity. Otherwise the step
-    is taken back and s divided by 8, at the least to s = 1, which is the textbook's step and always
-    safe. Small slopes, and codes that fall out of use, take tens of iterations instead of 10⁵.
+    is taken back and s divided by 8, at the least to the textbook's s = 1, which is always safe.
+    Small slopes, and codes that fall out of use, take tens of iterations instead of 10⁵.
 
     Args:
         p_x: (X,) probabilities
         energy: (X, Z) finite, in nats
-        m0: (Z,) starting marginal, strictly positive (a code that starts at 0 stays there).
-            Default: uniform
+        m0: (Z,) starting marginal, strictly positive (default: uniform)
         tol: largest gap to accept, in nats; round-off puts a floor of about 1e-15 under it
         max_iterations: ten to some thousands are needed, most where codes are many and nearly alike
 
@@ -137,10 +125,7 @@ def blahut_arimoto(p_x, energy, *, m0=None, tol=1e-12, max_iterations=100_000):
         ValueError: p_x or m0 is no distribution, energy is not finite, shapes do not match
         NotConverged: gap > tol after max_iterations
 
-    References:
-        R. E. Blahut, Computation of channel capacity and rate-distortion functions, IEEE Trans. IT
-        18 (1972) 460–473. I. Csiszár, On the computation of rate-distortion functions, IEEE Trans.
-        IT 20 (1974) 122–124.
+    References: Blahut, IEEE Trans. IT 18 (1972) 460; Csiszár, IEEE Trans. IT 20 (1974) 122.
 
     Example:
         A fair coin, Hamming distortion, slope λ = 1: D = 1/(1 + e) and R = log 2 − h(D).
@@ -153,10 +138,8 @@ def blahut_arimoto(p_x, energy, *, m0=None, tol=1e-12, max_iterations=100_000):
     n_codes = energy.shape[1]
     m = torch.full_like(energy[0], 1 / n_codes) if m0 is None else distribution("m0", m0)
     if len(m) != n_codes or (m <= 0).any():
-        raise ValueError(
-            f"m0 must be {n_codes} positive numbers, got {m.tolist()}; a code that starts at 0 "
-            "stays at 0"
-        )
+        what = f"{n_codes} positive numbers (a code that starts at 0 stays there)"
+        raise ValueError(f"m0 must be {what}, got {m.tolist()}")
     if not tol > 0 or max_iterations < 1:
         raise ValueError(f"tol and max_iterations must be positive, got {tol} and {max_iterations}")
 
@@ -179,8 +162,8 @@ def blahut_arimoto(p_x, energy, *, m0=None, tol=1e-12, max_iterations=100_000):
         log_m = torch.log_softmax(log_m + step * log_c, 0)
     raise NotConverged(
         f"blahut_arimoto: after {max_iterations} iterations the duality gap is {gap:.3g} nats, "
-        f"above tol = {tol:.3g}. Convergence is slow where codes are nearly interchangeable: allow "
-        "more iterations, or a larger tol (the value is wrong by at most the gap)."
+        f"above tol = {tol:.3g}: codes are nearly interchangeable. Allow more iterations, or a "
+        "larger tol (the value is wrong by at most the gap)"
     )
 
 
@@ -193,9 +176,8 @@ class RateDistortionCurve(NamedTuple):
 
 
 def rate_distortion_curve(p_x, distortion, lams, *, tol=1e-12):
-    """F(λ) = min R + λD (eq. 3) for a fixed distortion (X, Z) at each slope of `lams` ≥ 0.
-
-    By `blahut_arimoto`, which says what `tol` means and what is raised.
+    """F(λ) = min R + λD (eq. 3) for a fixed distortion (X, Z) at each slope of `lams` ≥ 0, by
+    `blahut_arimoto`, which says what `tol` means and what is raised.
     """
     distortion, lams = _array("distortion", distortion, 2), _array("lams", lams, 1)
     if (lams < 0).any():

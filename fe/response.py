@@ -11,14 +11,13 @@ and the free energy F(p) = J(θ*(p), p) has F_q = ∂_q J and
 
 There is one solver, conjugate gradients (Hestenes and Stiefel 1952) on products A v from one
 reverse pass through the gradient (Pearlmutter 1994). Where A itself is cheap its Cholesky factor is
-the preconditioner, and two iterations do.
-
-A trained network is seldom at a minimum, and its A seldom positive: `network_response` puts the
-Gauss–Newton matrix in its place.
+the preconditioner, and two iterations do. A trained network is seldom at a minimum, and its A
+seldom positive: `network_response` puts the Gauss–Newton matrix in its place.
 """
 
 import contextlib
 import math
+import warnings
 from typing import NamedTuple
 
 import torch
@@ -38,11 +37,17 @@ from .objective import check_controls
 BY_PRODUCTS, ASSEMBLED = 300, 4000
 
 
-class Local:
-    """J and its derivatives at one point (θ, p); the graph of the gradient is built once.
+@torch.enable_grad()
+def jacobian(outputs, at):
+    """∂outputs/∂v (m, len(v)) for each vector v of `at`, from m reverse passes."""
+    none = [torch.zeros_like(v) for v in at]
+    keep = dict(retain_graph=True, materialize_grads=True)
+    rows = [torch.autograd.grad(o, at, **keep) if o.requires_grad else none for o in outputs]
+    return [torch.stack(c).detach() for c in zip(*rows)] or [v.new_zeros(0, len(v)) for v in none]
 
-    Attributes: `value` (), `gradient` = ∇_θ J (P,), `dp` = ∂J/∂p (n,).
-    """
+
+class Local:
+    """J at (θ, p): `value` (), `gradient` = ∇_θ J (P,), `dp` = ∂J/∂p (n,); their graph stays."""
 
     def __init__(self, J, theta, p):
         self.J, self.theta, self.p = J, *(v.detach().requires_grad_() for v in (theta, p))
@@ -60,15 +65,10 @@ class Local:
         if not finite:  # one host read; the words below cost more
             check_vector("theta", theta)
             check_controls(p, theta)
+            what = "∇J is not finite although J is: look for sqrt or log at 0"
             if not torch.isfinite(self.value):
-                raise NotFinite(
-                    f"J(theta, p) is {float(self.value)} at p = {p.tolist()}: an overflow, or NaN "
-                    "in the data or in θ"
-                )
-            raise NotFinite(
-                f"∇J has NaN or infinite entries at p = {p.tolist()} although J is finite: look "
-                "for sqrt or log at 0"
-            )
+                what = f"J is {float(self.value)}: an overflow, or NaN in the data or in θ"
+            raise NotFinite(f"at p = {p.tolist()} {what}")
 
     def hvp(self, v):
         """A v for v (P,), or A V for V (P, m): by A if it was written out, else a reverse pass."""
@@ -79,32 +79,23 @@ class Local:
         (product,) = torch.autograd.grad(self._gradient, self.theta, rows, **options)
         return product.T if v.ndim == 2 else product
 
-    @torch.enable_grad()
     def mixed(self):
         """B = −∂_p ∇_θ J (P, n) and J_pp (n, n), from n reverse passes."""
         if self._mixed is None:
-            at = (self.theta, self.p)
-            rows = [
-                torch.autograd.grad(d, at, retain_graph=True, materialize_grads=True)
-                if d.requires_grad
-                else [torch.zeros_like(v) for v in at]
-                for d in self._dp
-            ]
-            b, j = zip(*rows)
-            self._mixed = -torch.stack(b, 1).detach(), torch.stack(j).detach()
+            b, j = jacobian(self._dp, (self.theta, self.p))
+            self._mixed = -b.T, j
         return self._mixed
 
     def dense(self):
         """A (P, P) where cheap: J's own `dense_hessian(theta, p)`, or few products; or None."""
         theta, n = self.theta.detach(), len(self.theta)
         if self._dense is None and hasattr(self.J, "dense_hessian") and n <= ASSEMBLED:
-            A = self.J.dense_hessian(theta, self.p.detach())
             v = torch.linspace(-1, 1, n, dtype=theta.dtype, device=theta.device)
-            (Av,) = torch.autograd.grad(self._gradient, self.theta, v, retain_graph=True)
+            A, Av = self.J.dense_hessian(theta, self.p.detach()), self.hvp(v)
             if (A @ v - Av).norm() > 1e-3 * (1 + Av.norm()):
+                name = f"dense_hessian of {type(self.J).__name__}"
                 raise ValueError(
-                    f"J.dense_hessian of {type(self.J).__name__} is not the Hessian of J: a "
-                    "product differs from a reverse pass. A subclass that changes J needs its own"
+                    f"{name} is not the Hessian of J: a product differs from autograd's"
                 )
             self._dense = A
         elif self._dense is None and n <= BY_PRODUCTS:
@@ -113,13 +104,10 @@ class Local:
         return self._dense
 
     def factor(self):
-        """The Cholesky factor L (P, P) of A where A is cheap, or None.
-
-        Where A is not positive definite a multiple of I is added, from 1e-8 of its largest diagonal
-        entry on: what is below zero is for conjugate gradients to find.
+        """The Cholesky factor L (P, P) of A where A is cheap, or None; where A is not positive
+        definite of A + εI, ε from 1e-8 of its largest diagonal entry on.
         """
-        A = self.dense()
-        if A is None:
+        if (A := self.dense()) is None:
             return None
         top = float(A.diagonal().abs().max())
         if not math.isfinite(top):
@@ -131,9 +119,7 @@ class Local:
             pivots = L.diagonal().square()
             if failed == 0 and pivots.min() > 1e4 * torch.finfo(A.dtype).eps * pivots.max():
                 return L
-        raise SingularHessian(
-            "A has entries far larger than its diagonal: it is nowhere near a minimum"
-        )
+        raise SingularHessian("A has entries far larger than its diagonal: no minimum is near")
 
     def inverse(self, make=None):
         """An approximate A⁻¹, (P, m) -> (P, m): by the factor, or make(θ, p) if there is none."""
@@ -175,30 +161,23 @@ class CGReport(NamedTuple):
 
 
 def conjugate_gradient(matvec, B, *, preconditioner=None, rtol=1e-8, max_iterations=None):
-    """Solve A X = B for positive semi-definite A by preconditioned conjugate gradients.
+    """A⁻¹B (P, m) for positive semi-definite A, by preconditioned conjugate gradients; `CGReport`.
 
     Stops on the energy norm, the one in which bᵀA⁻¹b is measured: after k steps ‖x − x_k‖²_A =
-    Σ_{j≥k} α_j r_jᵀz_j exactly (Hestenes and Stiefel 1952), estimated by the last ten terms, as
-    Strakoš and Tichý (2002) propose, or by 1e4 times the last one where it is 1e-4 of the one
-    before. A small residual takes many times as long when A is ill-conditioned, for nothing. From x
-    = 0 and without a preconditioner a singular A with b in its range gives the solution of least
-    norm. The host looks every fourth iteration only.
+    Σ_{j≥k} α_j r_jᵀz_j exactly (Hestenes and Stiefel 1952), estimated by the last ten terms
+    (Strakoš and Tichý 2002), or by 1e4 times the last one where it is 1e-4 of the one before. The
+    host looks every fourth iteration only. A singular A with b in its range gives, without a
+    preconditioner, the solution of least norm.
 
     Args:
-        matvec: (P, m) -> (P, m)
+        matvec, preconditioner: (P, m) -> (P, m), A and an approximate A⁻¹
         B: (P, m)
-        preconditioner: (P, m) -> (P, m), an approximate A⁻¹
         rtol: relative error of every column in the energy norm; a bᵀA⁻¹b is then good to rtol²
-        max_iterations: default 10 P
-
-    Returns:
-        X (P, m), CGReport
+        max_iterations: default 10 P; `NotConverged` when they are used up
 
     Raises:
         NegativeCurvature: a direction with uᵀAu < 0 was met
-        SingularHessian: a direction of zero curvature with work left to do: b is not in the range
-            of A
-        NotConverged: max_iterations used up
+        SingularHessian: b is not in the range of A
         ValueError: B is no matrix or has NaN, the preconditioner is not positive definite
         NotFinite: a product A v has NaN
     """
@@ -218,9 +197,7 @@ def conjugate_gradient(matvec, B, *, preconditioner=None, rtol=1e-8, max_iterati
     for k in range(limit + 1):
         if k < 4 or k % 4 == 0 or k == limit:  # the host looks
             failed, running = torch.stack([stuck.any(), active.any()]).tolist()
-            if failed:
-                raise _refusal(curvature, D, stuck, int(iterations), float(high))
-            if not running:
+            if failed or not running:
                 break
             if k == limit:
                 raise NotConverged(
@@ -255,55 +232,43 @@ def conjugate_gradient(matvec, B, *, preconditioner=None, rtol=1e-8, max_iterati
         active = active & ~(estimate <= rtol)
         D = torch.where(active, Z + rz_new / rz.clamp_min(tiny) * D, D)
         rz = torch.where(active, rz_new, rz)
+    if failed:
+        if not torch.isfinite(curvature).all():
+            raise NotFinite("a product A v has NaN or infinite entries: J overflows near θ")
+        worst = int(torch.where(stuck, curvature, math.inf).argmin())
+        value, top = float(curvature[worst]), float(high)
+        if value < -100 * eps * top:
+            raise NegativeCurvature(
+                f"A has negative curvature {value:.3e} after {int(iterations)} iterations of "
+                "conjugate gradients: θ is not a minimum. Minimise further (fe.minimise)",
+                value,
+                D[:, worst] / D[:, worst].norm(),
+            )
+        raise SingularHessian(
+            f"A is singular: curvature {value:.1e} (largest met {top:.1e}) along a direction in "
+            "which the right-hand side acts, so A x = b has no solution. θ sits on a bifurcation, "
+            "or J lacks a minimum; a ridge inside J (fe.Ridge) makes A positive definite"
+        )
     residual = ((B - matvec(X)).norm(dim=0) / B.norm(dim=0).clamp_min(tiny)).max()
     low = torch.where(iterations > 0, low, 0.0)
     report = torch.stack([iterations, error.max(), residual, low, high]).tolist()
     return X, CGReport(int(report[0]), *report[1:3], tuple(report[3:]))
 
 
-def _refusal(curvature, D, stuck, k, high):
-    """What to raise where conjugate gradients met a direction that does not curve upwards."""
-    if not torch.isfinite(curvature).all():
-        return NotFinite(
-            "a product A v has NaN or infinite entries: J overflows near θ or is not twice "
-            "differentiable there"
-        )
-    worst = int(torch.where(stuck, curvature, math.inf).argmin())
-    value = float(curvature[worst])
-    if value < -100 * torch.finfo(D.dtype).eps * high:
-        return NegativeCurvature(
-            f"A has negative curvature {value:.3e} after {k} iterations of conjugate gradients: θ "
-            "is not a minimum (a saddle, or not converged). Minimise further, for example with "
-            "fe.minimise",
-            value,
-            D[:, worst] / D[:, worst].norm(),
-        )
-    return SingularHessian(
-        f"A is singular: curvature {value:.1e} (largest met {high:.1e}) along a direction in which "
-        "the right-hand side still acts, so A x = b has no solution. θ sits on a bifurcation, or J "
-        "lacks a minimum; a ridge inside J (fe.Ridge) makes A positive definite"
-    )
-
-
 def smallest_eigenpair(
     matvec, start, *, preconditioner=None, rtol=1e-3, atol=0.0, max_iterations=1000
 ):
-    """The smallest eigenvalue of a symmetric A and its unit eigenvector, by Davidson's method.
+    """μ, u (P,) and ‖Au − μu‖: the smallest eigenvalue of a symmetric A and its unit eigenvector.
 
-    Rayleigh and Ritz on a space that grows by M r, r the residual (Davidson 1975): without a
-    preconditioner these are the Krylov spaces of Lanczos. At 60 vectors it restarts from the lowest
-    twenty. The value is an upper bound on the true one at any time, so a negative value proves
-    negative curvature. Some eigenvalue lies within ‖r‖ of it: the smallest, unless `start` has next
-    to nothing of its vector.
+    Davidson's method (1975): Rayleigh and Ritz on a space that grows by M r, r the residual, and
+    restarts at 60 vectors from the lowest twenty; without a preconditioner, Lanczos'. μ is an upper
+    bound at any time, so a negative one proves negative curvature. Some eigenvalue lies within ‖r‖
+    of it: the smallest, unless `start` has nothing of its vector.
 
     Args:
-        matvec: (P, m) -> (P, m)
+        matvec, preconditioner: (P, m) -> (P, m), A and an approximate A⁻¹
         start: (P,) or (P, m) first guess; an old eigenvector on a path, random vectors otherwise
-        preconditioner: (P, m) -> (P, m), an approximate A⁻¹
-        rtol, atol: stop when ‖A u − μ u‖ ≤ max(`rtol |μ|`, atol)
-
-    Returns:
-        μ (float), u (P,), ‖A u − μ u‖ (float)
+        rtol, atol: stop when ‖r‖ ≤ max(`rtol |μ|`, atol), or after max_iterations
     """
     M, eps = preconditioner or (lambda v: v), torch.finfo(start.dtype).eps
     V = torch.linalg.qr(start.reshape(len(start), -1)).Q
@@ -327,44 +292,53 @@ def smallest_eigenpair(
 
 
 def check_stability(local, preconditioner=None, start=None, **options):
-    """(μ, u, error): the smallest eigenvalue of A, its vector, and how far off μ may be.
+    """(μ, u, error): the smallest eigenvalue of A, its vector (P,), and how far off μ may be.
 
-    Raises `NegativeCurvature` if μ is below zero by more than rounding. On a symmetry orbit
-    (rotations of z) A has null directions, and away from the exact minimum their curvature is of
-    the order of ‖∇J‖/‖θ‖ with either sign: that much is tolerated too. The search begins with
-    `start`, the vector of a neighbour, and random ones; `options` go to `smallest_eigenpair`. Where
-    A is written out a Cholesky factor certifies that nothing lies below μ − error; beyond, μ is an
-    upper bound, and some eigenvalue is within the error.
+    The search begins with `start`, the vector of a neighbour, and random ones; `options` go to
+    `smallest_eigenpair`. Where A is written out a Cholesky factor certifies that nothing lies below
+    μ − error; beyond, a search that ends before it has settled warns. `NegativeCurvature` is raised
+    for μ below zero by more than rounding, and by more than ‖∇J‖/‖θ‖: so much, of either sign, have
+    null directions (rotations of z) away from the exact minimum.
     """
-    theta, small = local.theta.detach(), len(local.theta) <= BY_PRODUCTS
-    if small:
-        values, vectors = torch.linalg.eigh(local.dense())
-        scale = float(values.abs().max())
-    else:
+    theta, A = local.theta.detach(), local.dense()
+    eps, large = torch.finfo(theta.dtype).eps, len(theta) > BY_PRODUCTS
+    if large:
         random = torch.Generator("cpu").manual_seed(0)
         noise = torch.randn(len(theta), 2, generator=random, dtype=torch.float64, device="cpu")
         noise = noise.to(theta)
         scale = float(local.hvp(noise).norm() / noise.norm())  # of the order of ‖A‖
-    size, norm = torch.stack([local.gradient.norm(), theta.norm()]).tolist()
-    slack = max(1e-10, 10 * torch.finfo(theta.dtype).eps) * scale + 10 * size / max(norm, 1.0)
-    rounding = 10 * torch.finfo(theta.dtype).eps * scale
-    if small:
-        mu, u, error = float(values[0]), vectors[:, 0], rounding
     else:
+        values, vectors = torch.linalg.eigh(A)
+        scale = float(values.abs().max())
+    size, norm = torch.stack([local.gradient.norm(), theta.norm()]).tolist()
+    slack = max(1e-10, 10 * eps) * scale + 10 * size / max(norm, 1.0)
+    if large:
         start = noise if start is None else torch.cat([start.reshape(len(theta), -1), noise], 1)
-        how = dict(preconditioner=preconditioner, atol=slack / 10) | options
+        how = dict(preconditioner=preconditioner, atol=slack / 10, rtol=1e-3) | options
         mu, u, error = smallest_eigenpair(local.hvp, start, **how)
-        A = local.dense()
-        if A is not None:
-            above = A.clone()
-            above.diagonal().sub_(mu - error - slack / 10)
-            if torch.linalg.cholesky_ex(above).info:  # Davidson's method missed one
-                values, vectors = torch.linalg.eigh(A)
-                mu, u, error = float(values[0]), vectors[:, 0], rounding
+        missed = (
+            A is not None
+            and torch.linalg.cholesky_ex(
+                A - (mu - error - slack / 10) * torch.eye(len(A), dtype=A.dtype, device=A.device)
+            ).info
+        )
+        if missed:
+            values, vectors = torch.linalg.eigh(A)
+        elif A is None and error > max(how["rtol"] * abs(mu), how["atol"], 10 * eps * scale):
+            warnings.warn(
+                f"the search for the smallest eigenvalue of A has not settled: it is at most "
+                f"{mu:.2e}, with an eigenvalue within {error:.1e} of that, "
+                f"{'' if mu > error + slack else 'perhaps below zero, '}and none known to lie "
+                "lower. Pass a preconditioner",
+                RuntimeWarning,
+                stacklevel=3,
+            )
+    if not large or missed:
+        mu, u, error = float(values[0]), vectors[:, 0], 10 * eps * scale
     if not mu >= -slack:
         raise NegativeCurvature(
-            f"A has a negative eigenvalue (at most {mu:.3e}): θ is a saddle, not a minimum, and F "
-            "is not J here. Perturb θ along `direction` and minimise again (fe.minimise does)",
+            f"A has a negative eigenvalue (at most {mu:.3e}): θ is a saddle, not a minimum. Move "
+            "it along `direction` and minimise again (fe.minimise does)",
             mu,
             u,
         )
@@ -377,21 +351,17 @@ class Response(NamedTuple):
     theta_p: torch.Tensor  # (P, n): columns θ_λ, θ_γ, … (eq. 18)
     hess: torch.Tensor  # (n, n): Hess F; hess[0, 1] = C_λ = D_γ, hess[1, 1] = C_γ, hess[0, 0] = D_λ
     gradient: torch.Tensor  # (n,): F_p = (D, C, …)
-    # largest |F_qr − F_rq|, each side from its own θ_q: the solver's error, not the distance from
-    # equilibrium
-    maxwell: float
+    maxwell: float  # largest |F_qr − F_rq|, each from its own θ_q: the solver's error
     curvature: float  # smallest eigenvalue of A; NaN if not asked for
     curvature_error: float  # how far off it may be
     cg: CGReport
 
 
 def hessian_of_free_energy(local, X):
-    """Hess F from approximate solutions X of A X = B, with an error of second order in that of X.
+    """Hess F (n, n) from approximate solutions X of A X = B, and the error that the solver left.
 
-    XᵀB alone is off by Xᵀ's error to first order. XᵀB + BᵀX − XᵀAX is stationary at X = A⁻¹B, where
-    it equals BᵀA⁻¹B. Returns (hess, maxwell), both in nats per unit of control squared. maxwell is
-    the asymmetry of the first-order form J_pp − XᵀB. It measures what the solver left undone;
-    BᵀA⁻¹B is symmetric at any θ, at equilibrium or not.
+    XᵀB + BᵀX − XᵀAX is stationary at X = A⁻¹B, where it equals BᵀA⁻¹B: its error is of second order
+    in that of X. That of XᵀB is of first, and the asymmetry of J_pp − XᵀB measures it.
     """
     B, J_pp = local.mixed()
     XB = X.T @ B
@@ -401,15 +371,12 @@ def hessian_of_free_energy(local, X):
 
 
 def check_deterministic(J, theta, p):
-    """Raise if two calls of J differ: dropout or fresh noise makes products with A meaningless."""
+    """Raise `ValueError` if two calls of J differ: noise would make products with A meaningless."""
     with torch.no_grad():
         first, second = J(theta, p), J(theta, p)
     if not torch.equal(first, second) and not (torch.isnan(first) and torch.isnan(second)):
-        raise ValueError(
-            f"J(theta, p) is not deterministic: two calls gave {float(first)} and "
-            f"{float(second)}. Fix the noise, and call module.eval() if there is dropout or batch "
-            "normalisation"
-        )
+        got = f"two calls gave {float(first)} and {float(second)}"
+        raise ValueError(f"J is not deterministic: {got}. Fix the noise; call eval() of modules")
 
 
 def linear_response(
@@ -423,24 +390,17 @@ def linear_response(
         preconditioner: (P, m) -> (P, m), an approximate A⁻¹ for where A is too large to be written
             out (for example `TopographicMap.preconditioner(theta, p)`)
         rtol: relative error of each θ_q in the energy norm; Hess F is then good to about rtol²
-        gradient_tol: largest ‖∇_θ J‖ that counts as an equilibrium
+        gradient_tol: largest ‖∇_θ J‖ that counts as an equilibrium, or `NotAtEquilibrium`
         stability: also look for negative curvature that no b_q sees
 
-    Returns:
-        Response
-
     Raises:
-        NotAtEquilibrium: ‖∇_θ J‖ > gradient_tol
         NegativeCurvature: θ is a saddle or a maximum
         SingularHessian: A is singular and b_q is not in its range (θ sits on a bifurcation)
         NotConverged: conjugate gradients ran out of iterations
-        ValueError, TypeError: NaN, wrong shapes or dtypes, λ < 0, a J that changes from call to
-            call
+        ValueError, TypeError: NaN, wrong shapes or dtypes, λ < 0, a J that changes between calls
 
     Example:
-        J = ½θ² − λθ has θ* = λ and F = −½λ²:
-
-        >>> J = lambda theta, p: 0.5 * theta.dot(theta) - p[0] * theta.sum()
+        >>> J = lambda theta, p: 0.5 * theta.dot(theta) - p[0] * theta.sum()  # F = −½λ²
         >>> three = torch.tensor([3.0], dtype=torch.float64)
         >>> r = linear_response(J, three, three)
         >>> float(r.theta_p), float(r.hess)
@@ -453,9 +413,8 @@ def linear_response(
     size = float(local.gradient.norm())
     if size > gradient_tol:
         raise NotAtEquilibrium(
-            f"‖∇J‖ = {size:.2e} > {gradient_tol:.0e} at p = {p.tolist()}: linear response "
-            "describes equilibria only. Minimise first (fe.minimise), or raise gradient_tol and "
-            "accept the bias"
+            f"‖∇J‖ = {size:.2e} > {gradient_tol:.0e} at p = {p.tolist()}. Minimise first "
+            "(fe.minimise), or raise gradient_tol and accept the bias"
         )
     M, (B, _) = local.inverse(lambda *_: preconditioner), local.mixed()
     X, report = conjugate_gradient(local.hvp, B, preconditioner=M, rtol=rtol)
@@ -473,23 +432,19 @@ def linear_response(
 
 
 def dense_response(J, theta, p):
-    """The same answer from the dense A (P × P) and its eigenvalues: for teaching, and as an oracle.
+    """(theta_p, hess, eigenvalues of A) from the dense A (P, P): for teaching, and as an oracle.
 
-    Null directions are left out (pseudo-inverse). Returns (theta_p (P, n), hess (n, n), eigenvalues
-    (P,)). Raises `SingularHessian` if B is not in the range of A.
+    Null directions are left out (pseudo-inverse); `SingularHessian` if B acts on one.
     """
     local = Local(J, theta, p)
     A = local.hvp(torch.eye(len(theta), dtype=theta.dtype, device=theta.device))
     B, J_pp = local.mixed()
     values, vectors = torch.linalg.eigh(0.5 * (A + A.T))
     keep = values.abs() > 1e-10 * values.abs().max()
-    coefficients = vectors.T @ B
-    if coefficients[~keep].norm() > 1e-6 * B.norm():
-        raise SingularHessian(
-            "B has a component in the null space of A: A x = b has no solution, θ sits on a "
-            "bifurcation"
-        )
-    theta_p = vectors[:, keep] @ (coefficients[keep] / values[keep, None])
+    along = vectors.T @ B
+    if along[~keep].norm() > 1e-6 * B.norm():
+        raise SingularHessian("B has a part in the null space of A: A x = b has no solution")
+    theta_p = vectors[:, keep] @ (along[keep] / values[keep, None])
     return theta_p, J_pp - B.T @ theta_p, values
 
 
@@ -528,16 +483,12 @@ def _gauss_newton(J, theta, p):
 
 
 def network_response(J, theta, p, *, damping=1e-3, rtol=1e-2, max_iterations=400):
-    """Hess F = −Bᵀ(A + damping)⁻¹B of an `AmortisedObjective` at parameters that training left, not
-    Newton.
+    """Hess F = −Bᵀ(A + damping)⁻¹B of an `AmortisedObjective` where training left it.
 
     A is the Hessian if no negative curvature is met while solving, and the Gauss–Newton matrix
-    otherwise; the answer says which. No equilibrium is demanded: the caller is to compare (chapter
-    6).
-
-    Args:
-        damping: added to A; small against the curvatures in which B acts, large against those that
-            training never resolved
+    otherwise; the answer says which. No equilibrium is demanded: compare (chapter 6). `damping` is
+    to be small against the curvatures in which B acts, large against those that training never
+    resolved.
 
     Raises:
         ValueError: damping is negative or not finite

@@ -1,8 +1,7 @@
-"""log Z_x where no grid is fine enough: importance sampling, and annealing from below and from
-above.
+"""log Z_x where no grid is fine enough: importance sampling, and annealing from both sides.
 
 All three want −H of eq. (11) as a function `log_joint` of codes paired with images, z (S, N, d) ->
-(S, N). S samples (or independent chains) for each of N images, d the dimension of z.
+(S, N): S samples (or independent chains) for each of N images, d the dimension of z.
 
 * `importance_sampling` from a good proposal, for example an amortised encoder: cheap; its effective
   sample size says when it fails, which in many dimensions is soon;
@@ -41,18 +40,15 @@ class Estimate(NamedTuple):
 def _estimate(log_weights, samples, min_ess=0.0, acceptance=None):
     """log w̄ with the delta method's Var log w̄ ≈ Var w / (S w̄²) = (1/ess − 1/S) S/(S − 1)."""
     if not torch.isfinite(log_weights.amax(0)).all() or torch.isnan(log_weights).any():
-        raise ValueError(
-            "a log weight is NaN or +∞, or all of them are −∞: log_joint overflows or has NaN"
-        )
+        raise ValueError("a log weight is NaN or +∞, or all of them are −∞: log_joint overflows")
     S = len(log_weights)
     weights = torch.softmax(log_weights, 0)
     ess = 1 / weights.square().sum(0)
     if (ess < min_ess).any():
         raise TooFewSamples(
             f"{int((ess < min_ess).sum())} of {len(ess)} images have fewer than {min_ess:.3g} "
-            f"effective samples out of {S} (the least {float(ess.min()):.3g}): a few samples carry "
-            "the whole sum, log Z is off and its error bar too small. Use a proposal closer to the "
-            "posterior, more temperatures, or more samples"
+            f"effective samples out of {S} (the least {float(ess.min()):.3g}): log Z is off, its "
+            "error bar too small. Use a proposal closer to the posterior, or more samples"
         )
     error = ((1 / ess - 1 / S).clamp_min(0) * S / max(S - 1, 1)).sqrt()
     log_z = torch.logsumexp(log_weights, 0) - math.log(S)
@@ -63,7 +59,7 @@ def _estimate(log_weights, samples, min_ess=0.0, acceptance=None):
 def importance_sampling(
     log_joint, proposal_mean, proposal_std, n_samples, generator, *, min_ess=10.0
 ):
-    """log Z_n and averages under e* from samples of q_n = N(mean_n, diag std_n²): w = exp(−H)/q.
+    """`Estimate` of log Z_n by samples of q_n = N(mean_n, diag std_n²): w = exp(−H)/q.
 
     Args:
         log_joint: z (S, N, d) -> (S, N), −H of eq. (11)
@@ -80,10 +76,8 @@ def importance_sampling(
     """
     mean, std = proposal_mean, proposal_std
     if mean.ndim != 2 or std.shape != mean.shape or not bool((std > 0).all()):
-        raise ValueError(
-            "proposal_mean and proposal_std must both be (N, d), std > 0; got "
-            f"{tuple(mean.shape)}, {tuple(std.shape)}"
-        )
+        got = f"{tuple(mean.shape)} and {tuple(std.shape)}"
+        raise ValueError(f"proposal_mean and proposal_std must be (N, d), std > 0; got {got}")
     check_finite("proposal_mean", mean)
     if n_samples < 2:
         raise ValueError(f"n_samples must be at least 2, got {n_samples}")
@@ -97,7 +91,7 @@ def importance_sampling(
 def annealed_importance_sampling(
     log_prior, log_joint, z0, betas, generator, *, step_size, n_leapfrog=10
 ):
-    """log Z by annealing from m(z) to e* along π_β ∝ m(z) (d^λ c^γ)^β: below log Z on average.
+    """`Estimate` of log Z from m(z) to e* along π_β ∝ m(z) (d^λ c^γ)^β: below log Z on average.
 
     w = Π_t (d^λ c^γ)(z_t)^{β_{t+1} − β_t} is an unbiased estimate of Z (Neal, Statistics and
     Computing 11, 2001), z_t moved by one Hamiltonian Monte Carlo step with Metropolis correction at
@@ -108,17 +102,10 @@ def annealed_importance_sampling(
         log_prior, log_joint: z (S, N, d) -> (S, N): log m, normalised (`log_standard_normal`), and
             −H
         z0: (S, N, d) independent samples of m
-        betas: (T,) from 0 to 1, increasing
+        betas: (T,) from 0 to 1, increasing, or `ValueError`
         step_size: number, or function of β (narrower laws want smaller steps) to anything that
             broadcasts with (S, N, 1); each move takes it times a random factor between 0.8 and 1.2
-        n_leapfrog: leapfrog steps of one move
-
-    Returns:
-        Estimate; `weights` with `samples` estimate averages under e*; `acceptance` (T − 2,), aim
-        for 0.6–0.95
-
-    Raises:
-        ValueError: betas not increasing from 0 to 1, NaN
+        n_leapfrog: leapfrog steps of one move; aim for an `acceptance` (T − 2,) of 0.6–0.95
     """
     return _anneal(log_prior, log_joint, z0, betas, generator, step_size, n_leapfrog)
 
@@ -126,21 +113,13 @@ def annealed_importance_sampling(
 def reverse_annealed(
     log_prior, log_joint, z_posterior, betas, generator, *, step_size, n_leapfrog=10
 ):
-    """The same path walked from e* back to m(z): above log Z on average. With the forward run it
-    brackets log Z.
+    """The same path walked from e* back to m(z): above log Z on average, a bracket with the other.
 
-    Started from samples of e* the weights estimate 1/Z without bias, so that −log w̄ lies above log
-    Z on average (Grosse, Ghahramani and Adams, arXiv 1511.02543, 2015). Exact samples are to be had
-    where the data were simulated (z ~ m, then x ~ N(x̂(z), ½I) and y ~ c: z is a sample of e* at λ
-    = γ = 1), or from the posterior on a fine grid. From other samples there is no bound.
-
-    Args:
-        z_posterior: (S, N, d) samples of e*. The S of one image have to be independent for
-            `std_error` to hold.
-        betas: (T,) the same increasing sequence as in the forward run; the others as there
-
-    Returns:
-        Estimate of log Z; its `weights` and `samples` belong to m(z)
+    Started from independent samples of e*, z_posterior (S, N, d), the weights estimate 1/Z without
+    bias, so that −log w̄ lies above log Z on average (Grosse, Ghahramani and Adams, arXiv
+    1511.02543, 2015). They are to be had where the data were simulated (z ~ m, then x ~ N(x̂(z), ½I)
+    and y ~ c: z is a sample of e* at λ = γ = 1), or from the posterior on a fine grid. From other
+    samples there is no bound. `weights` and `samples` of the `Estimate` belong to m(z).
     """
     options = dict(step_size=step_size, n_leapfrog=n_leapfrog, back=True)
     walk = _anneal(log_prior, log_joint, z_posterior, betas, generator, **options)

@@ -3,13 +3,9 @@
 A task at time t, 0 ≤ t ≤ 1, is a set of images with labels and weights: x (N, …), y, w (N,) with
 sum one. It is a function t -> (x, y), or t -> (x, y, w) where not all weigh the same, or an object
 of which `at` is that function. Networks train on any t -> (x, y) (`fe.retraining`); of a task with
-weights that is its `sample`. For exact models N does not depend on t, and x, y and w are
-differentiable functions of it, so that t is one more control,
-
-    J(θ, p),   p = (λ, γ, t),
-
-and everything in fe that takes p takes it: D, C and F_t = ∂J/∂t are derivatives of J, θ_t and C_t
-come from the same linear response (Lemma 9), `fe.follow` follows it.
+weights that is its `sample`. For exact models x, y and w are differentiable functions of t, so that
+t is one more control of J(θ, p), p = (λ, γ, t): F_t = ∂J/∂t, θ_t and C_t come from the same linear
+response (Lemma 9), and `fe.follow` follows it.
 """
 
 import math
@@ -17,7 +13,7 @@ import math
 import torch
 from scipy.optimize import linear_sum_assignment
 
-from .errors import about, check_data, check_weights
+from .errors import about, check_data, check_like, check_shape, check_weights
 from .training import generator
 from .transport import Plan, optimal_plan
 
@@ -30,17 +26,11 @@ def _check_time(t):
 
 
 def _check_pair(source, target):
-    (xs, _), (xt, _) = source, target
     for name, (x, y) in (("source", source), ("target", target)):
         with about(name):
             check_data(x, y)
-            if int(y.min()) < 0:
-                raise ValueError(f"labels must be ≥ 0, got {int(y.min())}")
-    if xs.shape[1] != xt.shape[1] or (xs.dtype, xs.device) != (xt.dtype, xt.device):
-        raise ValueError(
-            f"source and target images differ: {xs.shape[1]} pixels of {xs.dtype} on {xs.device}, "
-            f"{xt.shape[1]} of {xt.dtype} on {xt.device}"
-        )
+    check_shape("target images, as the source's,", target[0], "M", source[0].shape[1])
+    check_like("target[0]", target[0], "source[0]", source[0])
 
 
 def _deal(weights, n, random):
@@ -71,9 +61,7 @@ class Mixture(Task):
         source, target: (x (N, D), y (N,) int64) each; numbers of images may differ
         source_weights, target_weights: probabilities within each (default: equal)
 
-    Raises:
-        ValueError, TypeError: empty, NaN or mis-shaped images, weights that do not sum to one; t
-            outside [0, 1] when called
+    Data that do not fit, and t outside [0, 1] when called, raise `ValueError` or `TypeError`.
     """
 
     def __init__(self, source, target, source_weights=None, target_weights=None):
@@ -91,12 +79,11 @@ class Mixture(Task):
         return self.x, self.y, torch.cat([(1 - t) * self.weights[0], t * self.weights[1]])
 
     def sample(self, t, n, seed=0):
-        """A training set of n images at time t. Slot k holds a source image until t passes u_k, and
-        then a target image.
+        """As `Task.sample`: slot k holds a source image until t passes u_k, then a target image.
 
         The u_k are stratified: the share of target images is t to within 1/n. Images, slots and u_k
-        are functions of the seed alone, so that two sets at t and t + δ differ in the δn slots that
-        they must differ in.
+        are functions of the seed alone: two sets at t and t + δ differ in the δn slots that they
+        must differ in.
         """
         _check_time(t)
         random = generator(seed, 11)
@@ -115,24 +102,17 @@ class Displacement(Task):
     pairs of one label only.
 
     Args:
-        source, target: (x (N, D), y (N,) int64) each
+        source, target: (x (N, D), y (N,) int64) each, as in `Mixture`
         plan: `fe.transport.Plan` between them
         n_classes: Y (default: the largest label + 1)
-
-    Raises:
-        ValueError, TypeError: data as in `Mixture`; a plan of other images; t outside [0, 1] when
-            called
     """
 
     def __init__(self, source, target, plan, n_classes=None):
         _check_pair(source, target)
-        sizes = len(source[0]), len(target[0])
-        last = [max(k.tolist(), default=math.inf) for k in (plan.i, plan.j)]
-        if last[0] >= sizes[0] or last[1] >= sizes[1]:
-            raise ValueError(
-                f"the plan has {len(plan.i)} pairs up to {last}, but there are {sizes[0]} source "
-                f"and {sizes[1]} target images"
-            )
+        for images, k in ((source[0], plan.i), (target[0], plan.j)):
+            if not 0 < len(k) or not int(k.max()) < len(images):
+                sizes = f"{len(source[0])} and {len(target[0])} images"
+                raise ValueError(f"the plan has {len(k)} pairs, but not of these {sizes}")
         most = 1 + max(int(source[1].max()), int(target[1].max()))
         self.n_classes = most if n_classes is None else n_classes
         if self.n_classes < most:
@@ -142,7 +122,7 @@ class Displacement(Task):
         self._ends = source[0][plan.i], target[0][plan.j], ys, yt
         self._changing = float(
             self.weights @ (ys != yt).to(self.weights)
-        )  # the mass that changes its label
+        )  # mass of changing labels
 
     def at(self, t):
         """(x (K, D), y, w (K,)) at time t; y (K, Y) probabilities, or (K,) labels if no pair's
@@ -173,9 +153,6 @@ class TaskObjective:
         model: an objective with `on(x, y, weights)`, as `TopographicMap`, `GridModel` and
             `AmortisedObjective` have it, or any function (x, y, weights) -> objective
         task: `Mixture`, `Displacement` or one of your own, differentiable in t
-
-    For a mixture J = (1 − t) J_source + t J_target exactly, so that F_t = J_target − J_source:
-    there two lines do as well.
     """
 
     def __init__(self, model, task):
@@ -200,25 +177,16 @@ class TaskObjective:
 
 def align_labels(source, target):
     """Rename the target's classes so that each takes the name of the source class that costs least
-    to turn into it.
+    to turn into it: then the label of a pair can stay while its image moves.
 
     The cost of a pair of classes is W₂² between them (`optimal_plan`); the pairing is the cheapest
-    of all (an assignment). Then source and target share their labels, and the label of a pair can
-    stay while its image moves.
-
-    Returns:
-        y (M,), the target's labels renamed; names, a dict old -> new; cost (classes, classes) of
-        W₂²
-
-    Raises:
-        ValueError: the numbers of classes differ
+    of all. Returns y (M,), the target's labels renamed; names, a dict old -> new; cost (classes,
+    classes). Raises `ValueError` if the numbers of classes differ.
     """
     _check_pair(source, target)
     old, new = target[1].unique().tolist(), source[1].unique().tolist()
     if len(old) != len(new):
-        raise ValueError(
-            f"the source has {len(new)} classes and the target {len(old)}: they cannot be paired"
-        )
+        raise ValueError(f"{len(new)} classes of the source cannot be paired with {len(old)}")
     of = lambda data, label: data[0][data[1] == label]
     cost = [[optimal_plan(of(source, a), of(target, b)).cost for b in old] for a in new]
     rows, columns = linear_sum_assignment(cost)
@@ -231,10 +199,7 @@ def align_labels(source, target):
 
 def plan_by_class(source, target):
     """The best plan among those that join equal labels only: an optimal plan within each class,
-    classes weighed as in the source.
-
-    Raises:
-        ValueError: a class is in one set and not in the other
+    classes weighed as in the source. Raises `ValueError` if a class is in one set only.
     """
     _check_pair(source, target)
     classes = source[1].unique().tolist()

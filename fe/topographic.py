@@ -15,7 +15,7 @@ import copy
 import torch
 
 from . import gibbs
-from .errors import check_data, check_weights
+from .errors import check_data, check_shape, check_weights
 from .objective import check_controls
 
 
@@ -32,11 +32,8 @@ class TopographicMap(gibbs.GibbsObjective):
         ridge: ρ of ½ρ‖θ‖²
         weights: (N,) probabilities p(x) of the images (default: 1/N each)
 
-    θ stacks W (M, D) and V (M, Y): `n_parameters` = M (D + Y) numbers.
-
-    Raises:
-        ValueError, TypeError: NaN, empty or mis-shaped data, labels out of range, weights that are
-            no distribution
+    θ stacks W (M, D) and V (M, Y): `n_parameters` = M (D + Y) numbers. Raises `ValueError` or
+    `TypeError` for NaN, empty or mis-shaped data, labels out of range, weights of another sum.
     """
 
     def __init__(
@@ -71,31 +68,21 @@ class TopographicMap(gibbs.GibbsObjective):
         self._images = torch.cat([x, self._labels, self._x_squared, torch.ones_like(x[:, :1])], 1)
 
     def on(self, x, y, weights):
-        """The same map (nodes, features, ridge) on other data: y (N,) labels or (N, Y)
-        probabilities, weights (N,).
-
-        Nothing is checked, so that x, y and weights may depend on a control that is differentiated
-        (`fe.tasks`).
-        """
+        """The same map (nodes, features, ridge) on other data, as `GibbsObjective.on`."""
         other = copy.copy(self)
         other._show(x, y, weights)
         return other
 
     def unpack(self, theta):
         """W (M, D) and V (M, Y) as views of θ."""
-        if theta.shape != (self.n_parameters,):
-            raise ValueError(
-                f"theta must have shape ({self.n_parameters},), got {tuple(theta.shape)}"
-            )
+        check_shape("theta", theta, self.n_parameters)
         W, V = theta.split([self.n_features * self.x.shape[1], self.n_features * self.n_classes])
         return W.view(self.n_features, -1), V.view(self.n_features, -1)
 
     def log_likelihoods(self, theta):
         """log d(x_n|z_k) = −‖x_n − x̂(z_k)‖² and log c(y_n|z_k), each (N, K)."""
         W, V = self.unpack(theta)
-        xhat = self.phi @ W  # (K, D)
-        log_d = 2 * self.x @ xhat.T - self._x_squared - xhat.square().sum(1)
-        return log_d, gibbs.log_c(self.y, self.phi @ V)
+        return gibbs.log_d(self.x, self.phi @ W), gibbs.log_c(self.y, self.phi @ V)
 
     def log_joint(self, theta, p):
         """−H(z_k; x_n) of eq. (11), (N, K): one product of what belongs to images and to nodes."""
@@ -110,24 +97,16 @@ class TopographicMap(gibbs.GibbsObjective):
         averaged over it.
         """
         W, V = self.unpack(theta)
-        x = self.x if x is None else x
-        encoder = torch.softmax(
-            self.log_m - p[0] * torch.cdist(x, self.phi @ W).square(), 1
-        )  # (N, K)
-        return encoder @ torch.softmax(self.phi @ V, 1)
+        log_d = gibbs.log_d(self.x if x is None else x, self.phi @ W)
+        return torch.softmax(self.log_m + p[0] * log_d, 1) @ torch.softmax(self.phi @ V, 1)
 
     def initial(self):
-        """θ that lays the grid on the plane of the first two principal components, with a
-        classifier of zeros.
-        """
+        """θ that lays the grid on the plane of the first two principal components; c is uniform."""
         mean = self.weights @ self.x
         centred = (self.x - mean) * self.weights.sqrt()[:, None]
         _, s, vt = torch.linalg.svd(centred, full_matrices=False)
-        rank = min(2, len(s))
-        vt = (
-            vt * vt.gather(1, vt.abs().argmax(1, keepdim=True)).sign()
-        )  # the sign of a singular vector is arbitrary
-        plane = self.nodes[:, :rank] @ (s[:rank, None] * vt[:rank]) + mean  # (K, D)
+        vt = vt * vt.gather(1, vt.abs().argmax(1, keepdim=True)).sign()  # svd leaves the sign open
+        plane = self.nodes[:, : len(s)] @ (s[:2, None] * vt[:2]) + mean  # (K, D)
         gram = self.phi.T @ self.phi
         gram.diagonal().add_(1e-6 * gram.diagonal().mean())
         W = torch.linalg.solve(gram, self.phi.T @ plane)
@@ -176,14 +155,11 @@ class TopographicMap(gibbs.GibbsObjective):
         return A
 
     def preconditioner(self, theta, p):
-        """A cheap inverse of E⟨∇²H⟩ + ρI: what A would be if the codes z were known.
+        """An approximate inverse of A, (P,) or (P, m) -> the same shape: that of E⟨∇²H⟩ + ρI.
 
-        A = E[⟨∇²H⟩ − Cov(∇H)] + ρI (Lemma 5). The first term is the Hessian of the M-step of EM. It
-        splits into a block (2λ ΦᵀGΦ + ρI) ⊗ I_D for W and one of M Y rows for V, where G = diag(Σ_n
-        w_n e(z_k|x_n)).
-
-        Returns:
-            function apply, (P,) or (P, m) -> the same shape
+        It is what A = E[⟨∇²H⟩ − Cov(∇H)] + ρI (Lemma 5) would be if the codes z were known, the
+        Hessian of the M-step of EM: a block (2λ ΦᵀGΦ + ρI) ⊗ I_D for W and one of M Y rows for V,
+        where G = diag(Σ_n w_n e(z_k|x_n)).
         """
         check_controls(p, theta)
         _, V = self.unpack(theta)
@@ -192,18 +168,16 @@ class TopographicMap(gibbs.GibbsObjective):
         pi = torch.softmax(self.phi @ V, 1)  # (K, Y)
         eye = torch.eye(M * Y, dtype=theta.dtype, device=theta.device)
         fisher = torch.diag_embed(pi) - pi[:, :, None] * pi[:, None, :]  # (K, Y, Y)
-        block_v = p[1] * torch.einsum("k,ka,kb,kij->aibj", g, self.phi, self.phi, fisher).reshape(
-            M * Y, M * Y
-        )
-        block_w = 2 * p[0] * (self.phi.T * g) @ self.phi
+        block_v = p[1] * torch.einsum("k,ka,kb,kij->aibj", g, self.phi, self.phi, fisher)
+        block_v, block_w = block_v.reshape(M * Y, M * Y), 2 * p[0] * (self.phi.T * g) @ self.phi
         floor = max(self.ridge, 1e-9 * float(block_w.diagonal().max() + block_v.diagonal().max()))
         chol_w = torch.linalg.cholesky(block_w + floor * eye[:M, :M])
         chol_v = torch.linalg.cholesky(block_v + floor * eye)
 
         def apply(v):
-            w_part, v_part = v[: M * D], v[M * D :]
-            solved_w = torch.cholesky_solve(w_part.reshape(M, -1), chol_w).reshape(w_part.shape)
-            solved_v = torch.cholesky_solve(v_part.reshape(M * Y, -1), chol_v).reshape(v_part.shape)
-            return torch.cat([solved_w, solved_v])
+            w, v = v[: M * D], v[M * D :]
+            w_solved = torch.cholesky_solve(w.reshape(M, -1), chol_w).reshape(w.shape)
+            v_solved = torch.cholesky_solve(v.reshape(M * Y, -1), chol_v).reshape(v.shape)
+            return torch.cat([w_solved, v_solved])
 
         return apply

@@ -21,6 +21,7 @@ import scipy.special
 import torch
 
 from .errors import NotConverged, about, check_data, check_finite, check_shape, check_weights
+from .gibbs import squared_distances
 
 
 class Plan(NamedTuple):
@@ -33,17 +34,8 @@ class Plan(NamedTuple):
     gap: float  # ≥ 0: the cost exceeds the least possible one by no more than this
 
 
-def squared_distances(a, b):
-    """κ_ij = ‖a_i − b_j‖² (n, m) in float64, by one matrix product of centred data."""
-    centre = a.double().mean(0)
-    a, b = a.double() - centre, b.double() - centre
-    return (a.square().sum(1, keepdim=True) + b.square().sum(1) - 2 * a @ b.T).clamp_(min=0)
-
-
 def _problem(source, target, a, b, cost):
-    """The weights (n,) and (m,) and the costs (n, m) as the solvers want them, which run on the
-    CPU.
-    """
+    """The weights (n,) and (m,) and the costs (n, m) as the solvers want them: on the CPU."""
     for name, x in (("source", source), ("target", target)):
         with about(name):
             check_data(x)
@@ -54,7 +46,8 @@ def _problem(source, target, a, b, cost):
         )
     a, b = check_weights(a, source, "source_weights"), check_weights(b, target, "target_weights")
     if cost is None:
-        cost = squared_distances(source.detach().cpu(), target.detach().cpu())
+        ends = (x.detach().cpu().double() for x in (source, target))
+        cost = squared_distances(*ends).clamp_(min=0)
     check_shape("cost", cost, len(source), len(target))
     check_finite("cost", cost)
     a, b, cost = (v.detach().cpu().double().numpy() for v in (a, b, cost))
@@ -81,16 +74,11 @@ def optimal_plan(
         source, target: images (n, D) and (m, D), or features of them; n and m may differ
         source_weights, target_weights: probabilities (n,) and (m,) (default: equal)
         cost: (n, m) in place of squared distances
-        max_iterations: of the simplex. (POT's own default, 100,000, is too few for thousands of
-            images.)
+        max_iterations: of the simplex (POT's default, 100,000, is too few for thousands of images)
 
-    Returns:
-        Plan. κ and Γ are 16 nm bytes, and at its peak the solver holds some 43 nm (measured; 1 GB
-        at n = m = 5,000); the plan holds n + m − 1 pairs at most.
-
-    Raises:
-        NotConverged: max_iterations used up
-        ValueError, TypeError: NaN, empty or mis-shaped images, weights that do not sum to one
+    κ and Γ are 16 nm bytes, and at its peak the solver holds some 43 nm (measured; 1 GB at n = m =
+    5,000); the `Plan` holds n + m − 1 pairs at most. Raises `NotConverged` if max_iterations are
+    used up, `ValueError` or `TypeError` for images or weights that do not fit.
     """
     import ot  # here and not above: everything else in fe does without it
 
@@ -99,10 +87,8 @@ def optimal_plan(
         warnings.simplefilter("ignore")  # what they say is raised below
         gamma, log = ot.emd(a, b, kappa, numItermax=max_iterations, log=True)
     if log["warning"]:
-        raise NotConverged(
-            f"the transport solver stopped early: {log['warning']}; raise max_iterations (now "
-            f"{max_iterations})"
-        )
+        advice = f"raise max_iterations (now {max_iterations})"
+        raise NotConverged(f"the transport solver stopped early: {log['warning']}; {advice}")
     # less is what rounding leaves of a mass that has been used up: the sum is one
     i, j = np.nonzero(gamma > 1e-15)
     return _certified(i, j, gamma[i, j], a, b, kappa, log["u"], source)
@@ -129,8 +115,7 @@ def sinkhorn_plan(
         keep: pairs with less than this share of their source's mass are dropped, and the rest
             scaled up
 
-    Raises:
-        NotConverged: the marginals are off by more than 1e-6 after max_iterations
+    Raises `NotConverged` if the marginals are off by more than 1e-6 after max_iterations.
     """
     import ot
 

@@ -265,7 +265,7 @@ def test_equal_eigenvalues():
     assert torch.allclose(implicit_hessian(model, p)[0], model.hessian(p), rtol=0, atol=1e-11)
     few = LinearGaussian(cov, 2, 3)
     for closed_form in (few.hessian, few.gradient, few.null_directions):
-        with pytest.raises(ValueError, match="e_3 = e_4 = 4 > 1.*kink"):
+        with pytest.raises(ValueError, match="e_3 = e_4 = 4 > 1.*serve either direction"):
             closed_form(p)
     assert few.free_energy(p).item() == pytest.approx(
         few(few.optimum(p), p).item(), abs=1e-13
@@ -442,9 +442,9 @@ def test_ridge_is_inside_J_and_closed_forms_refuse_it():
         ({"cov": torch.ones(2, 3, dtype=torch.float64)}, ValueError, "cov must be square"),
         ({"cov": torch.eye(2, dtype=torch.float32)}, TypeError, "float64"),
         ({"cov": [[1.0]]}, TypeError, "float64 tensor, got list"),
-        ({"dim_x": 2}, ValueError, "dim_x must lie in 1 … 1"),
-        ({"dim_x": 0}, ValueError, "dim_x must lie in"),
-        ({"k": 0}, ValueError, "k must be at least 1"),
+        ({"dim_x": 2}, ValueError, "1 ≤ dim_x ≤ 1 .*dim_x=2"),
+        ({"dim_x": 0}, ValueError, "dim_x=0"),
+        ({"k": 0}, ValueError, "k ≥ 1, got .*k=0"),
         ({"ridge": -1.0}, ValueError, "ridge must be"),
     ],
 )
@@ -463,9 +463,9 @@ def test_bad_arguments():
     ]:
         with pytest.raises(error, match="p (must be|has)"):
             model.free_energy(vector(*p))
-    with pytest.raises(TypeError, match="p must be a torch.Tensor"):
+    with pytest.raises(TypeError, match="p must be a floating torch.Tensor"):
         model.free_energy([1.0, 1.0])
-    with pytest.raises(ValueError, match="exactly one of lam and gam"):
+    with pytest.raises(ValueError, match="the one control that is held"):
         model.thresholds()
     with pytest.raises(ValueError, match="λ ≥ 0 and γ ≥ 0"):
         model.thresholds(gam=-1.0)
@@ -473,5 +473,5 @@ def test_bad_arguments():
     assert by_hand.thresholds(gam=0.1).tolist() == pytest.approx([0.25], abs=1e-15)
     with pytest.raises(ValueError, match="threshold by itself"):
         by_hand.thresholds(gam=0.5)
-    with pytest.raises(ValueError, match="theta must have 18 entries"):
+    with pytest.raises(ValueError, match=r"theta must have shape .18,."):
         model.unpack(torch.zeros(3))
