@@ -8,7 +8,6 @@ import math
 from typing import NamedTuple
 
 import torch
-from scipy import optimize
 
 from .errors import NegativeCurvature, NotConverged, NotFinite, SingularHessian, check_vector
 from .objective import check_controls
@@ -54,9 +53,9 @@ def minimise(J, theta, p, *, tol=1e-10, preconditioner=None, max_iterations=5000
     check_controls(p, theta)
     check_deterministic(J, theta, p)
     theta, p, spent, solve = theta.detach().clone(), p.detach().clone(), 0, Solver(preconditioner)
+    # where A is cheap Newton's steps begin sooner, but not again where they found a saddle
     cheap = len(theta) <= (ASSEMBLED if hasattr(J, "dense_hessian") else BY_PRODUCTS)
-    near = 1e-2 if cheap else 1e-4  # where A is cheap Newton's steps begin sooner
-    for _ in range(10):
+    for near in (1e-2 if cheap else 1e-4, *[1e-4] * 9):
         theta, calls = descend(J, theta, p, max(near, tol), max_iterations - spent)
         local, steps = _newton(J, theta, p, tol, solve)
         theta, size = local.theta.detach(), float(local.gradient.norm())
@@ -82,25 +81,25 @@ def descend(J, theta, p, tol, budget):
 
     The search runs on the CPU: of the device it asks one answer an evaluation.
     """
-    calls = 0
+    x, calls = theta.detach().cpu().clone().requires_grad_(), 0
+    budget = max(budget, 1)
+    stop = dict(tolerance_grad=tol / math.sqrt(len(theta)), tolerance_change=0.0)
+    stop |= dict(max_iter=budget, max_eval=budget)
+    search = torch.optim.LBFGS([x], history_size=20, line_search_fn="strong_wolfe", **stop)
 
-    def answer(x):
+    def closure():
         nonlocal calls
         calls += 1
-        here = torch.from_numpy(x).to(theta).requires_grad_()
+        here = x.detach().to(theta.device).requires_grad_()
         value = J(here, p)
-        both = torch.cat([torch.autograd.grad(value, here)[0], value.detach()[None]])
-        both = both.to("cpu", torch.float64).numpy()
-        return both[-1], both[:-1]
+        answer = torch.cat([torch.autograd.grad(value, here)[0], value.detach()[None]]).cpu()
+        x.grad = answer[:-1]
+        return answer[-1]
 
-    options = dict(gtol=tol / math.sqrt(len(theta)), ftol=0.0, maxcor=20, maxls=25)
-    options |= dict(maxiter=max(budget, 1), maxfun=max(budget, 1))
-    x = theta.detach().to("cpu", torch.float64).numpy()
-    found = optimize.minimize(answer, x, jac=True, method="L-BFGS-B", options=options)
-    x = torch.from_numpy(found.x)
+    search.step(closure)
     if not torch.isfinite(x).all():
         raise ValueError(f"J overflows or is unbounded below at p = {p.tolist()}")
-    return x.to(theta), calls
+    return x.detach().to(theta.device), calls
 
 
 def _newton(J, theta, p, tol, solve, max_steps=60):
