@@ -91,7 +91,7 @@ def build(fresh=False, everything=False, log=None, **environment):
     stamp = ROOT / "_build" / "made_by"
     looks = ("book/_static/*.*", "book/_static/scripts/*", "book/_templates/*")
     tools = digest("requirements.lock", "tools/*.py", *looks, "_*.yml", "CITATION.cff")
-    made_by = [tools, digest("book/**/*.*", "fe/**/*.py")]
+    made_by = [tools, digest("book/**/*.*", "fe/**/*.py", "results/*.json")]
     pages = ROOT / "_build" / "html" / "index.html"
     known = stamp.read_text().split() if stamp.exists() and pages.exists() else [""]
     command = ["jupyter-book", "build", ".", "-W", "--keep-going"]

@@ -111,7 +111,7 @@ def test_the_ledger_names_tests_that_exist():
     names = set()
     for path in (ROOT / "tests").rglob("test_*.py"):
         names |= set(re.findall(r"^def (test_\w+)", path.read_text(), re.MULTILINE))
-    pages = [(ROOT / "book" / name).read_text() for name in ("ledger.md", "errata.md")] + [
+    pages = [(ROOT / "book" / name).read_text() for name in ("claims.yml", "reproduction.md")] + [
         text(path) for path in NOTEBOOKS
     ]
     mentioned = {name for s in pages for name in re.findall(r"\b(test_\w+)\b(?!\.py)(?!/)", s)}
