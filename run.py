@@ -32,6 +32,7 @@ import tempfile
 import threading
 import time
 import venv
+from concurrent.futures import ThreadPoolExecutor
 
 ROOT = pathlib.Path(__file__).resolve().parent
 VENV = ROOT / ".venv"
@@ -60,6 +61,16 @@ def run(*command, log=None, **environment):
     return code
 
 
+def in_parts(lock):
+    """{name: lines} of a lock that are installed side by side: torch with what it brings, and the
+    rest, which takes as long.
+    """
+    entries = re.split(r"\n(?=\w)", lock.strip())
+    of_torch = [bool(re.match("torch|nvidia|cuda|triton", entry)) for entry in entries]
+    chosen = lambda which: "\n".join(e for e, its in zip(entries, of_torch) if its == which) + "\n"
+    return {"torch": chosen(True), "rest": chosen(False)}
+
+
 def install():
     stamp = VENV / "installed"
     want = hashlib.sha256(LOCK.read_bytes() + (ROOT / "pyproject.toml").read_bytes()).hexdigest()
@@ -68,10 +79,16 @@ def install():
     print(f"Setting up {VENV} (torch and its libraries are about 5 GB; once).", flush=True)
     venv.create(VENV, with_pip=True, clear=True)
     # of 14,000 modules Python compiles those that are used, when they are: half a minute less
-    pip = "python -m pip install --quiet --disable-pip-version-check --no-compile".split()
-    for what in (f"--require-hashes -r {LOCK.name}", "--no-deps --no-build-isolation -e ."):
-        if run(*pip, *what.split()):
-            sys.exit("installation failed; the lines above say why. Run the command again.")
+    pip = "python -m pip install --quiet --disable-pip-version-check --no-compile --no-deps".split()
+    parts = {VENV / f"{name}.txt": lines for name, lines in in_parts(LOCK.read_text()).items()}
+    for path, lines in parts.items():
+        path.write_text(lines)
+    with ThreadPoolExecutor() as side_by_side:
+        codes = side_by_side.map(lambda path: run(*pip, "--require-hashes", "-r", path), parts)
+    own = "--no-build-isolation -e .".split()
+    # nothing was looked up beyond the lock, so that it is whole is asked for at the end
+    if any(codes) or run(*pip, *own) or run("python", "-m", "pip", "check"):
+        sys.exit("installation failed; the lines above say why. Run the command again.")
     stamp.write_text(want)
 
 
@@ -191,7 +208,9 @@ def at_once(stages, after={}):
 
 
 NBVAL = ["--nbval", "--nbval-current-env", "--nbval-cell-timeout=600"]
-NEED_THE_PAGES = [f"tests/test_{name}.py" for name in ("colab", "course", "pdf", "reading")]
+NEED_THE_PAGES = [
+    f"tests/test_{name}.py" for name in ("claims", "colab", "course", "pdf", "reading")
+]
 
 
 def test():
@@ -233,7 +252,8 @@ def check(*chapters):
     a_chapters = re.compile(r"(?:chapter)?0*(\d+)(?:\.py|-.*\.ipynb)")  # notebook, checks, answers
     touched = {found[1] for path in paths if (found := a_chapters.fullmatch(path.name))}
     numbers = chapters or [number for number in books if number in touched]
-    always = {ROOT / "tests" / f"test_{n}.py" for n in ("book", "project", "exercises", "colab")}
+    names = "book", "claims", "project", "exercises", "colab"
+    always = {ROOT / "tests" / f"test_{name}.py" for name in names}
     found = set(uses.tests(paths))
     short = lambda files: [str(path.relative_to(ROOT)) for path in files]
     tests, notebooks = short(sorted(found | always)), short(books[n] for n in numbers)

@@ -31,8 +31,8 @@ def minimise(J, theta, p, *, tol=1e-10, preconditioner=None, max_iterations=5000
     """A minimum of J(·, p) near θ, to ‖∇J‖ ≤ tol, with positive semi-definite A.
 
     Args:
-        preconditioner: callable (theta, p) -> (apply: (P, m) -> (P, m)), an approximate A⁻¹ for
-            where A is too large to be written out, for example `TopographicMap.preconditioner`
+        preconditioner: callable (theta, p) -> (apply: (P, m) -> (P, m)), an approximate A⁻¹, for
+            example `TopographicMap.preconditioner`; else A is factorised where that is cheap
         max_iterations: evaluations of ∇J by L-BFGS, over all restarts
 
     Returns:

@@ -222,7 +222,8 @@ def follow(
         raise ValueError(f"step and max_step must be positive, got {step} and {max_step}")
     start = minimise(J, theta, p, tol=tol, preconditioner=preconditioner)
     here = _State(J, law, start.theta, start.p)
-    follower = _Follower(J, law, Solver(preconditioner), tol, here.g, start.direction[:, None])
+    solve = Solver(preconditioner if here.dense() is None else None)  # near by, the factor is best
+    follower = _Follower(J, law, solve, tol, here.g, start.direction[:, None])
     path = Path()
 
     def record(point):
@@ -307,7 +308,8 @@ class _Follower:
         q = 0.5 * dp[:, None] * point.hess * dp
         surprise = new.value - point.value - float(point.gradient @ dp + q.sum())
         second = sum(abs(float(v.sum())) for v in (q[:2, :2], q[2:, 2:], 2 * q[:2, 2:]))
-        if abs(surprise) > 0.5 * second + 1e-9 * (1 + abs(new.value)):
+        rounding = 1e-9 + 100 * torch.finfo(new.p.dtype).eps
+        if abs(surprise) > 0.5 * second + rounding * (1 + abs(new.value)):
             raise _Lost(f"F is off its expansion by {surprise:.1e}: this is another branch")
         return new, effort
 
@@ -366,10 +368,10 @@ class _Follower:
                     after = self.measure(point.s + h, self.restore(best))
                     return Jump(point.s, point, after, u, overlap)
         raise NotConverged(
-            f"at s = {point.s:.6g}, p = {point.p.tolist()} the correction fails however short the "
-            f"step: {why}. A's smallest eigenvalue is {point.curvature:.1e} (singular: the branch "
-            f"ends here), and up to s = {point.s + last:.4g} no other stable branch with the "
-            "conserved value was found"
+            f"at s = {point.s:.6g}, p = {point.p.tolist()} every step fails, however short: {why}. "
+            f"The smallest eigenvalue of A is {point.curvature:.1e} (where it is 0 the branch "
+            f"ends), and up to s = {point.s + last:.4g} no other stable branch with the conserved "
+            "value was found"
         ) from why
 
     def settle(self, theta, p):

@@ -60,7 +60,7 @@ class Local:
                 value, (self.theta, self.p), create_graph=True, materialize_grads=True
             )
         self.value, self.gradient = value.detach(), self._gradient.detach()
-        self.dp, self._mixed, self._dense = self._dp.detach(), None, None
+        self.dp, self._mixed, self._dense, self._factor = self._dp.detach(), None, None, None
         finite = torch.isfinite(self.gradient.sum() + self.value) & (p[:2].detach() >= 0).all()
         if not finite:  # one host read; the words below cost more
             check_vector("theta", theta)
@@ -107,8 +107,8 @@ class Local:
         """The Cholesky factor L (P, P) of A where A is cheap, or None; where A is not positive
         definite of A + εI, ε from 1e-8 of its largest diagonal entry on.
         """
-        if (A := self.dense()) is None:
-            return None
+        if self._factor is not None or (A := self.dense()) is None:
+            return self._factor
         top = float(A.diagonal().abs().max())
         if not math.isfinite(top):
             raise NotFinite("A has NaN or infinite entries: J is not twice differentiable near θ")
@@ -118,27 +118,28 @@ class Local:
             L, failed = torch.linalg.cholesky_ex(B)
             pivots = L.diagonal().square()
             if failed == 0 and pivots.min() > 1e4 * torch.finfo(A.dtype).eps * pivots.max():
+                self._factor = L
                 return L
         raise SingularHessian("A has entries far larger than its diagonal: no minimum is near")
 
     def inverse(self, make=None):
-        """An approximate A⁻¹, (P, m) -> (P, m): by the factor, or make(θ, p) if there is none."""
+        """An approximate A⁻¹, (P, m) -> (P, m): make(θ, p) if it is given, or by the factor."""
+        if make:
+            return make(self.theta.detach(), self.p.detach())
         L = self.factor()
-        if L is not None:
-            return lambda v: torch.cholesky_solve(v, L)
-        return make and make(self.theta.detach(), self.p.detach())
+        return None if L is None else lambda v: torch.cholesky_solve(v, L)
 
 
 class Solver:
     """A⁻¹B at points near one another: a factor of A serves until it is ten iterations away."""
 
     def __init__(self, make=None):
-        self.make, self.kept = make, None  # (θ, p) -> approximate A⁻¹, for A too large to factor
+        self.make, self.kept = make, None  # (θ, p) -> approximate A⁻¹, in place of the factor
 
     def factorise(self, local):
         """The approximate A⁻¹ made here, which is kept if it is a factor."""
         inverse = local.inverse(self.make)
-        self.kept = inverse if local.dense() is not None else None
+        self.kept = None if self.make else inverse
         return inverse
 
     def __call__(self, local, B, rtol):
@@ -187,6 +188,7 @@ def conjugate_gradient(matvec, B, *, preconditioner=None, rtol=1e-8, max_iterati
     limit = 10 * len(B) if max_iterations is None else max_iterations
     M = preconditioner or (lambda v: v)
     eps, tiny = torch.finfo(B.dtype).eps, torch.finfo(B.dtype).tiny
+    rtol = max(rtol, 10 * eps)
     X, R, Z = torch.zeros_like(B), B, M(B)
     D, start = Z, (B * Z).sum(0)
     if (start < 0).any():
@@ -314,7 +316,8 @@ def check_stability(local, preconditioner=None, start=None, **options):
     slack = max(1e-10, 10 * eps) * scale + 10 * size / max(norm, 1.0)
     if large:
         start = noise if start is None else torch.cat([start.reshape(len(theta), -1), noise], 1)
-        how = dict(preconditioner=preconditioner, atol=slack / 10, rtol=1e-3) | options
+        M = preconditioner if A is None else local.inverse()
+        how = dict(preconditioner=M, atol=slack / 10, rtol=1e-3) | options
         mu, u, error = smallest_eigenpair(local.hvp, start, **how)
         missed = (
             A is not None
@@ -416,7 +419,7 @@ def linear_response(
             f"‖∇J‖ = {size:.2e} > {gradient_tol:.0e} at p = {p.tolist()}. Minimise first "
             "(fe.minimise), or raise gradient_tol and accept the bias"
         )
-    M, (B, _) = local.inverse(lambda *_: preconditioner), local.mixed()
+    M, (B, _) = local.inverse() or preconditioner, local.mixed()
     X, report = conjugate_gradient(local.hvp, B, preconditioner=M, rtol=rtol)
     mu = error = math.nan
     if stability:

@@ -249,7 +249,7 @@ def test_processes_of_networks():
 
 def test_jobs_of_the_figures():
     """From the data to the plain numbers, as the command line runs them."""
-    small = dict(hidden=8, codes=2, start_epochs=4, epochs=1)
+    small = dict(hidden=8, codes=2, start_epochs=2, epochs=1, images_used=300)
     options = dict(step=0.5, tolerance=9.0, band=99.0, settle=(1e3, 1e3))
     path = (
         reproduce.SMALL
@@ -289,7 +289,7 @@ def test_parts_of_the_experiments(tmp_path):
     assert kl_to_standard_normal(mu, log_sigma).shape == (20,)
     assert decoder.float()(mu).shape == (20, 64) and classifier.float()(mu).shape == (20, 10)
     assert transport.squared_distances(x[:3], x[:4]).shape == (3, 4)
-    tiny = reproduce.SMALL | dict(seeds=[0], hidden=8, codes=2, start_epochs=2, epochs=1)
+    tiny = reproduce.SMALL | dict(seeds=[0], hidden=8, codes=2, start_epochs=2, images_used=300)
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
         record = reproduce.save(tmp_path / "fig4a.json", "fig4a", tiny, pool, progress=False)
     assert record["runs"]

@@ -1,12 +1,14 @@
 """`tools/execute.py`: when a notebook is executed, and what is stored of it."""
 
+import functools
 import json
 import pathlib
 import shutil
-import subprocess
 import sys
 
 import nbformat
+
+from aside import aside, module
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tools"))
@@ -41,10 +43,10 @@ def test_no_bar_is_stored_and_nbval_expects_none(tmp_path, monkeypatch):
     execute.execute(tmp_path / "a.ipynb")
     (output,) = nbformat.read(tmp_path / "a.ipynb", 4).cells[0].outputs
     assert output.text == "1\n"
-    command = [sys.executable, "-m", "pytest", "--nbval", "--nbval-current-env", "-q", "a.ipynb"]
     shutil.copy(ROOT / "conftest.py", tmp_path)
     (tmp_path / "tools").symlink_to(ROOT / "tools")
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    command = ["--nbval", "--nbval-current-env", "-q", "a.ipynb"]
+    done = aside(functools.partial(module, "pytest"), *command, cwd=tmp_path)
     assert done.returncode == 0 and "1 passed" in done.stdout, done.stdout[-3000:]
 
 

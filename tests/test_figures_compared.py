@@ -3,6 +3,7 @@ elsewhere, and neither a font nor a move by a line's width.
 """
 
 import base64
+import functools
 import importlib.util
 import io
 import pathlib
@@ -44,6 +45,12 @@ def picture(powers=(1, 2, 3), colours=plot.COLOURS, moved=0.0, points=False, **s
     return base64.b64encode(buffer.getvalue()).decode()
 
 
+@functools.cache
+def stored(colours=tuple(plot.COLOURS)):
+    """The three curves as they are, drawn once."""
+    return picture(colours=colours)
+
+
 BLACK = ["black"] * 3
 A_LINES_WIDTH = 1.8 / 72 / (3.3 * 0.77) * 1.2  # of 1.8 points, in units of the vertical axis
 
@@ -63,7 +70,7 @@ A_LINES_WIDTH = 1.8 / 72 / (3.3 * 0.77) * 1.2  # of 1.8 points, in units of the 
     ids=str,
 )
 def test_the_same_figure_passes(changed, colours):
-    assert conftest.unlike(picture(colours=colours), picture(colours=colours, **changed)) is None
+    assert conftest.unlike(stored(tuple(colours)), picture(colours=colours, **changed)) is None
 
 
 @pytest.mark.parametrize("colours", [plot.COLOURS, BLACK], ids=["coloured", "black"])
@@ -79,17 +86,17 @@ def test_the_same_figure_passes(changed, colours):
     ids=str,
 )
 def test_another_figure_does_not(changed, colours):
-    found = conftest.unlike(picture(colours=colours), picture(colours=colours, **changed))
+    found = conftest.unlike(stored(tuple(colours)), picture(colours=colours, **changed))
     assert "not the stored one" in found
 
 
 def test_exchanged_colours_are_seen():
     orange_first = [plot.COLOURS[k] for k in (1, 0, 2)]
-    assert conftest.unlike(picture(), picture(colours=orange_first))
+    assert conftest.unlike(stored(), picture(colours=orange_first))
 
 
 def test_what_is_stored_with_fewer_shades_passes():
-    assert conftest.unlike(smaller(picture()), picture()) is None
+    assert conftest.unlike(smaller(stored()), picture()) is None
 
 
 def test_it_is_what_nbval_uses():
@@ -109,8 +116,8 @@ def test_it_is_what_nbval_uses():
             return IPyNbCell.compare_outputs(self, *outputs, skip_compare=("image/png", "metadata"))
 
     cell = Cell()
-    assert cell.compare(picture(), picture())
+    assert cell.compare(stored(), picture())
     assert (
-        not cell.compare(picture(), picture(powers=()))
+        not cell.compare(stored(), picture(powers=()))
         and "not the stored one" in cell.comparison_traceback[0]
     )

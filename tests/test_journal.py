@@ -3,8 +3,8 @@ renames.
 """
 
 import io
-import subprocess
-import sys
+import resource
+import signal
 
 import numpy as np
 import pytest
@@ -12,6 +12,8 @@ import torch
 
 from fe import journal
 from fe.journal import CorruptedCheckpoint, Journal
+
+from aside import aside
 
 
 def written(path, n=2, **arguments):
@@ -130,20 +132,16 @@ def test_a_full_disk_keeps_the_last_good_state(tmp_path):
     """A limit on the size of files stands in for a full disk: the write itself fails, half-way."""
     path = tmp_path / "a.pt"
     written(path)
-    code = f"""
-import resource, signal, torch
-from fe.journal import Journal
-signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
-journal = Journal({str(path)!r}, {{"seed": 0}})
-try:
-    journal.save({{"w": torch.zeros(100_000)}}, {{"rate": [2.0]}})
-except OSError as e:
-    assert "free some space" in str(e), e
-    print("refused")
-"""
-    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert out.stdout.strip() == "refused", out.stderr
+
+    def full():
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
+        with pytest.raises(OSError, match="free some space"):
+            Journal(path, {"seed": 0}).save({"w": torch.zeros(100_000)}, {"rate": [2.0]})
+        print("refused")
+
+    done = aside(full)
+    assert done.stdout == "refused\n", done.stderr
     assert Journal(path, {"seed": 0}).entries == [{"rate": [0.0]}, {"rate": [1.0]}]
 
 

@@ -2,15 +2,16 @@
 and says where it must be rewritten.
 """
 
-import os
+import functools
 import pathlib
 import re
 import shutil
 import subprocess
-import sys
 
 import pytest
 import test_book
+
+from aside import aside, module, script
 
 pytestmark = pytest.mark.long
 
@@ -27,7 +28,8 @@ def copy(tmp_path_factory):
     for name in ("_config.yml", "_toc.yml", "pyproject.toml"):
         shutil.copy(ROOT / name, folder)
     for arguments in (["chapter", "a-new-one", 'A "new" one'], ["exercise", "5", "twice", "Twice"]):
-        subprocess.run([sys.executable, folder / "tools" / "new.py", *arguments], check=True)
+        done = aside(script, folder / "tools" / "new.py", *arguments)
+        assert done.returncode == 0, done.stderr
     return folder
 
 
@@ -35,10 +37,10 @@ def test_a_new_exercise_passes_as_it_stands(copy):
     """Its check, its right and its wrong answers, the number of its statement, through the same
     harness as all others; and what is written is formatted.
     """
-    command = [sys.executable, "-m", "pytest", "tests/test_exercises.py", "-q", "-p"]
-    command += ["no:cacheprovider", "-k", "ex-5-twice or ex-11-rewrite-3 or labels"]
-    env = os.environ | {"PYTHONPATH": str(copy)}
-    done = subprocess.run(command, cwd=copy, env=env, capture_output=True, text=True)
+    command = ["tests/test_exercises.py", "-q", "-p", "no:cacheprovider", "-k"]
+    command += ["ex-5-twice or ex-11-rewrite-3 or labels"]
+    tests = functools.partial(module, "pytest", folders=[copy])
+    done = aside(tests, *command, cwd=copy)
     assert done.returncode == 0, done.stdout[-3000:]
     assert int(re.search(r"(\d+) passed", done.stdout)[1]) >= 2 * 10
     for folder in ("book", "fe", "tests/answers"):
@@ -74,6 +76,5 @@ def test_what_was_to_be_rewritten_was():
     ],
 )
 def test_it_refuses_in_words(arguments, said, copy):
-    command = [sys.executable, copy / "tools" / "new.py", *arguments]
-    done = subprocess.run(command, capture_output=True, text=True)
+    done = aside(script, copy / "tools" / "new.py", *arguments)
     assert done.returncode and said in done.stderr

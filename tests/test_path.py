@@ -10,6 +10,7 @@ import torch
 
 import fe
 from fe.path import classification, rate
+from fe.response import Solver
 
 pytestmark = pytest.mark.long
 
@@ -28,7 +29,7 @@ def readers_own(theta, p):
     """Ten lines that are none of ours: a regression with a smooth penalty; C is the fit of the
     second half.
     """
-    X = torch.linspace(-1, 1, 12)[:, None] ** torch.arange(4)
+    X = torch.linspace(-1, 1, 12, dtype=theta.dtype)[:, None] ** torch.arange(4)
     y = (3 * X[:, 1]).sin()
     residual = (X @ theta - y).square()
     R = 0.5 * (1 + theta.square()).log().sum()
@@ -596,3 +597,77 @@ def test_at_one_c_a_larger_ridge_has_its_jump_earlier():
             assert abs(path.points[-1].classification - target) < 1e-8
             found[ridge] = [round(float(j.before.p[0]), 2) for j in path.jumps]
     assert found == {3e-3: [0.68], 3e-2: []}
+
+
+def test_a_path_in_float32():
+    """What is conserved is held to what float32 resolves; nothing is taken for a bifurcation."""
+    path = fe.follow(
+        readers_own,
+        torch.zeros(4).float(),
+        START.float(),
+        fe.Conserve(classification),
+        0.5,
+        tol=1e-4,
+    )
+    c = torch.tensor(path["classification"])
+    assert not path.jumps and len(path.points) < 25 and (c / c[0] - 1).abs().max() < 1e-5
+
+
+def test_a_target_near_zero_is_held_to_rounding():
+    theta = fe.minimise(readers_own, torch.zeros(4), START).theta
+    C = float(classification(readers_own, theta, START))
+    law = fe.Conserve(lambda J, th, p: 1e6 * (classification(J, th, p) - C))
+    path = fe.follow(readers_own, theta, START, law, 0.5)
+    assert not path.jumps and path["classification"][-1] == pytest.approx(C, rel=1e-10)
+
+
+def test_what_cannot_be_held_is_not_called_a_singular_hessian():
+    """A quantity that jitters by 1e-6 from state to state: the refusal says by how much it is off,
+    and that A is regular.
+    """
+    jitter = lambda C: C + 1e-6 * (1e9 * C.detach()).sin()
+    law = fe.Conserve(lambda J, th, p: jitter(classification(J, th, p)))
+    with pytest.raises(fe.NotConverged, match="what is conserved off by .*-06.*A is 3.2e-01") as e:
+        fe.follow(readers_own, torch.zeros(4), START, law, 0.5)
+    assert "singular" not in str(e.value)
+
+
+def test_where_the_equilibrium_is_linear_in_p_the_prediction_needs_no_correction(monkeypatch):
+    A = torch.tensor([[2.0, 0.3, 0.0], [0.3, 1.0, 0.1], [0.0, 0.1, 0.5]])
+    B = torch.tensor([[1.0, 0.2], [0.0, 1.0], [3.0, -1.0]])
+    J = lambda theta, p: 0.5 * theta @ A @ theta - theta @ B @ p
+    correct, efforts = fe.path._Follower.correct, []
+
+    def counted(self, theta, p):
+        here, effort = correct(self, theta, p)
+        efforts.append(effort)
+        return here, effort
+
+    monkeypatch.setattr(fe.path._Follower, "correct", counted)
+    path = fe.follow(J, torch.zeros(3), START, fe.QuasiStatic(torch.tensor([1.0, -0.5])), 1.0)
+    assert len(efforts) == len(path.points) - 1 > 5 and set(efforts) == {0}
+    end = torch.linalg.solve(A, B @ path.controls[-1])
+    torch.testing.assert_close(path.points[-1].theta, end, rtol=0, atol=1e-9)
+
+
+def test_a_step_onto_another_branch_is_not_taken():
+    """A washboard that moves: the first step overshoots by 2π, where Newton's method finds the next
+    well at once. F, which is constant on the branch, tells.
+    """
+    u = lambda theta, p: theta - 10 * p[0].square()
+    J = lambda theta, p: (1 - u(theta, p).cos() + 0.1 * u(theta, p)).sum()
+    h, rise = (2 * math.pi / 10) ** 0.5, fe.QuasiStatic(torch.tensor([1.0, 0.0]))
+    path = fe.follow(J, torch.tensor([2.4]), START, rise, h, step=h, max_step=h)
+    assert len(path.points) > 3 and not path.jumps
+    for point in path.points:
+        assert float(u(point.theta, point.p)) == pytest.approx(-math.asin(0.1), abs=1e-9)
+
+
+def test_state_and_constraint_are_corrected_together():
+    """J quadratic and g linear: one bordered Newton step from anywhere is exact."""
+    A = torch.tensor([[2.0, 0.3], [0.3, 1.0]])
+    J = lambda theta, p: 0.5 * theta @ A @ theta - theta @ p
+    law = fe.Conserve(lambda J, theta, p: theta[0] + 2 * theta[1] + 0.1 * p[1])
+    follower = fe.path._Follower(J, law, Solver(), 1e-10, torch.tensor([3.0]), None)
+    here, effort = follower.correct(torch.tensor([5.0, -2.0]), START)
+    assert effort == 1 and float(here.g) == pytest.approx(3.0)

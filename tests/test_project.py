@@ -65,6 +65,14 @@ def test_the_lock_is_exact_and_hashed_and_holds_every_requirement():
         ), f"{r} is not met by the lock"
 
 
+def test_what_is_installed_side_by_side_is_the_whole_lock(run):
+    lock = (ROOT / "requirements.lock").read_text()
+    parts = run.in_parts(lock)
+    assert sorted("".join(parts.values()).splitlines()) == sorted(lock.splitlines())
+    names = [set(re.findall(r"^([\w.-]+)==", part, re.MULTILINE)) for part in parts.values()]
+    assert "torch" in names[0] and "sphinx" in names[1] and min(map(len, names)) > 15
+
+
 def test_names_of_packages_stand_in_one_place():
     """requirements.txt and Binder's script name the groups of pyproject.toml."""
     named = [

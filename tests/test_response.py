@@ -3,6 +3,7 @@ fail in words.
 """
 
 import math
+import warnings
 
 import pytest
 import torch
@@ -338,3 +339,27 @@ def test_the_smallest_eigenvalue_is_certified_where_A_is_written_out():
     with pytest.raises(fe.NegativeCurvature) as e:
         check_stability(local, start=old)
     assert e.value.curvature == pytest.approx(-0.01, abs=1e-5)
+
+
+def test_a_search_for_the_smallest_eigenvalue_that_has_not_settled_says_so():
+    """400 parameters, A known by products only, and a budget that is too small: the bound is said,
+    and that the sign is open.
+    """
+    values = torch.linspace(1e-3, 2.0, 400)
+    J = lambda theta, p: 0.5 * (values * theta).dot(theta) * p[0]
+    local = Local(J, torch.zeros(400), torch.ones(1))
+    with pytest.warns(RuntimeWarning, match="has not settled.*perhaps below zero") as caught:
+        mu, _, error = check_stability(local, max_iterations=5)
+    assert f"at most {mu:.2e}" in str(caught[0].message) and mu > 1e-3 and error > 1e-3 * mu
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert check_stability(local)[0] == pytest.approx(1e-3, rel=1e-3)
+
+
+def test_float32_is_solved_to_its_rounding():
+    """rtol = 1e-8 is beyond float32: the best there is is returned, and no singular A is seen."""
+    _, A, _, _ = quadratic(12, 1, 0, spread=2)
+    x = torch.randn(12, 3, generator=torch.Generator().manual_seed(0)).float()
+    A = A.float()
+    got, _ = fe.conjugate_gradient(lambda v: A @ v, A @ x)
+    torch.testing.assert_close(got, x, rtol=0, atol=1e-4)  # eps κ = 1e-5

@@ -17,6 +17,7 @@ from fe.retraining import Retraining, Stage, drive
 
 pytestmark = [pytest.mark.long, pytest.mark.usefixtures("single")]
 TINY = reproduce.SMALL | dict(
+    images_used=500,
     start_epochs=6,
     epochs=2,
     hidden=16,

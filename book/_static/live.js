@@ -53,7 +53,7 @@
       for (const v of ticks(x[0], x[1], logx, ticksx)) this.parts.push(
         `<path d="M${this.X(v).toFixed(1)} ${t}V${b}" style="stroke:var(--fe-grid)"/>`,
         `<text x="${this.X(v).toFixed(1)}" y="${b + 16}" style="text-anchor:middle;fill:${INK}">${name(v)}</text>`);
-      for (const v of ticks(y[0], y[1], logy, ticksy)) this.parts.push(
+      for (const v of ticks(Math.min(...y), Math.max(...y), logy, ticksy)) this.parts.push(
         `<path d="M${l} ${this.Y(v).toFixed(1)}H${r}" style="stroke:var(--fe-grid)"/>`,
         `<text x="${l - 5}" y="${(this.Y(v) + 4).toFixed(1)}" style="text-anchor:end;fill:${INK}">${name(v)}</text>`);
       this.parts.push(`<path d="M${l} ${t}V${b}H${r}" style="stroke:${INK};fill:none"/>`,

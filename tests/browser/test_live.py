@@ -15,6 +15,8 @@ from scipy.optimize import brentq
 from test_pages import WIDER, axe, settle  # skipped like these, where there are no pages
 
 import fe
+from fe import gibbs
+from fe.transport import optimal_plan, partners, sinkhorn_plan, squared_distances
 
 from serving import HTML, visit
 
@@ -168,7 +170,122 @@ def surface(rng):
     return s, true | dict(lam=s["lam"], gam=s["gam"])
 
 
-TRUTH = {"ch1": water, "ch2": surface, "ch5": fold_or_fork, "ch6": iso, "ch9": geodesic}
+def line_of_codes(rng):
+    s = dict(lam=10 ** rng.uniform(-1, 1.7), gam=rng.uniform(0, 8), x=rng.uniform(-1, 1))
+    s |= dict(label=rng.choice("01"))
+    z = torch.linspace(-3, 3, 121, dtype=torch.float64)
+    log_m = torch.log_softmax(-(z**2) / 2, 0)
+    log_d = -((s["x"] - (1.3 * z).cos()) ** 2)[None]
+    log_c = torch.nn.functional.logsigmoid(3 * z if s["label"] == "1" else -3 * z)[None]
+    p, blind_p = prices(s["lam"], s["gam"]), prices(s["lam"], 0.0)
+    law = gibbs.gibbs_posterior(log_m, log_d, log_c, p)[0]
+    blind = gibbs.gibbs_posterior(log_m, log_d, log_c, blind_p)[0]
+    true = dict(F=-gibbs.log_partition(log_m, log_d, log_c, p)[0])
+    true |= dict(R=law @ (law.log() - log_m), D=-law @ log_d[0], C=-law @ log_c[0])
+    true |= dict(right=100 * law[z > 1e-9].sum(), C_blind=-blind @ log_c[0])
+    true |= dict(unseen=blind @ (blind.log() - law.log()))
+    return s, {name: float(value) for name, value in true.items()}
+
+
+def uniform(k):
+    """mulberry32 at the places k (int64), each in (0, 1)."""
+    mask = np.uint64(0xFFFFFFFF)
+    times = lambda a, b: (a * b) & mask
+    a = times(k.astype(np.uint64) + np.uint64(1), np.uint64(0x6D2B79F5))
+    a = times(a ^ (a >> np.uint64(15)), a | np.uint64(1))
+    a ^= (a + times(a ^ (a >> np.uint64(7)), a | np.uint64(61))) & mask
+    return ((a ^ (a >> np.uint64(14))) + 0.5) / 2**32
+
+
+def double_well(rng):
+    s = dict(step=10 ** rng.uniform(-1.6, 0.25), n=10 ** rng.uniform(0, 3))
+    s |= dict(w=rng.uniform(-1.8, 1.8))
+    J = lambda w: 0.5 * np.log(1 + 2 * w**2) + 1 / (1 + 2 * w**2)  # the chapter's J1 and dJ1
+    force = lambda w: 2 * w * (1 + 2 * w**2 - 2) / (1 + 2 * w**2) ** 2
+    w, walkers, steps = s["w"], np.full(1000, 0.5**0.5), round(s["n"])
+    pair = np.arange(1000) - np.arange(1000) % 2
+    for k in range(steps):
+        radius = np.sqrt(-2 * np.log(uniform(1000 * k + pair)))
+        angle = 2 * np.pi * uniform(1000 * k + pair + 1)
+        noise = radius * np.where(np.arange(1000) % 2, np.sin(angle), np.cos(angle))
+        w, walkers = w - s["step"] * force(w), walkers - s["step"] * (force(walkers) + noise)
+    share = np.histogram(walkers, 40, (-2, 2))[0] / 1000
+
+    def off(T):
+        inner = (np.arange(2000) + 0.5) / 2000 * 4 - 2
+        mass = np.exp(-J(inner) / T).reshape(40, 50).mean(1)
+        return 0.5 * np.abs(share - mass / mass.sum()).sum()
+
+    T = s["step"] / 2
+    true = dict(w=s["w"], steps=steps, w_n=w, J_n=J(w), T=T, height=(J(0.0) - J(0.5**0.5)) / T)
+    return s, true | dict(other=(walkers < 0).mean(), tv=off(T), tv_printed=off(2 * T))
+
+
+def two_tasks(name):
+    c = 0.5 * 0.5**0.5
+    covs = {
+        "ch7": ([[1, 0, 0], [0, 0.5, c], [0, c, 1]], [0.7, 0.1, 0.5, 1.2, 0.3, 1]),
+        "ch10": ([[1, 0, 0.2], [0, 0.5, c], [0.2, c, 1]], [0.5, 0.1, c, 1, 0.1, 1.1]),
+    }
+    S, (xx, xz, xy, zz, zy, yy) = covs[name]
+    S, T = np.array(S), np.array([[xx, xz, xy], [xz, zz, zy], [xy, zy, yy]])
+    return lambda t: gaussian((1 - t) * S + t * T)
+
+
+def mixture(rng):
+    s = dict(t=rng.uniform(0, 1), lam=rng.uniform(0.1, 4), gam=rng.uniform(0.1, 6))
+    at, p = two_tasks("ch7"), prices(s["lam"], s["gam"])
+    theta = at(s["t"]).optimum(p)
+    Js, Jt = float(at(0.0)(theta, p)), float(at(1.0)(theta, p))
+    W1, W2, V = (theta if theta[2] >= 0 else -theta).tolist()
+    true = exact(at(s["t"]), *p.tolist()) | dict(t=s["t"], Js=Js, Jt=Jt, F_t=Jt - Js)
+    return s, true | dict(W1=W1, W2=W2)
+
+
+def forgetting(rng):
+    s = dict(t=rng.uniform(0, 1), K=rng.randrange(1, 21))
+    s |= dict(lam=rng.uniform(0.1, 4), gam=rng.uniform(0.1, 6))
+    at, p, K = two_tasks("ch10"), prices(s["lam"], s["gam"]), s["K"]
+    cost = lambda t, task: float(at(task)(at(t).optimum(p), p))
+    on = lambda t: (cost(t, 0.0), cost(t, 1.0))
+    (here_s, here_t), (first, _), (last_s, last_t) = on(s["t"]), on(0.0), on(1.0)
+    waste = lambda pairs: sum(cost(a, b) - cost(b, b) for a, b in pairs)
+    there = [(k / K, (k + 1) / K) for k in range(K)]
+    true = dict(t=s["t"], lost=last_s - first, price=here_t - last_t)
+    true |= dict(kept=100 * (last_s - here_s) / (last_s - first), waste_there=waste(there))
+    return s, true | dict(waste_back=waste([(b, a) for a, b in there]))
+
+
+def plans(rng):
+    points = torch.tensor([[rng.uniform(0, 6), rng.uniform(0, 4)] for _ in range(24)])
+    s = dict(blur=10 ** rng.uniform(-1.4, 0.3))
+    s |= {f"{'xy'[k]}{i}": float(points[i, k]) for i in range(24) for k in (0, 1)}
+    source, target = points[:12], points[12:]
+    cost = squared_distances(source, target)
+    epsilon, W2 = s["blur"] * float(cost.mean()), optimal_plan(source, target).cost
+    u, off, sweeps, log_mass = torch.zeros(12), 1.0, 0, -math.log(12)
+    while off > 1e-11:  # as chapter 8's `sweeps`
+        v = log_mass - torch.logsumexp(u[:, None] - cost / epsilon, 0)
+        before, u = u, log_mass - torch.logsumexp(v - cost / epsilon, 1)
+        off, sweeps = float(torch.expm1(before - u).abs().max()) / 12, sweeps + 1
+    blurred = sinkhorn_plan(source, target, blur=s["blur"], keep=0.0)
+    true = dict(epsilon=epsilon, W2=W2, blurred=blurred.cost, partners=partners(blurred))
+    true |= dict(excess=100 * (blurred.cost / W2 - 1), sweeps=sweeps)
+    return s, true | dict(bound=100 * epsilon * math.log(12) / W2)
+
+
+TRUTH = {
+    "ch1": water,
+    "ch2": surface,
+    "ch3": line_of_codes,
+    "ch4": double_well,
+    "ch5": fold_or_fork,
+    "ch6": iso,
+    "ch7": mixture,
+    "ch8": plans,
+    "ch9": geodesic,
+    "ch10": forgetting,
+}
 
 
 KEYS = {"select-one": "ArrowDown", "range": "ArrowRight"}  # a point goes up

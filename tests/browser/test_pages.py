@@ -316,6 +316,31 @@ def test_search_finds_the_ledger(tab, address):
         assert any("ledger" in (link.get_attribute("href") or "") for link in found)
 
 
+def test_the_ledger_is_filtered_without_scripts(browser, address):
+    """Claims of another verdict go, and sections that have none left; on a phone the verdict stands
+    above the claim.
+    """
+    context = browser.new_context(java_script_enabled=False, viewport={"width": 390, "height": 844})
+    page = context.new_page()
+    page.set_default_timeout(PATIENCE)
+    page.goto(f"{address}/book/ledger.html")
+    everything = page.locator(".claim:visible").count()
+    names = page.locator("input[name=verdict]").evaluate_all("all => all.map(e => e.id)")
+    assert everything >= 80 and len(names) == 5
+    for name in names[1:]:
+        page.check(f"#{name}")
+        verdict = name.removeprefix("show-")
+        shown = page.locator(".claim:visible").count()
+        assert 0 < shown == page.locator(f".claim.{verdict}").count() < everything
+        assert page.locator("h2:visible").count() <= shown
+    page.check("#show-all")
+    assert page.locator(".claim:visible").count() == everything
+    first = page.locator(".claim").first
+    top = lambda part: first.locator(f".{part}").bounding_box()["y"]
+    assert top("verdict") < top("what") < top("found")
+    context.close()
+
+
 def test_the_search_field_of_a_chapter_leads_to_the_results(tab, address):
     """The index is loaded by the search page alone, so the field of any other page must lead
     there.

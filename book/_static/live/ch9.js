@@ -1,10 +1,10 @@
 // Chapter 9: which geodesics arrive. The prices (λ, γ) hold C and D − kR while the covariance goes from source to target.
 (function () {
   "use strict";
-  const {linearGaussian, logRange, range, figure} = window.feLive, c = 0.5 * Math.SQRT1_2;
+  const {linearGaussian, logRange, mix, range, figure} = window.feLive, c = 0.5 * Math.SQRT1_2;
   const source = [[1, 0, 0.2], [0, 0.5, c], [0.2, c, 1]];
   const targets = {pixel: [[0.5, 0.1, c], [0.1, 1, 0.1], [c, 0.1, 1.1]], louder: [[1.4, 0.1, 0.5], [0.1, 0.6, c], [0.5, c, 1.2]]};
-  const task = (name, t) => linearGaussian(source.map((row, i) => row.map((v, j) => (1 - t) * v + t * targets[name][i][j])), 2, 1);
+  const task = (name, t) => linearGaussian(mix(t, source, targets[name]), 2, 1);
   const C0 = task("pixel", 0)(1, 4).C, ZERO = 1e-4, lams = [ZERO, ...logRange(0.2, 10, 48)], ts = range(0, 1, 11);
 
   // The state of loss C₀ at λ: Newton's method in γ

@@ -55,13 +55,20 @@
         : used[i] ? -0.5 * (1 - 1 / e[i]) / (e[i] - e[j]) : g(j, i);
       const second = (p, q) => sum((_, i) => sum((_, j) => g(i, j) * turned[p][i][j] * turned[q][i][j]));
       const [D, C] = turned.map(T => sum((_, i) => fall[i] * T[i][i]));
-      return {F: 0.5 * sum((v, i) => used[i] ? 1 + Math.log(v) : v), R: 0.5 * sum((v, i) => used[i] ? Math.log(v) : 0), D, C, e, used, V, L,
+      return {F: 0.5 * sum((v, i) => used[i] ? 1 + Math.log(v) : v), R: 0.5 * sum((v, i) => used[i] ? Math.log(v) : 0), D, C, e,
+        // dF for a covariance that moves by dcov, and the column (W; V) of the first code
+        force: dcov => sum((v, i) => {
+          const g = L.map((row, a) => 2 * (a < pixels ? lam : gam) * row.reduce((s, l, b) => s + l * V[b][i], 0));
+          return fall[i] / v * g.reduce((s, ga, a) => s + ga * g.reduce((t, gb, b) => t + dcov[a][b] * gb, 0), 0);
+        }),
+        get column() { return L.map(row => used[0] ? row.reduce((s, l, b) => s + l * V[b][0], 0) * Math.sqrt(1 - 1 / e[0]) : 0); },
         get hess() { return [[second(0, 0), second(0, 1)], [second(1, 0), second(1, 1)]]; }};
     };
   }
 
   const range = (low, high, n) => Array.from({length: n}, (_, i) => low + (high - low) * i / (n - 1));
   const logRange = (low, high, n) => range(Math.log(low), Math.log(high), n).map(Math.exp);
+  const mix = (t, A, B) => A.map((row, i) => row.map((v, j) => (1 - t) * v + t * B[i][j]));
   const twoPixels = (correlation = 0.5) => [[1, 0, 0], [0, 0.5, correlation * Math.SQRT1_2], [0, correlation * Math.SQRT1_2, 1]];
-  Object.assign(window.feLive, {eigh, linearGaussian, range, logRange, twoPixels});
+  Object.assign(window.feLive, {eigh, linearGaussian, range, logRange, mix, twoPixels});
 })();
