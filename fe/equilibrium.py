@@ -54,7 +54,8 @@ def minimise(J, theta, p, *, tol=1e-10, preconditioner=None, max_iterations=5000
     check_deterministic(J, theta, p)
     theta, p, spent, solve = theta.detach().clone(), p.detach().clone(), 0, Solver(preconditioner)
     # where A is cheap Newton's steps begin sooner, but not again where they found a saddle
-    cheap = len(theta) <= (ASSEMBLED if hasattr(J, "dense_hessian") else BY_PRODUCTS)
+    assembled = ASSEMBLED if hasattr(J, "dense_hessian") else BY_PRODUCTS
+    cheap = preconditioner is None and len(theta) <= assembled
     for near in (1e-2 if cheap else 1e-4, *[1e-4] * 9):
         theta, calls = descend(J, theta, p, max(near, tol), max_iterations - spent)
         local, steps = _newton(J, theta, p, tol, solve)
