@@ -11,7 +11,7 @@ import torch
 
 from .errors import NegativeCurvature, NotConverged, NotFinite, SingularHessian, check_vector
 from .objective import check_controls
-from .response import ASSEMBLED, BY_PRODUCTS, Local, Solver, check_deterministic, check_stability
+from .response import Local, Solver, check_deterministic, check_stability
 
 
 class Equilibrium(NamedTuple):
@@ -53,11 +53,8 @@ def minimise(J, theta, p, *, tol=1e-10, preconditioner=None, max_iterations=5000
     check_controls(p, theta)
     check_deterministic(J, theta, p)
     theta, p, spent, solve = theta.detach().clone(), p.detach().clone(), 0, Solver(preconditioner)
-    # where A is cheap Newton's steps begin sooner, but not again where they found a saddle
-    assembled = ASSEMBLED if hasattr(J, "dense_hessian") else BY_PRODUCTS
-    cheap = preconditioner is None and len(theta) <= assembled
-    for near in (1e-2 if cheap else 1e-4, *[1e-4] * 9):
-        theta, calls = descend(J, theta, p, max(near, tol), max_iterations - spent)
+    for _ in range(10):
+        theta, calls = descend(J, theta, p, max(1e-4, tol), max_iterations - spent)
         local, steps = _newton(J, theta, p, tol, solve)
         theta, size = local.theta.detach(), float(local.gradient.norm())
         spent += calls + steps
