@@ -483,6 +483,19 @@ def _gauss_newton(J, theta, p):
     return lambda V: torch.stack([product(v) for v in V.T], 1)
 
 
+def predicted_decrease(J, theta, p, *, preconditioner=None, rtol=1e-2, max_iterations=2000):
+    """How many nats a Newton step on an `AmortisedObjective` promises: ½ gᵀG⁻¹g with g = ∇J and the
+    Gauss–Newton matrix G, ridge included.
+
+    Zero at rest. Near it, the Newton decrement with G in place of A, so that it is defined where A
+    is not positive too. Raises what `conjugate_gradient` does.
+    """
+    g = Local(J, theta, p).gradient[:, None]
+    options = dict(preconditioner=preconditioner, rtol=rtol, max_iterations=max_iterations)
+    X, _ = conjugate_gradient(_gauss_newton(J, theta, p), g, **options)
+    return 0.5 * float((g * X).sum())
+
+
 def network_response(J, theta, p, *, damping=1e-3, rtol=1e-2, max_iterations=400):
     """Hess F = −Bᵀ(A + damping)⁻¹B of an `AmortisedObjective` where training left it.
 

@@ -7,7 +7,7 @@ import torch
 
 import fe
 from fe import AmortisedObjective, Classifier, Decoder, Encoder, digits
-from fe.response import _gauss_newton, network_response
+from fe.response import _gauss_newton, network_response, predicted_decrease
 
 
 def objective(ridge=1e-3, n=20):
@@ -47,6 +47,16 @@ def test_the_product_is_the_matrix():
     found = _gauss_newton(J, theta, p)(eye)
     torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-9)
     assert float(torch.linalg.eigvalsh(found)[0]) > 0.99 * J.ridge
+
+
+def test_the_predicted_decrease_is_that_of_the_matrix():
+    """½ gᵀG⁻¹g with G written out; far from rest it is not the gradient's square or zero."""
+    J, p = objective(ridge=0.1), torch.tensor([0.5, 4.0], dtype=torch.float64)
+    g = torch.func.grad(J)(J.theta0, p)
+    G = _gauss_newton(J, J.theta0, p)(torch.eye(len(g), dtype=g.dtype))
+    expected = 0.5 * float(g @ torch.linalg.solve(G, g))
+    assert predicted_decrease(J, J.theta0, p, rtol=1e-6) == pytest.approx(expected, rel=1e-6)
+    assert predicted_decrease(J, J.theta0, p) == pytest.approx(expected, rel=1e-2)
 
 
 class Smooth(torch.nn.Module):

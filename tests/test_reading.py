@@ -435,6 +435,7 @@ def test_the_lists_for_language_models_hold_every_page():
     pages = [p.relative_to(HTML).with_suffix(".md") for p in (HTML / "book").rglob("*.html")]
     assert sorted(map(str, pages)) == sorted(listed) and listed.index("book/index.md") == 0
     whole, place = (HTML / "llms-full.txt").read_text(), 0
+    assert "<input" not in whole
     for name in listed:
         place = whole.index((HTML / name).read_text(), place)
     for path in (HTML / "book").rglob("*.html"):

@@ -28,6 +28,10 @@ class Beside(Markdown):
     label = toctree = Markdown.Invisible
     doctest_block = Markdown.literal_block
 
+    def raw(self, node):
+        """No buttons: there is nothing to press."""
+        return "" if "<input" in node.astext() else super().raw(node)
+
     def desc_signature(self, node):
         return f"**`{' '.join(node.astext().split())}`**"
 

@@ -72,7 +72,7 @@ window.paper = {
     css.textContent = `html { counter-reset: page ${first - 1} }
       @page { @top-left { content: ${JSON.stringify(header)}; font: 8pt sans-serif; color: #555 }
               @bottom-center { content: counter(page, ${style}); font: 8.5pt sans-serif } }`;
-    return all("article *").filter(e => !e.closest("mjx-container, svg svg")).concat(all("article mjx-math"))
+    return all("article *").filter(e => !e.closest("mjx-container, svg *")).concat(all("article mjx-math"))
       .filter(e => { const box = e.getBoundingClientRect(); return box.width && box.right > width + 1; })
       .map(e => `${e.tagName} ${e.className}: ${e.textContent.slice(0, 60)}`);
   },

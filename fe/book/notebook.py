@@ -4,6 +4,7 @@ results of long runs.
 
 import os
 import sys
+import warnings
 from pathlib import Path
 
 import torch
@@ -49,6 +50,8 @@ def start(seed=0, scale="small", device="auto", keep="", time=None):
         folder.mkdir(parents=True, exist_ok=True)
         _kept = str(folder), os.environ.get("FE_RESULTS", "")
         os.environ["FE_RESULTS"] = str(folder)
+    # torch's own, of its forward mode
+    warnings.filterwarnings("ignore", "`torch.jit.script` is deprecated")
     torch.manual_seed(seed)
     torch.set_default_dtype(torch.float64)
     # small models: more threads wait for each other, and sums would depend on how many there are

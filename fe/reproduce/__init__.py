@@ -31,6 +31,7 @@ from ..topographic import TopographicMap
 from . import figures
 from .jobs import finished, path_job, relaxation_job, scratch_job, transfer_job
 from .records import columns, done, own, provenance, rounded, save_json, set_aside
+from .rest import Exact, exact_network
 from .settings import (
     PAPER,
     PAPER3,
@@ -279,9 +280,14 @@ def fig5(settings, executor, folder, progress=True):
 
 # figure 3 is figure 2 on other images, figure 4b its first curve
 RUNS = dict.fromkeys(("fig2", "fig3", "fig4b"), fig2) | dict.fromkeys(("fig5", "fig6"), fig5)
-RUNS |= {"fig4a": fig4a, "digits-path": digits_path}
+RUNS |= {"fig4a": fig4a, "digits-path": digits_path, "exact-network": exact_network}
+EXACT = "digits-path", "exact-network"  # on scikit-learn's digits, in one process
 SETTINGS = {  # (small, paper)
     "digits-path": (Digits(n=150, grid=11, features=3, lam_end=1.5), Digits()),
+    "exact-network": (
+        Exact(n=60, classes=2, hidden=2, codes=1, draws=2, lam_end=2.2, epochs=[2, 8], seeds=[0]),
+        Exact(),
+    ),
     "fig2": (SMALL, PAPER),
     "fig3": (SMALL3, PAPER3),
     "fig4a": (SMALL, PAPER),
@@ -300,7 +306,7 @@ def main(arguments=None):
         "--scale",
         choices=("small", "paper"),
         help="small: minutes on any CPU; paper: the paper's networks and data (hours; fig3 and "
-        "fig6 want a GPU). Default: paper for digits-path (six minutes), else small",
+        "fig6 want a GPU). Default: paper for digits-path and exact-network (minutes), else small",
     )
     add("--seed", type=int, action="append", help="seeds; may be given several times")
     add(
@@ -332,16 +338,17 @@ def main(arguments=None):
     add("--workers", type=int, help=several)
     add("--device", default="cpu")
     chosen = parser.parse_args(arguments)
-    run, seeds, exact = chosen.run, chosen.seed or [], chosen.run == "digits-path"
+    run, seeds, exact = chosen.run, chosen.seed or [], chosen.run in EXACT
     scale = chosen.scale or ("paper" if exact else "small")
     settings = SETTINGS[run][scale == "paper"]
     if exact:
-        if chosen.data or chosen.device != "cpu" or len(seeds) > 1:
+        if chosen.data or chosen.device != "cpu" or run == "digits-path" and len(seeds) > 1:
             parser.error(
-                "digits-path is one exact path on scikit-learn's digits, on the CPU: it takes no "
-                "--data, no --device and one --seed"
+                f"{run} has an exact path on scikit-learn's digits, on the CPU: it takes no "
+                "--data, no --device, and digits-path one --seed"
             )
-        settings |= dict(seed=seeds[0]) if seeds else {}
+        if seeds:
+            settings |= dict(seed=seeds[0]) if run == "digits-path" else dict(seeds=seeds)
     else:
         settings |= dict(root=chosen.root, download=chosen.download, device=chosen.device)
         settings |= dict(data=chosen.data) if chosen.data else {}

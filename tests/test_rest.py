@@ -1,0 +1,95 @@
+"""A network retrained along its exact path: the run at tiny size, and the invariants of the stored
+one.
+"""
+
+import pytest
+import torch
+
+import fe
+from fe.reproduce import rest
+
+TINY = rest.Exact(
+    n=20, classes=2, hidden=1, codes=1, draws=1, ridge=0.5, lam_end=2.2, start_epochs=30,
+    epochs=[1, 2], batch_size=10, seeds=[0],
+)  # fmt: skip
+
+
+def test_stopped_between_parts_the_result_is_the_same(tmp_path, monkeypatch):
+    walk, going, stopped, walked = rest._exact_path, rest._retrained, [], []
+
+    def once(*a, **b):
+        walked.append(walked[0] if walked else walk(*a, **b))
+        return walked[0]
+
+    monkeypatch.setattr(rest, "_exact_path", once)
+    whole = rest.exact_network(TINY, folder=tmp_path / "a", progress=False)
+
+    def stop(*a, **b):
+        if len(stopped) == 1:
+            raise KeyboardInterrupt
+        stopped.append(1)
+        return going(*a, **b)
+
+    monkeypatch.setattr(rest, "_retrained", stop)
+    with pytest.raises(KeyboardInterrupt):
+        rest.exact_network(TINY, folder=tmp_path / "b", progress=False)
+    monkeypatch.setattr(rest, "_exact_path", None)  # is not asked for again
+    monkeypatch.setattr(rest, "_retrained", going)
+    again = rest.exact_network(TINY, folder=tmp_path / "b", progress=False)
+    assert again["runs"] == whole["runs"] and len(walked) == 2
+    check(whole, TINY)
+
+
+def test_training_with_fixed_noise_stays_at_the_minimum():
+    """From the exact minimum 40 epochs end where they began, to what minibatches leave; kicked, the
+    network comes back. Each member is the network trained alone.
+    """
+    J = rest._objective(TINY)
+    p = J.x.new_tensor([2.0, 5.0])
+    e = fe.minimise(J, J.theta0, p)
+    kick = 0.03 * torch.randn(len(e.theta), generator=torch.Generator().manual_seed(0)).to(p)
+    both = torch.stack([e.theta, e.theta + kick])
+    out = rest._train(J, both, p.repeat(2, 1), 40, [(0, 1)] * 2, 10)
+    excess = [float(J(t, p)) - e.value for t in (both[1], *out)]
+    assert 0 <= excess[1] < 0.01 * excess[0] and excess[2] < 0.2 * excess[0]
+    alone = rest._train(J, both[1:], p[None], 40, [(0, 1)], 10)
+    torch.testing.assert_close(alone[0], out[1], rtol=1e-9, atol=1e-9)
+
+
+def test_slopes_of_an_exact_free_energy():
+    """∂(D, ln C)/∂(ln λ, ln γ) by differences and from Hess F, where F = −λ²γ/2 − λγ²: the error of
+    central differences is of second order.
+    """
+    F = lambda p: -(p[0] ** 2 * p[1] / 2 + p[0] * p[1] ** 2) + 40 * p.sum()
+    p, found = torch.tensor([2.0, 3.0], dtype=torch.float64), []
+    D, C = torch.func.grad(F)(p).tolist()
+    exact = torch.tensor(rest._log_slopes(torch.func.hessian(F)(p), p, C))
+    for delta in (0.2, 0.1):
+        rows = [dict(zip("DC", torch.func.grad(F)(q).tolist())) for q in rest._shifted(p, delta)]
+        found.append((torch.tensor(rest._slopes(rows, delta)) - exact).abs().max())
+    assert 3.8 < found[0] / found[1] < 4.2 and found[1] < 0.2
+
+
+def check(record, settings):
+    """What holds whatever the numbers: rest and C along the exact path, concavity, the identity of
+    sums, a certificate for every run, and nothing below the minimum that `fe.minimise` finds.
+    """
+    exact, points = record["exact"], record["exact"]["points"]
+    assert all(q["gradient_norm"] < 1e-9 and q["curvature"] > 0 for q in points)
+    assert exact["lowest"] > 0 and max(abs(q["C"] / points[0]["C"] - 1) for q in points) < 1e-8
+    assert all(b["R"] > a["R"] and b["D"] < a["D"] for a, b in zip(points, points[1:]))
+    assert all(q["slopes"][0][0] < 0 and q["slopes"][1][1] < 0 for q in points)
+    wanted = {(s, n, *run) for s in settings.seeds for n in settings.epochs for run in rest._RUNS}
+    assert {(r["seed"], r["epochs"], r["start"], r["prices"]) for r in record["runs"]} == wanted
+    for run in record["runs"]:
+        c = {k: torch.tensor(v, dtype=torch.float64) for k, v in run["rows"].items()}
+        mean = lambda v: (v[1:] + v[:-1]) / 2
+        paid = (mean(c["D"]) * c["lam"].diff() + mean(c["C"]) * c["gam"].diff()).sum()
+        assert run["work"] == pytest.approx(float(c["F"][-1] - c["F"][0] - paid), abs=1e-7)
+        assert run["worst"] >= 0 and run["promised"] >= 0 and (c["gradient_norm"] > 0).all()
+        if run["prices"] == "prices":
+            there = [q["lam"] for q in [*points, *points[-2::-1]]]
+            assert c["lam"].tolist() == pytest.approx(there)
+        for place in ("turn", "end"):
+            assert run.get(place, dict(excess=0))["excess"] >= -1e-9
+        assert run["prices"] != "frozen" or len(set(run["rows"]["gam"])) == 1
