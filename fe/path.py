@@ -158,8 +158,9 @@ class Geodesic(Conserve):
         lam, _, t = p.tolist()
         if abs(1 + self.k * lam) < 0.02:
             raise ValueError(
-                f"the geodesic with k = {self.k:.4g} is singular at λ = −1/k, and λ = {lam:.4g} at "
-                f"t = {t:.4g}. Choose another slope, or start at another λ"
+                f"the geodesic with k = {self.k:.4g} is singular at λ = −1/k: 1 + kλ = "
+                f"{1 + self.k * lam:.3f} at λ = {lam:.4g}, t = {t:.4g}. Choose another slope, or "
+                "start at another λ"
             )
         return super().velocity(p, total)
 

@@ -415,8 +415,9 @@ def linear_response(
     size = float(local.gradient.norm())
     if size > gradient_tol:
         raise NotAtEquilibrium(
-            f"‖∇J‖ = {size:.2e} > {gradient_tol:.0e} at p = {p.tolist()}. Minimise first "
-            "(fe.minimise), or raise gradient_tol and accept the bias"
+            f"‖∇J‖ = {size:.2e} > {gradient_tol:.0e} at p = {p.tolist()}: linear response "
+            "describes equilibria only. Minimise first (fe.minimise), or raise gradient_tol and "
+            "accept the bias"
         )
     M, (B, _) = local.inverse() or preconditioner, local.mixed()
     X, report = conjugate_gradient(local.hvp, B, preconditioner=M, rtol=rtol)
