@@ -9,7 +9,7 @@ weights,
 minibatches and noise.
 Four encoders are compared on one decoder and one classifier, codes in the plane, every integral
 a
-sum over 101 × 101 nodes:
+sum over 121 × 121 nodes:
 
     gibbs            e* ∝ m d^λ c(y_x|z)^γ, the label seen
     reconstruction   e⁰ ∝ m d^λ, neither label nor classifier
@@ -47,13 +47,13 @@ SETTINGS = [  # hidden units of the encoder, training digits, epochs; minibatche
 ]
 SEEDS, SEEN, STEPS = 5, 400, 80
 F64 = torch.float64
-AXIS = torch.linspace(-6, 6, 101, dtype=F64)
-PLANE = gibbs.uniform_grid(101, 2, half_width=6.0)
+AXIS = torch.linspace(-6, 6, 121, dtype=F64)
+PLANE = gibbs.uniform_grid(121, 2, half_width=6.0)
 
 
 def masses(mu, log_sigma):
     """N(μ, diag σ²) on the axis of each coordinate, normalised there: (N, 2) twice -> (N, 2,
-    101).
+    121).
     """
     return torch.softmax(-0.5 * ((AXIS - mu[..., None]) / log_sigma.exp()[..., None]).square(), -1)
 
@@ -67,7 +67,7 @@ def law_of(q):
 def cost(q, energy):
     """R + Σ_z q(z|x) energy(z; x) of Gaussians q, (N,), for energy (N, K); R in closed form."""
     a = masses(*q)
-    mean = torch.einsum("ni,nij,nj->n", a[:, 0], energy.view(-1, 101, 101), a[:, 1])
+    mean = torch.einsum("ni,nij,nj->n", a[:, 0], energy.view(-1, 121, 121), a[:, 1])
     return amortised.kl_to_standard_normal(*q) + mean
 
 

@@ -14,7 +14,8 @@ import time
 
 from fe import reproduce
 from fe.journal import Journal
-from fe.processes import finite_differences, lemma_5
+from fe.processes import finite_differences
+from fe.reproduce.lemma_5 import lemma_5
 from fe.retraining import Retraining
 from fe.training import step_decay
 

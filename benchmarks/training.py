@@ -43,6 +43,7 @@ from torchvision.datasets import MNIST
 
 import fe
 from fe import reproduce
+from fe.reproduce import images
 from fe.retraining import Retraining
 from fe.training import Ensemble, step_decay, train_ensemble
 
@@ -314,7 +315,7 @@ def main():
         images=IMAGES,
         cores=os.cpu_count(),
     )
-    x, y = (v[:IMAGES] for v in fe.data.mnist(chosen.root))
+    x, y = (v[:IMAGES] for v in images.mnist(chosen.root))
     record = {
         "arithmetic": {
             str(b): parts(f"arithmetic, minibatch {b}", lambda b=b: arithmetic(x, y, b))["found"]

@@ -27,13 +27,13 @@ from fe import reproduce
 CODE = """
 import json, sys, time, warnings
 import numpy as np, ot, torch
-import fe.data
 from scipy.optimize import linear_sum_assignment
+from fe.reproduce import images
 from fe.transport import optimal_plan
 warnings.simplefilter("ignore")
 torch.set_num_threads(1)
 name, n, root = sys.argv[1], int(sys.argv[2]), sys.argv[3]
-x, y = fe.data.mnist(root)
+x, y = images.mnist(root)
 source, target = x[y < 5][:n].double(), x[y >= 5][:n].double()
 optimal_plan(source[:20], target[:20]), ot.dist(source[:20].numpy(), target[:20].numpy())  # whatever is loaded late is loaded now
 read = lambda key: int(open("/proc/self/status").read().split(key + ":")[1].split()[0]) / 1024

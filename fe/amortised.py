@@ -47,17 +47,13 @@ class AmortisedObjective(Ridged):
     amortised e_θ).
 
     Args:
-        encoder: x (N, D) -> (μ, log σ), each (N, d)
-        decoder, classifier: z (M, d) -> x̂ (M, D) and z (M, d) -> logits (M, Y)
+        encoder, decoder, classifier: x (N, D) -> (μ, log σ), each (N, d); z (M, d) -> x̂ (M, D); z
+            (M, d) -> logits (M, Y). θ stacks the three
         x, y: (N, D) images, of any shape that the networks take, and (N,) int64 labels
-        noise: (S, N, d), samples of N(0, I), or the nodes of a quadrature rule repeated for every
-            image
+        noise: (S, N, d), samples of N(0, I), or the nodes of a quadrature rule for every image
         ridge: ρ
         noise_weights: (S,) with sum one (default 1/S each); those of a quadrature rule make G exact
             for small d
-
-    θ stacks encoder, decoder and classifier; `theta0`, `unflatten`, `n_parameters` as in
-    `GridModel`.
 
     Raises:
         ValueError, TypeError: NaN, empty or mis-shaped data or noise, labels out of range, batch
@@ -126,12 +122,8 @@ def free_energy_gap(objective, theta, p, *, grid=None, log_z=None):
         log_z: (N,) in place of the grid, for example from `annealed_importance_sampling`
 
     With noise that is not a quadrature rule G_n has an error of order 1/√S, and may come out below
-    −log Z_n by as much. With log_z from forward annealing, a lower bound on average, the gap is too
-    small by the error of log_z.
-
-    Raises:
-        ValueError: neither or both of grid and log_z
-        GridTooCoarse: the grid does not resolve the posteriors
+    −log Z_n by as much. Raises `ValueError` for neither or both of grid and log_z, and
+    `GridTooCoarse`.
     """
     check_controls(p, theta)
     if (grid is None) == (log_z is None):

@@ -1,11 +1,8 @@
-"""Runs that survive: what has been measured is written down after every stage, and a killed run
-replays it.
+"""Runs that survive: what has been measured is written down after every stage.
 
-A long run is ordinary straight-line code whose every decision depends on numbers that it measured.
-`Journal` keeps those numbers, and the tensors as they were after the last of them. Started again,
-the same code runs through the journal without training anything, arrives where it was killed, finds
-the tensors there, and goes on: the result is that of a run that was never interrupted, because each
-stage's randomness is a function of its number.
+A long run is straight-line code whose every decision depends on numbers that it measured. `Journal`
+keeps those, and the tensors as they were after the last of them. Started again, the same code runs
+through the journal without training anything, arrives where it was killed, and goes on.
 """
 
 import copy
@@ -25,10 +22,7 @@ class CorruptedCheckpoint(RuntimeError):
 
 class Journal:
     """`entries`, the measured numbers so far, and `tensors`, a dict, as they were after the last of
-    them; on disk too, in `path`.
-
-    Both are copies and change in one step, with `save`: a run that is taken up from this object,
-    interrupted wherever it was, finds what it would find on disk.
+    them; on disk too, in `path`. Both are copies and change in one step, with `save`.
 
     Args:
         path: file (suffix .pt), or None to keep nothing on disk. If it exists the run resumes from
@@ -89,16 +83,16 @@ class Journal:
         record = dict(arguments=self.arguments, entries=[*self.entries, *entries], tensors=tensors)
         record = copy.deepcopy(record)
         if self.path:
-            self._write(record)
+            buffer = io.BytesIO()
+            torch.save(record, buffer)
+            self._write(buffer.getvalue())
         vars(self).update(record)  # in one step: an interruption finds the old ones or the new ones
 
-    def _write(self, record):
+    def _write(self, data):
         """Beside the target, then renamed, twice. A damaged checkpoint never takes the place of the
         whole one before it.
         """
-        buffer = io.BytesIO()
-        torch.save(record, buffer)
-        data, part = buffer.getvalue(), self.path.with_suffix(".part")
+        part = self.path.with_suffix(".part")
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with open(part, "wb") as f:

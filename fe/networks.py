@@ -4,9 +4,6 @@
 fig. 2; `Encoder((784, 400, 64), dropout=0.1)`, `Decoder((64, 400, 784), dropout=0.1)`,
 `Classifier((64, 10))` those of fig. 5.
 
-`ResNetEncoder`, `ConvolutionalDecoder` and `Classifier((256, 10))` are those for CIFAR-10 (figs. 3
-and 6): they take and give flat images too, (N, 3·32·32).
-
 Batch normalisation in training mode makes J depend on the minibatch, and torch's forward-mode
 products with the Hessian wrong: train with it, then call `.eval()` before any of the theory is
 evaluated. `norm=None` has no such trap.
@@ -18,7 +15,7 @@ from torch import nn
 
 def _mlp(sizes, norm="batch", dropout=0.0):
     """Linear layers from sizes[0] to sizes[-1]; after each but the last: normalisation, ReLU,
-    dropout. Raises `ValueError` for fewer than two sizes, a size below one, an unknown norm.
+    dropout. Raises `ValueError` for fewer than two sizes, one below 1, an unknown norm.
     """
     if len(sizes) < 2 or min(sizes) < 1:
         raise ValueError(
@@ -72,58 +69,3 @@ class Classifier(nn.Module):
 
     def forward(self, z):
         return self.layers(z)
-
-
-class ResNetEncoder(nn.Module):
-    """e_θ(z|x) by ResNet-18 (torchvision's blocks), its first layers adapted to small images: x (N,
-    C·s·s) -> (μ, log σ), each (N, d).
-
-    The 7×7 convolution of stride 2 becomes a 3×3 one of stride 1 and the pooling behind it goes, as
-    is usual for 32×32 pixels (He et al. 2016 do so for CIFAR-10): else nothing of the image would
-    be left. `width` = 64 is ResNet-18; less is cheaper.
-    """
-
-    def __init__(self, codes=256, shape=(3, 32, 32), width=64):
-        super().__init__()
-        from torchvision.models.resnet import BasicBlock
-
-        _check_image_shape(shape)
-        self.shape, w = tuple(shape), width
-        layers = [nn.Conv2d(shape[0], w, 3, padding=1, bias=False), nn.BatchNorm2d(w), nn.ReLU()]
-        for a, b, stride in ((w, w, 1), (w, 2 * w, 2), (2 * w, 4 * w, 2), (4 * w, 8 * w, 2)):
-            way = nn.Conv2d(a, b, 1, stride, bias=False), nn.BatchNorm2d(b)
-            shortcut = nn.Sequential(*way) if stride > 1 else None
-            layers += [BasicBlock(a, b, stride, shortcut), BasicBlock(b, b)]
-        ends = nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8 * w, 2 * codes)
-        self.layers = nn.Sequential(*layers, *ends)
-
-    def forward(self, x):
-        return self.layers(x.view(-1, *self.shape)).chunk(2, -1)
-
-
-class ConvolutionalDecoder(nn.Module):
-    """x̂(z) by one fully connected and four deconvolution layers: z (N, d) -> (N, C·s·s), each
-    layer doubling the side.
-    """
-
-    def __init__(self, codes=256, shape=(3, 32, 32), width=64):
-        super().__init__()
-        _check_image_shape(shape)
-        side, sizes = shape[1] // 16, [8 * width, 4 * width, 2 * width, width]
-        self.start, first = (sizes[0], side, side), sizes[0] * side * side
-        self.first = nn.Sequential(nn.Linear(codes, first), nn.BatchNorm1d(first), nn.ReLU())
-        layers = []
-        for a, b in zip(sizes, [*sizes[1:], shape[0]]):
-            up = nn.ConvTranspose2d(a, b, 4, stride=2, padding=1)
-            layers += [up, nn.BatchNorm2d(b), nn.ReLU()]
-        self.layers = nn.Sequential(*layers[:-2])
-
-    def forward(self, z):
-        return torch.sigmoid(self.layers(self.first(z).view(-1, *self.start))).flatten(1)
-
-
-def _check_image_shape(shape):
-    if len(shape) != 3 or shape[1] != shape[2] or shape[1] < 16 or shape[1] % 16:
-        raise ValueError(
-            f"shape must be (channels, side, side) with a side of 16, 32, 48, …, got {tuple(shape)}"
-        )

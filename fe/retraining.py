@@ -12,8 +12,12 @@ same time are trained as one ensemble.
 
 import copy
 import functools
+import hashlib
 import json
+import math
 import time
+import warnings
+from concurrent.futures import Future
 from dataclasses import asdict, dataclass
 
 import torch
@@ -21,6 +25,7 @@ from tqdm.auto import tqdm
 
 from .equilibrium import schedule
 from .journal import Journal
+from .tasks import training_set
 from .training import Ensemble, evaluate, refresh_statistics, train_ensemble
 
 _FEW = 20_000  # images on which statistics are refreshed, and several copies measured
@@ -35,8 +40,7 @@ class Stage:
     trained, times the copies; seconds; with `trace` also (R, D, C) of every copy after each epoch.
 
     Args:
-        lam: λ, a number, or a tuple of M: copies, of which the first stays.
-        gam: γ, likewise.
+        lam, gam: λ and γ, two numbers, or two tuples of M: copies, of which the first stays.
         epochs: Passes over the training set.
         lr: Learning rate, or function (step, steps) -> learning rate.
         t: Time on the task, for a run whose images are a function of it.
@@ -100,17 +104,15 @@ class Row:
 class Retraining:
     """A network, its images, and the journal of what was done to it.
 
-    `run.follow(process)` gives what the process returns; `run.stage(lam, gam, epochs)` is a process
-    of one stage.
-
     Args:
-        network: (encoder, decoder, classifier), or an `Ensemble` of one; it changes in place.
-        data: Training set (x, y), or a function t -> (x, y).
+        network: (encoder, decoder, classifier), or an `Ensemble` of one, which changes in place.
+        data: Training set (x, y), or a task: see `fe.tasks.training_set`.
         validation: (x, y), or None.
         probes: Dict name -> (x, y), further sets on which the network is measured.
         seed: Every stage's minibatches and noise are functions of (seed, number of the stage).
         batch_size: B.
-        journal: `Journal`; a process is resumed with the one that it was begun with.
+        journal: `Journal`; a process is resumed with the one that it was begun with. It knows the
+            images and the network's first weights, and refuses others.
         on_row: Called with each recorded row.
         on_progress: Called with the part of the process that is done, from 0 to 1.
         save_every: Seconds between checkpoints inside a stage.
@@ -131,13 +133,15 @@ class Retraining:
         save_every=15.0,
     ):
         self.network = network if isinstance(network, Ensemble) else Ensemble([network])
-        self.moves = callable(data)
-        self.data = functools.lru_cache(1)(data) if self.moves else lambda t: data
+        self.moves = not isinstance(data, tuple | list)
+        at = functools.lru_cache(1)(lambda t: training_set(data, t, seed=seed))
+        self.data = at if self.moves else lambda t: data
         self.probes = ({"val": validation} if validation is not None else {}) | (probes or {})
         self.seed, self.batch_size, self.save_every = seed, batch_size, save_every
         self.journal, self.on_row, self.on_progress = journal or Journal(), on_row, on_progress
         self.done, self.kept = 0, {}
-        if not self.journal.entries:
+        self.first, self.images = _fingerprint(self.network.state().values()), None
+        if not self.replaying:
             self._resume()
 
     def follow(self, process):
@@ -145,7 +149,7 @@ class Retraining:
 
         A process that was interrupted goes on in a new run with the journal of this one.
         """
-        return drive({"": (self, process)})[""]
+        return drive({"": (self, process)})[""].result()
 
     def stage(self, lam, gam, epochs, lr=schedule, **options):
         """The answer to one `Stage`."""
@@ -169,14 +173,22 @@ class Retraining:
         """What the journal keeps of a request."""
         words = request.words() if hasattr(request, "words") else asdict(request)
         words = dict(kind=type(request).__name__.lower()) | words
-        number = self.done + words.pop("ahead", 0)
-        whose = dict(number=number, seed=self.seed, batch_size=self.batch_size)
-        return json.loads(json.dumps(words | whose))
+        if self.images is None:
+            sets = self.data(words.get("t")), *self.probes.values()
+            self.images = _fingerprint(v for data in sets for v in data)
+        whose = dict(seed=self.seed, batch_size=self.batch_size, images=self.images)
+        words |= whose | {"number": self.done + words.pop("ahead", 0), "first weights": self.first}
+        return json.loads(json.dumps(words))
 
     def known(self, request):
         """The answer that needs no work: a row is recorded, or the journal holds it; else None."""
-        at_a_time = getattr(request, "t", None) is not None
-        if at_a_time != self.moves and not isinstance(request, Row):
+        if isinstance(request, Row):
+            if not self.replaying:
+                self.kept["row"] = self.network.state()
+            if self.on_row:
+                self.on_row(request.values)
+            return {}
+        if (getattr(request, "t", None) is not None) != self.moves:
             raise ValueError(
                 "a run whose images are a function of t needs stages at a t, one of fixed images "
                 f"stages without, got {request}"
@@ -187,12 +199,6 @@ class Retraining:
                 f"the process needs the probes {missing}, and this run has {sorted(self.probes)}; "
                 '"val" is its validation set: hold must be "train" for a run without one'
             )
-        if isinstance(request, Row):
-            if not self.replaying:
-                self.kept["row"] = self.network.state()
-            if self.on_row:
-                self.on_row(request.values)
-            return {}
         if not self.replaying:
             return None
         entry = copy.deepcopy(self.journal.entries[self.done])
@@ -203,16 +209,21 @@ class Retraining:
         return entry
 
     def check(self, found, request):
-        """Raise `ValueError` unless the journal's request is this one."""
-        if found != self.words(request):
+        """Raise `ValueError` unless the journal's request is this one. A journal that does not say
+        what its images and first weights were is believed.
+        """
+        mine = self.words(request)
+        unsaid = {"images", "first weights"} - set(found)
+        differ = sorted(k for k in {*mine, *found} - unsaid if mine.get(k) != found.get(k))
+        if differ:
             raise ValueError(
-                f"stage {self.done} of the journal was {found}, and this run asks for "
-                f"{self.words(request)}: it is the journal of another run"
+                f"stage {self.done} of the journal was {found}, and this run asks for {mine}: it "
+                f"is the journal of another run (other {', '.join(differ)})"
             )
 
-    def answer(self, request, entry, network=None):
+    def answer(self, request, entry, network):
         """Write an answer down, then take over the network that belongs to it."""
-        network, name = network or self.network.state(), getattr(request, "keep", None)
+        name = getattr(request, "keep", None)
         kept = self.kept | ({name: network} if name else {})
         record = entry | dict(request=self.words(request))
         self.journal.save(dict(network=network, kept=kept), record)
@@ -235,6 +246,18 @@ class Retraining:
         return found
 
 
+def _fingerprint(tensors):
+    """The same on any device: of labels, and of numbers to a thousandth, where rounding elsewhere
+    changes no pixel k/255 nor the mean of four.
+    """
+    whole = hashlib.sha256()
+    for v in tensors:
+        for part in v.detach().split(5000) if v.ndim else [v]:
+            part = (1000 * part).round().to(torch.int32) if part.is_floating_point() else part
+            whole.update(part.cpu().contiguous().numpy())
+    return whole.hexdigest()[:16]
+
+
 def progress_bar(label=""):
     """A function for `on_progress` that moves a bar, in a terminal or in a notebook."""
     bar = tqdm(total=100, desc=label, leave=False, bar_format="{desc} {percentage:3.0f}% |{bar}|")
@@ -249,48 +272,49 @@ def progress_bar(label=""):
 
 
 def drive(processes):
-    """What each of several processes returns; stages that wait at the same time are one ensemble.
+    """Run several processes; stages that wait at the same time are one ensemble.
 
     Args:
         processes: Dict name -> (`Retraining`, generator).
 
     Returns:
-        Dict name -> what the generator returns.
-
-    Raises:
-        ValueError: A journal holds other requests than the process makes.
+        Dict name -> `concurrent.futures.Future`, all done: its `result()` is what the generator
+        returned, or raises what ended it. The others go on when one fails.
     """
     if len({id(run) for run, _ in processes.values()}) < len(processes):
         raise ValueError("a run follows one process at a time: make one `Retraining` for each")
-    results, waiting = {}, {}
+    futures, waiting = {name: Future() for name in processes}, {}
 
-    def send(name, answer):
+    def send(name, found=None):
         run, process = processes[name]
+        request = waiting.pop(name, None)
         try:
-            request = process.send(answer)
+            if isinstance(found, Exception):
+                request = process.throw(found)
+            else:
+                request = process.send(found and run.answer(request, *found))
             while (answer := run.known(request)) is not None:
                 request = process.send(answer)
             waiting[name] = request
+            return
         except StopIteration as end:
-            waiting.pop(name, None)
-            results[name] = end.value
-            if run.on_progress:
-                run.on_progress(1.0)
+            futures[name].set_result(end.value)
+        except Exception as e:
+            futures[name].set_exception(e)
+        if run.on_progress:
+            run.on_progress(1.0)
 
     for name in processes:
-        send(name, None)
+        send(name)
     while waiting:
         groups = {}
         for name, request in waiting.items():
             groups.setdefault(_key(processes[name][0], request, name), []).append(name)
         for names in groups.values():
             asked = [(processes[name][0], waiting[name]) for name in names]
-            run, request = asked[0]
-            stages = isinstance(request, Stage)
-            answers = _train(asked) if stages else [run.answer(request, request.measure(run))]
-            for name, answer in zip(names, answers):
-                send(name, answer)
-    return results
+            for name, found in zip(names, _found(asked)):
+                send(name, found)
+    return futures
 
 
 def _key(run, request, name):
@@ -308,14 +332,51 @@ def _key(run, request, name):
     return request.epochs, request.lr, begun["epoch"] if begun else 0, str(what)
 
 
-def _train(asked):
-    """The answers to stages that are trained together, each a (run, stage)."""
+def _found(asked):
+    """For each (run, request) its answer and the network that belongs to it, or what went wrong.
+
+    A group that does not fit into memory, or in which something fails, is parted in two.
+    """
+    half, (run, request) = len(asked) // 2, asked[0]
+    if not half or _bytes(asked) <= _room(run.data(request.t)[0].device):
+        try:
+            if isinstance(request, Stage):
+                return _train(asked)
+            return [(request.measure(run), run.network.state())]
+        except Exception as e:
+            if not half:
+                return [e]
+            warnings.warn(f"{len(asked)} runs, trained as one, failed: {e}", stacklevel=2)
+    return _found(asked[:half]) + _found(asked[half:])
+
+
+def _room(device):
+    """The bytes that one ensemble may take: on a GPU half of what is free."""
+    return torch.cuda.mem_get_info(device)[0] // 2 if device.type == "cuda" else math.inf
+
+
+def _bytes(asked):
+    """What the ensemble of these (run, stage) takes: images, weights with gradient and Adam's two
+    averages, and what a step of each member keeps for its backward pass.
+    """
     run, stage = asked[0]
-    M, places = 0, []
-    for _, s in asked:
-        places.append(slice(M, M + s.copies))
-        M += s.copies
-    ensemble, parts = Ensemble([run.network[0]] * M), [r.partial(s) for r, s in asked]
+    x, y = (v[: run.batch_size] for v in run.data(stage.t))
+    kept = []
+    with torch.autograd.graph.saved_tensors_hooks(kept.append, kept.append):
+        run.network(x, y, x.new_zeros(len(x), run.network.code_size(x)))
+    kept = {v.data_ptr(): v.nbytes for v in kept}
+    kept |= {v.data_ptr(): 4 * v.nbytes for v in run.network.parameters()}
+    images = sum(v.nbytes for r, s in asked for v in r.data(s.t))
+    return images + sum(s.copies for _, s in asked) * sum(kept.values())
+
+
+def _train(asked):
+    """For each (run, stage) its answer and its trained network, all trained as one ensemble."""
+    (run, stage), sizes = asked[0], [s.copies for _, s in asked]
+    each = lambda whole: [
+        dict(zip(whole, rows)) for rows in zip(*(v.split(sizes) for v in whole.values()))
+    ]
+    ensemble, parts = Ensemble([run.network[0]] * sum(sizes)), [r.partial(s) for r, s in asked]
     adam = torch.optim.Adam(ensemble.parameters(), fused=True)
     states = [p["ensemble"] if p else r.state(s.start, s.copies) for (r, s), p in zip(asked, parts)]
     whole = {k: torch.cat([state[k].cpu() for state in states]) for k in states[0]}
@@ -333,17 +394,18 @@ def _train(asked):
         if stage.trace:
             traced.append(_traced(ensemble, *run.data(stage.t)))
         keep = epoch < stage.epochs and now - saved > min(r.save_every for r, _ in asked)
-        saved, whole = (now, ensemble.state(adam)) if keep else (saved, None)
-        for (r, s), place in zip(asked, places):
+        saved = now if keep else saved
+        for (r, s), state in zip(
+            asked, each(ensemble.state(adam)) if keep else [None] * len(asked)
+        ):
             if r.on_progress and s.span:
                 r.on_progress(s.span[0] + (s.span[1] - s.span[0]) * epoch / s.epochs)
-            if keep and r.journal.path:
-                partial = dict(ensemble={k: v[place] for k, v in whole.items()}, epoch=epoch)
-                partial |= dict(request=r.words(s), trace=traced, seconds=spent + now - began)
+            if state and r.journal.path:
+                partial = dict(request=r.words(s), ensemble=state, epoch=epoch, trace=traced)
+                partial |= dict(seconds=spent + now - began)
                 r.journal.save(r.journal.tensors | dict(partial=partial))
 
-    members = [(r, s, r.data(s.t)) for r, s in asked for _ in range(s.copies)]
-    x, y = zip(*(data for *_, data in members))
+    x, y = zip(*(r.data(s.t) for r, s in asked for _ in range(s.copies)))
     train_ensemble(
         ensemble,
         x,
@@ -352,35 +414,35 @@ def _train(asked):
         [v for _, s in asked for v in s.prices[1]],
         stage.epochs,
         stage.lr,
-        [(r.seed, r.words(s)["number"]) for r, s, _ in members],
+        [(r.seed, r.words(s)["number"]) for r, s in asked for _ in range(s.copies)],
         batch_size=run.batch_size,
         first=first,
         adam=adam,
         on_epoch=on_epoch,
     )
-    answers, whole = [], ensemble.state()
-    for (r, s), place in zip(asked, places):
+    found = []
+    for (r, s), state in zip(asked, each(ensemble.state())):
         copies = Ensemble([r.network[0]] * s.copies)
-        copies.load({k: v[place] for k, v in whole.items()})
+        copies.load(state)
         entry = _measured(copies, r, s)
-        seconds = round((spent + time.monotonic() - began) * s.copies / M, 2)
+        seconds = round((spent + time.monotonic() - began) * s.copies / len(ensemble), 2)
         entry |= dict(epochs=s.epochs * s.copies, seconds=seconds)
         entry |= dict(trace=traced) if s.trace else {}
-        answers.append(r.answer(s, entry, {k: v[:1] for k, v in copies.state().items()}))
-    return answers
+        found.append((entry, {k: v[:1] for k, v in copies.state().items()}))
+    return found
 
 
 def _measured(copies, run, stage):
     """The numbers of a stage; statistics are refreshed first."""
     x, y = run.data(stage.t)
     refresh_statistics(copies, x[:_FEW], y[:_FEW])
-    if isinstance(stage.lam, tuple):
-        return {k: v.tolist() for k, v in evaluate(copies, x[:_FEW], y[:_FEW])._asdict().items()}
-    entry = {k: v.tolist() for k, v in evaluate(copies, x, y)._asdict().items()}
-    for name, probe in run.probes.items():
-        found = evaluate(copies, *probe, seed=1)._asdict()
-        entry |= {f"{name}_{k}": v.tolist() for k, v in found.items()}
-    return entry
+    few, sets = isinstance(stage.lam, tuple), {"": (x, y)}
+    sets = {"": (x[:_FEW], y[:_FEW])} if few else sets | {f"{k}_": v for k, v in run.probes.items()}
+    return {
+        prefix + name: values.tolist()
+        for prefix, data in sets.items()
+        for name, values in evaluate(copies, *data, seed=int(prefix != ""))._asdict().items()
+    }
 
 
 def _traced(ensemble, x, y):

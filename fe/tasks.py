@@ -2,10 +2,9 @@
 
 A task at time t, 0 ≤ t ≤ 1, is a set of images with labels and weights: x (N, …), y, w (N,) with
 sum one. It is a function t -> (x, y), or t -> (x, y, w) where not all weigh the same, or an object
-of which `at` is that function. Networks train on any t -> (x, y) (`fe.retraining`); of a task with
-weights that is its `sample`. For exact models x, y and w are differentiable functions of t, so that
-t is one more control of J(θ, p), p = (λ, γ, t): F_t = ∂J/∂t, θ_t and C_t come from the same linear
-response (Lemma 9), and `fe.follow` follows it.
+of which `at` is that function. Networks train on its `training_set`. For exact models x, y and w
+are differentiable functions of t, so that t is one more control of J(θ, p), p = (λ, γ, t): F_t =
+∂J/∂t, θ_t and C_t come from the same linear response (Lemma 9), and `fe.follow` follows it.
 """
 
 import math
@@ -45,13 +44,26 @@ def _deal(weights, n, random):
 class Task:
     """What the two tasks of this module share; each says what it is `at(t)`: (x, y, w)."""
 
-    def sample(self, t, n, seed=0):
-        """A training set of n images at time t; a function of the seed, the same at every t as far
-        as the weights are.
+    def sample(self, t, n=None, seed=0):
+        """A training set of n images at time t (default: as many as it has); which ones is a
+        function of the seed, the same at every t as far as the weights are.
         """
         x, y, weights = self.at(t)
-        index = _deal(weights, n, generator(seed, 12))
+        index = _deal(weights, n or len(x), generator(seed, 12))
         return x[index], y[index]
+
+
+def training_set(task, t, seed=0):
+    """(x, y) to train a network on, of any task at time t: its `sample`, if it has one; what it
+    says, where it has no weights; else as many of its images, drawn by their weights.
+    """
+    if hasattr(task, "sample"):
+        return task.sample(t, seed=seed)
+    x, y, *weights = getattr(task, "at", task)(t)
+    if not weights:
+        return x, y
+    index = _deal(weights[0], len(x), generator(seed, 12))
+    return x[index], y[index]
 
 
 class Mixture(Task):
@@ -78,15 +90,16 @@ class Mixture(Task):
         _check_time(t)
         return self.x, self.y, torch.cat([(1 - t) * self.weights[0], t * self.weights[1]])
 
-    def sample(self, t, n, seed=0):
-        """As `Task.sample`: slot k holds a source image until t passes u_k, then a target image.
+    def sample(self, t, n=None, seed=0):
+        """As `Task.sample` (default: as many as the source has): slot k holds a source image until
+        t passes u_k, then a target image.
 
         The u_k are stratified: the share of target images is t to within 1/n. Images, slots and u_k
         are functions of the seed alone: two sets at t and t + δ differ in the δn slots that they
         must differ in.
         """
         _check_time(t)
-        random = generator(seed, 11)
+        random, n = generator(seed, 11), n or len(self.weights[0])
         draws = [_deal(w, n, random) for w in self.weights]
         u = ((torch.randperm(n, generator=random, device="cpu") + 0.5) / n).to(self.x.device)
         index = torch.where(u < float(t), len(self.weights[0]) + draws[1], draws[0])

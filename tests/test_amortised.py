@@ -10,6 +10,7 @@ from torch import nn
 
 import fe
 from fe import amortised, gibbs, networks
+from fe.training import generator
 
 F64 = torch.float64
 P = torch.tensor([0.8, 2.5], dtype=F64)
@@ -246,8 +247,9 @@ def test_training_minimises_the_objective_it_reports():
     x, y = fe.digits(50)
     modules = [m.double() for m in networks_for(norm=None)]
     history = fe.train(*modules, x, y, P, 1, 50, lambda step, steps: 0.0, seed=4)
-    order = torch.randperm(50, generator=torch.Generator().manual_seed(4))
-    noise = randn(1, 50, 3, seed=4)
+    random = generator(4, 0)  # of seed and epoch
+    order = torch.randperm(50, generator=random)
+    noise = torch.randn(1, 50, 3, generator=random, dtype=x.dtype)
     G = amortised.AmortisedObjective(*modules, x[order], y[order], noise)
     torch.testing.assert_close(
         torch.cat(history), torch.stack(G.terms(G.theta0)).detach(), rtol=1e-12, atol=1e-12

@@ -8,7 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
-from fe.data import cifar10, image_folder, mnist, npz
+from fe.reproduce.images import cifar10, image_folder, mnist, npz
 
 ROOT = Path(os.environ.get("FE_DATA", Path(__file__).parents[2] / "shared" / "data"))
 needs_mnist = pytest.mark.skipif(

@@ -19,7 +19,6 @@ from torch.utils._pytree import tree_leaves
 
 import fe
 from fe import (
-    data,
     gibbs,
     plot,
     reproduce,
@@ -32,7 +31,7 @@ from fe.book import notebook
 from fe.book.sliders import explore, live
 from fe.processes import ConstraintLost, finite_differences, iso_classification, walk
 from fe.rate_distortion import entropy, expected, mutual_information
-from fe.reproduce import figures
+from fe.reproduce import figures, images
 from fe.response import (
     Local,
     check_stability,
@@ -62,7 +61,7 @@ def test_data():
 
 def test_data_of_ones_own(tmp_path):
     np.savez(tmp_path / "a.npz", x=np.ones((4, 3)), y=np.array([0, 1, 0, 1]))
-    x, y = data.npz(tmp_path / "a.npz")
+    x, y = images.npz(tmp_path / "a.npz")
     assert x.device.type == y.device.type == "cpu" and float(x.sum()) == 12
 
 
@@ -231,12 +230,7 @@ def test_processes_of_networks():
     assert run.follow(finite_differences(0.5, 4.0, 2)).slopes
     hard |= dict(epochs=2)
     try:
-        response = dict(images=30, batches=2)
-        run.follow(
-            iso_classification(
-                0.5, 4.0, 0.55, start_epochs=20, settle=(9.0, 9.0), response=response, **hard
-            )
-        )
+        run.follow(iso_classification(0.5, 4.0, 0.55, start_epochs=20, settle=(9.0, 9.0), **hard))
     except ConstraintLost as e:
         assert "does not answer" in str(e)
     task = fe.Mixture((x[:30], Y[:30]), (x[30:], Y[30:]))

@@ -122,8 +122,10 @@ def test_a_name_without_a_user_is_found():
         ("fe.gibbs", "log_d"),
         ("fe.equilibrium", "minimise"),
     }
-    assert names_of_fe("from fe import plot as p\nfrom fe.data import npz\np.style()") == {
+    assert names_of_fe(
+        "from fe import plot as p\nfrom fe.reproduce.images import npz\np.style()"
+    ) == {
         ("fe.plot", "style"),
-        ("fe.data", "npz"),
+        ("fe.reproduce.images", "npz"),
     }
     assert list(public(ast.parse("def f(): pass\n_g = 1\nclass H: pass\nK = 2"))) == ["f", "H", "K"]

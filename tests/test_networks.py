@@ -6,7 +6,8 @@ import pytest
 import torch
 import torchvision
 
-from fe.networks import Classifier, ConvolutionalDecoder, Decoder, Encoder, ResNetEncoder
+from fe.networks import Classifier, Decoder, Encoder
+from fe.reproduce.convolutional import ConvolutionalDecoder, ResNetEncoder
 from fe.training import Ensemble, evaluate, refresh_statistics, train_ensemble
 
 

@@ -4,6 +4,7 @@ unwritable folders.
 
 import contextlib
 import errno
+import functools
 import json
 import os
 import pathlib
@@ -467,6 +468,29 @@ def test_one_failure_does_not_stop_the_others(tmp_path):
     with pytest.raises(reproduce.JobsFailed, match=r"1 of 2 jobs failed \(b\); the first: no luck"):
         reproduce.run_jobs({"b": broken, "a": fine}, Here(), tmp_path, progress=False)
     assert reproduce.run_jobs({"a": fine}, Here(), tmp_path, progress=False) == {"a": 7}
+
+
+def test_nor_where_all_jobs_are_one_computation(tmp_path):
+    """One whose γ is infinite in float32 and one that cannot be built; the others are done, and a
+    second call with them alone only reads what they left.
+    """
+    start = lambda gam, **change: functools.partial(
+        reproduce.scratch_job, BRIEF | dict(start_epochs=2) | change, 0.3, gam, 0
+    )
+    good, bad = (
+        {"a": start(4.0), "b": start(5.0)},
+        {"wild": start(1e39), "c": start(4.0, data="c.npz")},
+    )
+    with (
+        pytest.warns(UserWarning, match="3 runs, trained as one, failed"),
+        pytest.raises(reproduce.JobsFailed, match=r"2 of 4 jobs failed .*kept in .*go on") as e,
+    ):
+        reproduce.run_jobs(good | bad, None, tmp_path, progress=False)
+    assert "c" in str(e.value) and "wild" in str(e.value)
+    before = {name: (tmp_path / f"{name}.pt").read_bytes() for name in good}
+    found = reproduce.run_jobs(good, None, tmp_path, progress=False)
+    assert all(found[name]["rate"] > 0 for name in good)
+    assert before == {name: (tmp_path / f"{name}.pt").read_bytes() for name in good}
 
 
 def test_missing_data_is_said_before_anything_runs(tmp_path):

@@ -2,6 +2,9 @@
 one.
 """
 
+import json
+import pathlib
+
 import pytest
 import torch
 
@@ -68,6 +71,42 @@ def test_slopes_of_an_exact_free_energy():
         rows = [dict(zip("DC", torch.func.grad(F)(q).tolist())) for q in rest._shifted(p, delta)]
         found.append((torch.tensor(rest._slopes(rows, delta)) - exact).abs().max())
     assert 3.8 < found[0] / found[1] < 4.2 and found[1] < 0.2
+
+
+def test_the_stored_run_shows_what_chapter_6_says():
+    """From rest: less lag with more epochs, and a frozen copy that stays. From where training
+    ended: the excess at the end is the frozen copy's. Slopes of few epochs let γ fall too far, with
+    C held.
+    """
+    path = pathlib.Path(__file__).resolve().parents[1] / "results" / "exact_network.json"
+    record, settings = json.loads(path.read_text()), rest.Exact()
+    made = record["provenance"]
+    assert made["arguments"] == settings.arguments() and made["parameters"] == 1758
+    check(record, settings)
+    points, turn = record["exact"]["points"], len(record["exact"]["points"]) - 1
+
+    def mean(start, prices, epochs, name, row):
+        found = [
+            r["rows"][name][row]
+            for r in record["runs"]
+            if (r["start"], r["prices"], r["epochs"]) == (start, prices, epochs)
+        ]
+        assert len(found) == 3
+        return sum(found) / 3
+
+    gaps = [mean("rest", "prices", n, "D", turn) - points[-1]["D"] for n in settings.epochs]
+    assert all(0 < b < 0.85 * a for a, b in zip(gaps, gaps[1:])) and gaps[0] < 4.2 * gaps[-1]
+    assert mean("rest", "frozen", 192, "F", -1) - points[0]["F"] < 3e-5
+    for n in settings.epochs:
+        ends = [mean("trained", how, n, "F", -1) - points[0]["F"] for how in ("prices", "frozen")]
+        assert ends[0] == pytest.approx(ends[1], rel=0.02)
+    gammas = [mean("rest", "law", n, "gam", turn) for n in settings.epochs]
+    assert gammas == sorted(gammas) and gammas[-1] < points[-1]["gam"]
+    assert (5 - gammas[0]) > 5 * (5 - points[-1]["gam"])
+    for run in record["runs"]:
+        assert run["prices"] != "law" or run["worst"] < 0.033
+        if "turn" in run and run["start"] == "rest":
+            assert abs(run["turn"]["F_apart"]) < 1e-8 and run["turn"]["theta_apart"] < 1e-6
 
 
 def check(record, settings):

@@ -2,6 +2,7 @@
 processes that wait together are trained together.
 """
 
+import math
 import os
 import random
 import signal
@@ -11,9 +12,10 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import torch
 
-from fe import reproduce, retraining
+from fe import TopographicMap, reproduce, retraining
 from fe.journal import Journal
 from fe.retraining import Retraining, Stage, drive
+from fe.tasks import Mixture, TaskObjective
 
 pytestmark = [pytest.mark.long, pytest.mark.usefixtures("single")]
 TINY = reproduce.SMALL | dict(
@@ -252,6 +254,7 @@ def test_several_processes_are_one_ensemble():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(retraining, "train_ensemble", counted)
         together = drive({n: (runs[n], make(g, c)) for n, (make, g, c) in jobs.items()})
+    together = {name: future.result() for name, future in together.items()}
     assert sizes == [3, 4, 2]
     for name, values in alone.items():
         assert together[name] == pytest.approx(values, rel=1e-3)
@@ -281,7 +284,8 @@ def test_several_processes_are_resumed_from_their_journals(stop):
 
             journal.save = counted
         runs = [tiny(seed=k, journal=j) for k, j in enumerate(journals)]
-        return drive({f"{k}": (run, process(4.0 + k)) for k, run in enumerate(runs)})
+        found = drive({f"{k}": (run, process(4.0 + k)) for k, run in enumerate(runs)})
+        return {name: future.result() for name, future in found.items()}
 
     whole, journals = go([Journal(), Journal()]), [Journal(), Journal()]
     with pytest.raises(Stop):
@@ -367,4 +371,134 @@ def test_networks_that_differ_in_a_number_are_not_one_architecture():
         return (yield Stage(0.3, 4.0, 2))
 
     together = drive({f"{scale}": (run(scale), process()) for scale in (1.0, 0.1)})
-    assert together["0.1"]["rate"] == alone
+    assert together["0.1"].result()["rate"] == alone
+
+
+def one(lam=0.3, gam=4.0, **options):
+    """A process of one stage."""
+    return (yield Stage(lam, gam, 2, **options))["rate"]
+
+
+def test_one_run_that_fails_does_not_end_the_others():
+    """One whose loss becomes infinite, one whose process raises, one that asks for a probe that it
+    lacks: two others come out as without them.
+    """
+    (x, y), _ = reproduce.load(TINY)
+    wild = reproduce.networks(TINY, x, y, 0)[0]
+    with torch.no_grad():
+        wild[0].layers[-1].bias += 100.0  # σ = e¹⁰⁰ is infinite in single precision
+
+    def raises():
+        yield Stage(0.3, 4.0, 2)
+        raise RuntimeError("the process said no")
+
+    with pytest.warns(UserWarning, match="3 runs, trained as one, failed.*NaN or infinite"):
+        found = drive(
+            {
+                "wild": (tiny(network=wild), one()),
+                "raises": (tiny(), raises()),
+                "needs": (tiny(), one(needs=("val",))),
+                "good": (tiny(), one()),
+            }
+        )
+    alone = tiny().follow(one())
+    assert found["good"].result() == pytest.approx(alone, rel=1e-4)
+    for name, words in (("wild", "NaN or infinite"), ("raises", "said no"), ("needs", "probes")):
+        with pytest.raises((ValueError, RuntimeError), match=words):
+            found[name].result()
+
+
+def test_a_process_may_go_on_after_a_training_that_failed():
+    (x, y), _ = reproduce.load(TINY)
+
+    def careful():
+        try:
+            yield Stage(0.3, 4.0, 2, lr=1e30)
+        except ValueError as e:
+            assert "NaN or infinite" in str(e)
+        return (yield Stage(0.3, 4.0, 2))["rate"]
+
+    assert tiny().follow(careful()) == pytest.approx(tiny().follow(one()))
+
+
+def test_an_ensemble_takes_no_more_memory_than_there_is(monkeypatch):
+    """On a GPU half of what is free; here room for two of five runs, and the numbers of all five at
+    once. What is counted grows with the members, the minibatch and the layers.
+    """
+    sizes, train = [], retraining.train_ensemble
+
+    def counted(ensemble, *arguments, **options):
+        sizes.append(len(ensemble))
+        return train(ensemble, *arguments, **options)
+
+    go = lambda: [
+        f.result() for f in drive({f"{k}": (tiny(seed=k), one()) for k in range(5)}).values()
+    ]
+    monkeypatch.setattr(retraining, "train_ensemble", counted)
+    whole = go()
+    taken = lambda n, **options: retraining._bytes(
+        [(tiny(seed=k, **options), Stage(0.3, 4.0, 2)) for k in range(n)]
+    )
+    assert retraining._room(torch.device("cpu")) == math.inf
+    monkeypatch.setattr(retraining, "_room", lambda device: taken(2))
+    parts = go()
+    assert sizes == [5, 2, 1, 2]
+    assert sum(parts, []) == pytest.approx(sum(whole, []), rel=1e-4)
+    assert taken(4) == 2 * taken(2) and taken(2, batch_size=100) > taken(2)
+    weights, x = tiny().network.parameters(), reproduce.load(TINY)[0][0]
+    assert taken(1) > 16 * sum(w.numel() for w in weights) + x.nbytes
+
+
+@pytest.mark.parametrize("on_disk", [False, True])
+@pytest.mark.parametrize("partly", [False, True])
+@pytest.mark.parametrize("other", ["images", "first weights"])
+def test_a_journal_knows_its_images_and_first_weights(tmp_path, other, partly, on_disk):
+    """Going on with others would mix two runs without a word; also where only a label differs, and
+    where the stage was interrupted.
+    """
+    (x, y), _ = reproduce.load(TINY)
+    journal = Journal(tmp_path / "a.pt")
+    stage(journal, stop=2 if partly else None)
+    change = dict(network=reproduce.networks(TINY, x, y, 1))
+    if other == "images":
+        y = y.clone()
+        y[70] = (y[70] + 1) % 10
+        change = dict(data=(x, y))
+    journal = Journal(tmp_path / "a.pt") if on_disk else journal
+    with pytest.raises(ValueError, match=f"another run .other {other}"):
+        tiny(journal=journal, **change).follow(stages())
+    assert tiny(journal=journal).follow(stages())  # its own go on
+
+
+def test_a_journal_that_does_not_say_what_its_images_were_is_believed():
+    """As those written before that was noted."""
+    run, whole = stage()
+    for entry in run.journal.entries:
+        del entry["request"]["images"], entry["request"]["first weights"]
+    assert tiny(journal=run.journal).follow(stages()) == whole
+
+
+def test_a_task_is_what_it_is_to_an_exact_model():
+    """A mixture, a function with weights, and one without: the same t -> (x, y), as is sampled by
+    hand; and `TaskObjective` takes each of them.
+    """
+    (x, y), _ = reproduce.load(TINY)
+    task = Mixture((x[y < 5], y[y < 5]), (x[y >= 5], y[y >= 5] - 5))
+    half = lambda t: (x, y, torch.where(y < 5, 1 - t, t).to(x) / torch.where(y < 5, 1 - t, t).sum())
+    plain = lambda t: ((1 - t / 2) * x, y)
+    by_hand = {
+        "mixture": (task, lambda t: task.sample(t, int((y < 5).sum()), 0)),
+        "plain": (plain, plain),
+    }
+    for data, sampled in by_hand.values():
+        a, b = (tiny(d).stage(0.3, 4.0, 2, t=0.25)["rate"] for d in (data, sampled))
+        assert a == b
+    _, labels = tiny(half).data(0.25)
+    share = float(half(0.25)[2][y < 5].sum())
+    assert float((labels < 5).double().mean()) == pytest.approx(share, abs=0.02) and share > 0.7
+    map_ = TopographicMap(x[:50], y[:50] % 5, 5, grid=7, features=2, ridge=1e-2)
+    p = torch.tensor([0.5, 4.0, 0.25], dtype=x.dtype)
+    for data in (task, half, plain):
+        few = lambda t, data=data: tuple(v[:50] for v in getattr(data, "at", data)(t))
+        J = TaskObjective(lambda x, y, w: map_.on(x, y % 5, w / w.sum()), few)
+        assert torch.isfinite(J(map_.initial(), p))

@@ -19,7 +19,6 @@ from fe import digits, reproduce, schedule, training
 from fe.networks import Classifier, Decoder, Encoder
 from fe.training import (
     CapturedStep,
-    Draws,
     Ensemble,
     evaluate,
     generator,
@@ -392,17 +391,18 @@ def test_dropout_is_common_to_one_member_and_many():
     assert isinstance(one[0][0].layers[3], torch.nn.Dropout)
 
 
-def test_masks_drop_as_often_as_they_are_asked_to():
+def test_masks_drop_as_often_as_they_are_asked_to(monkeypatch):
     ensemble = Ensemble([with_dropout()])
     x, y = digits(100)
-    seen = []
+    seen, draw = [], training._draws
 
-    def draw(*arguments):
-        seen.append(Draws.of(*arguments))
+    def watched(*arguments):
+        seen.append(draw(*arguments))
         return seen[-1]
 
-    train_ensemble(ensemble, x, y, 0.5, 4.0, 40, 1e-3, 0, batch_size=50, draw=draw)
-    masks = torch.cat([m.flatten() for draws in seen for m in draws.masks])
+    monkeypatch.setattr(training, "_draws", watched)
+    train_ensemble(ensemble, x, y, 0.5, 4.0, 40, 1e-3, 0, batch_size=50)
+    masks = torch.cat([m.flatten() for _, _, *masks in seen for m in masks])
     values, counts = masks.unique(return_counts=True)
     torch.testing.assert_close(values, torch.tensor([0.0, 1.25], dtype=masks.dtype))
     share = float(counts[0]) / len(masks)  # 96,000 draws: 0.0013 is one standard deviation

@@ -12,6 +12,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import linear_sum_assignment, linprog
+from torchvision.datasets import MNIST
 
 import fe
 from fe.tasks import Displacement, Mixture, TaskObjective, align_labels, plan_by_class
@@ -235,7 +236,8 @@ def test_blur_must_be_a_positive_number():
 @needs_mnist
 def test_two_thousand_mnist_images_to_two_thousand():
     """0–4 to 5–9, against scipy's assignment solver on its own matrix of distances."""
-    x, y = fe.data.mnist(ROOT)
+    mnist = MNIST(str(ROOT))
+    x, y = mnist.data.flatten(1).float() / 255, mnist.targets
     source, target = x[y < 5][:2000].double(), x[y >= 5][:2000].double()
     plan = optimal_plan(source, target)
     assert len(plan.i) == 2000 and plan.gap <= 1e-9 * plan.cost

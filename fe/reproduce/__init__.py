@@ -15,7 +15,7 @@ import shutil
 import signal
 import threading
 import time
-from concurrent.futures import ProcessPoolExecutor, wait
+from concurrent.futures import Future, ProcessPoolExecutor, wait
 from functools import partial
 from pathlib import Path as File
 
@@ -29,7 +29,7 @@ from ..plot import STYLE
 from ..retraining import drive
 from ..topographic import TopographicMap
 from . import figures
-from .jobs import finished, path_job, relaxation_job, scratch_job, transfer_job
+from .jobs import path_job, relaxation_job, scratch_job, transfer_job
 from .records import columns, done, own, provenance, rounded, save_json, set_aside
 from .rest import Exact, exact_network
 from .settings import (
@@ -104,8 +104,7 @@ def run_jobs(jobs, executor, folder, progress=True, label=""):
     """Results of `jobs`, a dict name -> function (`functools.partial` of a job) that takes the path
     of its `checkpoint`; names are checkpoints.
 
-    A bar shows the time left. One failure does not stop the others, except where
-    all are one computation.
+    A bar shows the time left. One failure does not stop the others.
 
     Args:
         executor: Any `concurrent.futures.Executor`, one job a task; or None: all jobs in this
@@ -119,8 +118,9 @@ def run_jobs(jobs, executor, folder, progress=True, label=""):
     with tqdm(total=100 * len(jobs), disable=not progress, desc=label, bar_format=shape) as bar:
         try:
             if executor is None:
-                return _together(jobs, files, folder, bar)
-            futures = {name: executor.submit(job, **files[name]) for name, job in jobs.items()}
+                futures = _together(jobs, files, folder, bar)
+            else:
+                futures = {name: executor.submit(job, **files[name]) for name, job in jobs.items()}
             try:
                 while wait(futures.values(), timeout=1).not_done:
                     _show(bar, folder, [name for name, f in futures.items() if not f.done()])
@@ -141,10 +141,15 @@ def run_jobs(jobs, executor, folder, progress=True, label=""):
 
 
 def _together(jobs, files, folder, bar):
-    built = {
-        name: job.func.build(*job.args, **job.keywords, **files[name]) for name, job in jobs.items()
-    }
-    going = set(built)
+    """The futures of jobs that are one computation; one that cannot be built has failed."""
+    built, futures, going = {}, {}, set(jobs)
+    for name, job in jobs.items():
+        try:
+            built[name] = job.func.build(*job.args, **job.keywords, **files[name])
+        except Exception as e:
+            futures[name] = Future()
+            futures[name].set_exception(e)
+            going.discard(name)
 
     def following(name, show):
         def on_progress(done):
@@ -156,8 +161,7 @@ def _together(jobs, files, folder, bar):
 
     for name, (run, _) in built.items():
         run.on_progress = following(name, run.on_progress)
-    found = drive(built)
-    return {name: finished(built[name][0], found[name]) for name in jobs}
+    return futures | drive(built)
 
 
 def _show(bar, folder, going):

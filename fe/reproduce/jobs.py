@@ -9,9 +9,10 @@ from pathlib import Path
 from ..journal import Journal
 from ..objective import classification
 from ..path import Conserve, Geodesic, QuasiStatic
-from ..processes import ConstraintLost, iso_classification, state_of, walk
+from ..processes import ConstraintLost, iso_classification, part, state_of, walk
 from ..retraining import Retraining, Stage
 from ..training import step_decay
+from .lemma_5 import compared
 from .settings import load, networks, one_thread, task_of
 
 
@@ -52,21 +53,23 @@ def _job(build):
     `job.build` prepares it for `fe.retraining.drive`, with others.
     """
 
+    def counted(run, process):
+        result, entries = (yield from process), run.journal.entries
+        seconds = sum(e.get("seconds", 0.0) for e in entries)
+        return result | dict(seconds=round(seconds, 1), stages=len(entries))
+
+    def prepare(*arguments, **options):
+        run, process = build(*arguments, **options)
+        return run, counted(run, process)
+
     @functools.wraps(build)
     @one_thread
     def job(*arguments, **options):
-        run, process = build(*arguments, **options)
-        return finished(run, run.follow(process))
+        run, process = prepare(*arguments, **options)
+        return run.follow(process)
 
-    job.build = build
+    job.build = prepare
     return job
-
-
-def finished(run, result):
-    """A job's result with the seconds and stages that it took."""
-    entries = run.journal.entries
-    seconds = sum(e.get("seconds", 0.0) for e in entries)
-    return result | dict(seconds=round(seconds, 1), stages=len(entries))
 
 
 @_job
@@ -87,18 +90,20 @@ def path_job(settings, gam, seed, checkpoint=None, variant=None):
     run = _run(settings, seed, checkpoint, what)
     options = settings.options | (settings.coarse if seed or variant else {})
     options |= variant or {}
-    if compare:  # of a small set of one's own, all
-        images = min(settings.images, len(run.data(None)[0]) // settings.batches)
-        response = dict(images=images, batches=settings.batches, damping=settings.damping)
-        options |= dict(repeats=settings.repeats, response=response)
+    options |= dict(repeats=settings.repeats) if compare else {}
     again = gam in settings.scratch and seed == settings.seeds[0] and not variant
 
     def process():
         stays = stopped = None
         start, epochs = settings.start_epochs, settings.epochs
         options.update(start_epochs=start, start_lr=step_decay, epochs=epochs)
+        walk, responses = iso_classification(settings.lam, gam, settings.lam_end, **options), []
+        if compare:  # of a small set of one's own, all
+            images = min(settings.images, len(run.data(None)[0]) // settings.batches)
+            how = dict(images=images, batches=settings.batches, damping=settings.damping)
+            walk = compared(walk, responses, **how)
         try:
-            record = yield from iso_classification(settings.lam, gam, settings.lam_end, **options)
+            record = yield from walk
         except ConstraintLost as e:
             record, stopped = e.record, str(e)
         if again and not stopped:
@@ -106,7 +111,7 @@ def path_job(settings, gam, seed, checkpoint=None, variant=None):
             yield Stage(*at, start, step_decay)
             stays = state_of((yield Stage(*at, epochs)), *at)
         derivatives = [d._asdict() for d in record.slopes]
-        found = dict(rows=record.rows, derivatives=derivatives, responses=record.responses)
+        found = dict(rows=record.rows, derivatives=derivatives, responses=responses)
         found |= dict(stays=stays, stopped=stopped)
         return dict(gam=gam, seed=seed, variant=variant or {}) | found
 
@@ -171,10 +176,10 @@ def transfer_job(settings, kind, seed, checkpoint=None):
 
     def go(name, law, t=times, start="start", **options):
         span = {"held": (0.1, 0.5), "scratch": (0.9, 0.98)}.get(name, (0.5, 0.9))
-        options = dict(epochs=settings.epochs, span=span, start=start) | options
+        options = dict(epochs=settings.epochs, start=start) | options
         stopped = None
         try:
-            record = yield from walk((*prices, t[0]), law, t, **options)
+            record = yield from part(walk((*prices, t[0]), law, t, **options), *span)
         except ConstraintLost as e:
             record, stopped = e.record, str(e)
         slopes = [s._asdict() for s in record.slopes]

@@ -13,12 +13,14 @@ from pathlib import Path
 
 import torch
 
-from ..data import cifar10, digits, image_folder, mnist, npz
+from ..data import digits
 from ..errors import about, check_data
-from ..networks import Classifier, ConvolutionalDecoder, Decoder, Encoder, ResNetEncoder
+from ..networks import Classifier, Decoder, Encoder
 from ..processes import iso_classification, walk
 from ..tasks import Displacement, Mixture, align_labels, plan_by_class
 from ..training import Ensemble
+from .convolutional import ConvolutionalDecoder, ResNetEncoder
+from .images import cifar10, image_folder, mnist, npz
 
 
 @dataclass(frozen=True)
@@ -176,7 +178,7 @@ def load(settings):
     averaged over squares of q×q pixels.
 
     Raises:
-        FileNotFoundError, ValueError: as the loaders of `fe.data`; training and test set of other
+        FileNotFoundError, ValueError: as the loaders of `images`; training and test set of other
             classes or of another size of image
     """
     name, device = settings.data, dict(device=settings.device)
