@@ -21,7 +21,7 @@ import torch
 
 from .equilibrium import descend, minimise
 from .errors import NegativeCurvature, NotConverged, NotFinite, SingularHessian
-from .objective import classification, distortion, rate
+from .objective import classification, distortion, functionals, rate  # noqa: F401, to conserve
 from .response import Local, Solver, check_stability, hessian_of_free_energy, jacobian
 
 
@@ -148,9 +148,11 @@ class Geodesic(Conserve):
         if not math.isfinite(k):
             raise ValueError(f"k must be a finite slope dD/dR, got {k}")
         self.k = k
-        line = lambda J, th, p: torch.stack(
-            [classification(J, th, p), distortion(J, th, p) - k * rate(J, th, p)]
-        )
+
+        def line(J, theta, p):  # C and D − kR by one derivative
+            _, R, D, C = functionals(J, theta, p)
+            return torch.stack([C, D - k * R])
+
         super().__init__(line, along=(0, 0, 1), adjust=((1, 0, 0), (0, 1, 0)))
 
     def velocity(self, p, total):

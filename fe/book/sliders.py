@@ -23,7 +23,7 @@ def palette(picture):
     """
     from PIL import Image, ImageChops
 
-    few = picture.quantize(256, method=Image.Quantize.MAXCOVERAGE, kmeans=2)
+    few = picture.quantize(256, method=Image.Quantize.MAXCOVERAGE)
     off = ImageChops.difference(few.convert("RGB"), picture).getextrema()
     return few if max(high for _, high in off) <= 24 else picture
 
@@ -35,7 +35,7 @@ def _data_uri(figure, dpi):
     from PIL import Image
 
     buffer, small = io.BytesIO(), io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=2 * dpi)
+    figure.savefig(buffer, format="png", dpi=2 * dpi, pil_kwargs=dict(compress_level=0))
     plt.close(figure)
     picture = palette(Image.open(buffer).convert("RGB")).convert("RGB")
     picture.save(small, format="webp", lossless=True)  # a third less than PNG
