@@ -3,6 +3,7 @@ runs
 where only Colab's packages are.
 """
 
+import functools
 import html
 import importlib.util
 import itertools
@@ -22,6 +23,7 @@ from markdown_it import MarkdownIt
 from mdit_py_plugins.dollarmath import dollarmath_plugin
 
 import bare
+from aside import aside, module
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tools"))
@@ -302,10 +304,12 @@ SAMPLES = {  # what: (MyST of a cell, its Markdown); each extension of _config.y
         re.MULTILINE | re.DOTALL,
     )
 }
-SETTINGS = """
+EXTENSIONS = ["myst_nb", "sphinx_design", "sphinx_exercise", "sphinx_proof", "colab"]
+EXTENSIONS += ["sphinxcontrib.bibtex", "sphinx_book_theme"]
+SETTINGS = (
+    f"extensions = {EXTENSIONS}"
+    + """
 import yaml
-extensions = ["myst_nb", "sphinx_design", "sphinx_exercise", "sphinx_proof", "colab"]
-extensions += ["sphinxcontrib.bibtex", "sphinx_book_theme"]
 myst_enable_extensions = yaml.safe_load(open("_config.yml"))["parse"]["myst_enable_extensions"]
 myst_substitutions = {"name": "**what is put in**"}
 myst_heading_anchors, myst_dmath_double_inline = 2, True
@@ -314,6 +318,7 @@ nb_execution_mode, root_doc, html_theme = "off", "book/index", "sphinx_book_them
 bibtex_bibfiles, bibtex_reference_style = ["book/a.bib"], "author_year"
 exclude_patterns = ["_build"]
 """
+)
 
 
 def build(folder, *cells):
@@ -336,9 +341,10 @@ def build(folder, *cells):
     python = {"language_info": {"name": "python"}}
     notebook = nbformat.v4.new_notebook(cells=[title, *cells], metadata=python)
     nbformat.write(notebook, folder / "book" / "chapter.ipynb")
-    command = [sys.executable, "-m", "sphinx", "-qW", "--keep-going", ".", "_build/html"]
-    paths = os.environ | {"PYTHONPATH": str(ROOT / "tools")}
-    return subprocess.run(command, cwd=folder, env=paths, capture_output=True, text=True)
+    for name in ["sphinx.cmd.build", *EXTENSIONS]:
+        importlib.import_module(name)  # here, once
+    sphinx = functools.partial(module, "sphinx", folders=[ROOT / "tools"])
+    return aside(sphinx, "-qW", "--keep-going", ".", "_build/html", cwd=folder)
 
 
 @pytest.fixture(scope="module")

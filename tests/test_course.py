@@ -8,11 +8,9 @@ each is most of the time, so the other submissions run in this process.
 
 import contextlib
 import io
-import os
 import pathlib
 import re
 import shutil
-import subprocess
 import sys
 
 import matplotlib
@@ -31,6 +29,7 @@ import course  # noqa: E402
 import exercises  # noqa: E402
 
 from answers import wrong_answers  # noqa: E402
+from aside import aside, script  # noqa: E402
 
 matplotlib.use("agg")
 pytestmark = pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SAWarning")  # nbgrader's own habits
@@ -49,9 +48,8 @@ def at_home(folder):
 def sheets(tmp_path_factory):
     """The folder of the course as the documented command makes it, and what that printed."""
     folder = tmp_path_factory.mktemp("sheets")
-    command = [sys.executable, ROOT / "tools" / "course.py", folder / "course"]
-    home = os.environ | at_home(folder)
-    done = subprocess.run(command, capture_output=True, text=True, env=home)
+    tool = ROOT / "tools" / "course.py"
+    done = aside(script, tool, folder / "course", env=at_home(folder))
     assert done.returncode == 0, done.stderr
     return folder / "course", done.stdout
 

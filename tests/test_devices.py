@@ -13,7 +13,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import torch
-from test_names import MODULES, USERS, names_of_fe, public
+from test_names import MODULES, names_of_fe, public, users
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_leaves
 
@@ -37,6 +37,7 @@ from fe.response import (
     check_stability,
     conjugate_gradient,
     network_response,
+    predicted_decrease,
     smallest_eigenpair,
 )
 from fe.retraining import Retraining, progress_bar
@@ -202,6 +203,7 @@ def test_amortised_training():
         )
         J = fe.AmortisedObjective(*modules, x, Y, noise, ridge=0.1)
         response = network_response(J, J.theta0, P.float(), damping=0.1)
+        assert predicted_decrease(J, J.theta0, P.float()) > 0
         gap = fe.free_energy_gap(
             J, J.theta0, P.float(), grid=fe.uniform_grid(40, 2, dtype=torch.float32, device="cpu")
         )
@@ -314,7 +316,7 @@ def test_this_file_calls_all_that_readers_call():
     here = names_of_fe(pathlib.Path(__file__).read_text())
     readers = lambda who: who.startswith("chapter") or who.endswith(".md")
     idle = []
-    for (module, name), who in USERS.items():
+    for (module, name), who in users().items():
         node = public(MODULES[module]).get(name) if module in MODULES else None
         raised = isinstance(node, ast.ClassDef) and "Error" in ast.unparse(node.bases)
         called = isinstance(node, ast.FunctionDef | ast.ClassDef) and not raised

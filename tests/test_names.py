@@ -3,6 +3,7 @@ or another module of `fe`.
 """
 
 import ast
+import functools
 import json
 import pathlib
 import re
@@ -38,6 +39,15 @@ def public(tree):
     return {name: node for name, node in found.items() if name[0] != "_" and name != "main"}
 
 
+def chain(node):
+    """["a", "b", "c"] of the code `a.b.c`; nothing of other code."""
+    names = []
+    while isinstance(node, ast.Attribute):
+        names.insert(0, node.attr)
+        node = node.value
+    return [node.id, *names] if names and isinstance(node, ast.Name) else []
+
+
 def names_of_fe(source, package=""):
     """{(module, name)} of `fe` that this code imports, or reaches through a module that it
     imports.
@@ -55,7 +65,7 @@ def names_of_fe(source, package=""):
                 else:
                     found.add((base, alias.name))
     for node in ast.walk(tree):
-        path = ast.unparse(node).split(".") if isinstance(node, ast.Attribute) else []
+        path = chain(node)
         if path and path[0] in modules:
             path = [*modules[path[0]].split("."), *path[1:]]
             module = max(k for k in range(len(path) + 1) if ".".join(path[:k]) in MODULES)
@@ -63,6 +73,7 @@ def names_of_fe(source, package=""):
     return {(EXPORTED.get(name, m) if m == "fe" else m, name) for m, name in found}
 
 
+@functools.cache
 def users():
     """{(module, name): who uses it} of all code that is neither a test nor the module itself."""
     sources = []
@@ -91,9 +102,6 @@ def users():
     return found
 
 
-USERS = users()
-
-
 @pytest.mark.parametrize("module", MODULES)
 def test_every_public_name_has_a_user(module):
     tree = MODULES[module]
@@ -104,7 +112,7 @@ def test_every_public_name_has_a_user(module):
     idle = [
         name
         for name, node in public(tree).items()
-        if (module, name) not in USERS
+        if (module, name) not in users()
         # a class that a function here returns or raises; what a command is made of
         and not (name in inside and (command or isinstance(node, ast.ClassDef)))
     ]

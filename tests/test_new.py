@@ -13,8 +13,6 @@ import test_book
 
 from aside import aside, module, script
 
-pytestmark = pytest.mark.long
-
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 
 

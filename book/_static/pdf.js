@@ -14,6 +14,7 @@ window.paper = {
       typesetRoot.ariaLabel = math;
       typesetRoot.style.background = "rgba(255, 255, 255, .004)";  // what draws no box of its own gets no tag
     }
+    all('a[href*="_downloads/"]').forEach(a => a.removeAttribute("href"));  // files of the web edition alone
     paper.name(page);
     await paper.settle();
     return all("article section > h1, article section > h2").map(heading => {

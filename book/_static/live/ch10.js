@@ -12,7 +12,7 @@
     panels: [{label: "Costs on source and on target of the model at rest at each share t, with the share that is kept marked"},
       {label: "Cost on the way there and back in K steps: before each rest it lies above the free energy", left: 64}],
     controls: [
-      {key: "t", label: "share t of the target at which we stay", min: 0, max: 1, step: 0.01, value: 0.8, digits: 2},
+      {key: "t", label: "share t at which we stay", min: 0, max: 1, step: 0.01, value: 0.8, digits: 2},
       {key: "K", label: "steps each way", min: 1, max: 20, step: 1, value: 4, digits: 0},
       {key: "lam", label: "λ", min: 0.1, max: 4, step: 0.05, value: 1, digits: 2},
       {key: "gam", label: "γ", min: 0.1, max: 6, step: 0.05, value: 4, digits: 2},

@@ -12,9 +12,9 @@
     panels: [{label: "The surface F over the prices λ and γ as a net, with the two planes that cut it", left: 12, width: 440, height: 290, row: true},
       {label: "Cut at constant γ: F over λ, with its tangent of slope D"}, {label: "Cut at constant λ: F over γ, with its tangent of slope C"}],
     controls: [
-      {key: "lam", label: "λ (plane of the cut along γ)", min: 0.05, max: 4, step: 0.05, value: 1, digits: 2},
-      {key: "gam", label: "γ (plane of the cut along λ)", min: 0.05, max: 4, step: 0.05, value: 2, digits: 2},
-      {key: "mix", label: "how much the label says of the large pixel", min: 0, max: 1, step: 0.05, value: 0.2, digits: 2},
+      {key: "lam", label: "λ of one plane", min: 0.05, max: 4, step: 0.05, value: 1, digits: 2},
+      {key: "gam", label: "γ of the other plane", min: 0.05, max: 4, step: 0.05, value: 2, digits: 2},
+      {key: "mix", label: "large pixel in the label (mix)", min: 0, max: 1, step: 0.05, value: 0.2, digits: 2},
       {key: "codes", label: "codes", min: 1, max: 2, step: 1, value: 1, digits: 0},
     ],
     compute({lam, gam, mix, codes}) {
