@@ -21,7 +21,7 @@ import torch
 
 from .equilibrium import descend, minimise
 from .errors import NegativeCurvature, NotConverged, NotFinite, SingularHessian
-from .objective import classification, distortion, functionals, rate  # noqa: F401, to conserve
+from .objective import classification, distortion, rate  # noqa: F401, to conserve
 from .response import Local, Solver, check_stability, hessian_of_free_energy, jacobian
 
 
@@ -150,8 +150,8 @@ class Geodesic(Conserve):
         self.k = k
 
         def line(J, theta, p):  # C and D − kR by one derivative
-            _, R, D, C = functionals(J, theta, p)
-            return torch.stack([C, D - k * R])
+            dJ, value = torch.func.grad_and_value(J, argnums=1)(theta, p)
+            return torch.stack([dJ[1], dJ[0] - k * (value - dJ[:2] @ p[:2])])
 
         super().__init__(line, along=(0, 0, 1), adjust=((1, 0, 0), (0, 1, 0)))
 
