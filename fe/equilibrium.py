@@ -75,7 +75,7 @@ def minimise(J, theta, p, *, tol=1e-10, preconditioner=None, max_iterations=5000
 
 
 def descend(J, theta, p, tol, budget):
-    """θ where max |∇J| √P ≤ tol by L-BFGS, or the budget of evaluations is spent; how many were.
+    """θ where no entry of ∇J √P exceeds tol, or where L-BFGS has spent its budget; its evaluations.
 
     The search runs on the CPU: of the device it asks one answer an evaluation.
     """

@@ -6,11 +6,9 @@ For one image x with label y the Hamiltonian of a code z is (paper, eq. 11)
 
 the best encoder is its Gibbs law e*(z|x) = exp(−H) / Z_x (eq. 9), and J = −E log Z_x (eq. 14). A
 model says what log m, log d and log c are at its K codes, and `GibbsObjective` does the rest:
-
-* `TabularModel`: finite alphabets, m, d and c learned;
-* `GridModel`: a decoder and a classifier of one's own, z on the nodes of a quadrature rule, which
-  is spectrally accurate in one or two dimensions and hopeless beyond four: there `fe.sampling`;
-* `fe.TopographicMap`: both linear in fixed features of a grid in the plane.
+`TabularModel` on finite alphabets, m, d and c learned; `GridModel` for a decoder and a classifier
+of one's own, z on the nodes of a quadrature rule (beyond four dimensions see `fe.sampling`);
+`fe.TopographicMap`, both linear in fixed features of a grid in the plane.
 
 N images, K codes, Y classes, d the dimension of z (where it is not the decoder); nats.
 """
@@ -32,10 +30,8 @@ class GridTooCoarse(RuntimeError):
 
 
 def squared_distances(a, b):
-    """‖a_i − b_j‖² (n, m) for a (n, D) and b (m, D), by one matrix product.
-
-    Both sides are centred first: rounding is then of the order of the spread of the data times
-    machine epsilon, not of its distance from the origin.
+    """‖a_i − b_j‖² (n, m) for a (n, D) and b (m, D), by one matrix product of centred data, so that
+    rounding is of the order of their spread, not of their distance from the origin.
     """
     centre = a.mean(0)
     a, b = a - centre, b - centre
@@ -48,8 +44,8 @@ def log_d(x, xhat):
 
 
 def log_c(y, logits):
-    """log c(y_n|z_k) of the softmax classifier: y (N,) int64, logits (K, Y) -> (N, K); for y (N, Y)
-    its average over the label, Σ_y y_ny log c(y|z_k).
+    """log c(y_n|z_k) (N, K) of the softmax classifier with logits (K, Y), for labels y (N,), or its
+    average Σ_y y_ny log c(y|z_k) for probabilities y (N, Y).
     """
     log_probs = torch.log_softmax(logits, 1).T  # (Y, K)
     return y @ log_probs if y.is_floating_point() else log_probs[y]
@@ -126,12 +122,10 @@ def _tensor_rule(node, log_weight, dim, dtype, device):
 
 def gauss_hermite(n, dim, *, dtype=torch.float64, device=None):
     """The `Grid` of n-point Gauss–Hermite rules, exact for polynomials of degree 2n − 1 in each
-    coordinate.
+    coordinate; 2 ≤ n ≤ 300 (the outer weights underflow soon after), n^dim ≤ 2e6.
 
     Best while the posterior is not much narrower than m and its logarithm close to a polynomial:
-    the inner nodes are about π/√n apart, and on tanh or ReLU features it converges far more slowly
-    than `uniform_grid`. Raises `ValueError` unless 2 ≤ n ≤ 300 (the outer weights underflow soon
-    after) and n^dim ≤ 2e6.
+    the inner nodes are about π/√n apart. On tanh or ReLU features `uniform_grid` converges faster.
     """
     if not 2 <= n <= 300:
         raise ValueError(f"n must be between 2 and 300, got {n}; use uniform_grid for more nodes")
@@ -140,12 +134,12 @@ def gauss_hermite(n, dim, *, dtype=torch.float64, device=None):
 
 
 def uniform_grid(n, dim, half_width=6.0, *, dtype=torch.float64, device=None):
-    """The `Grid` of n equidistant nodes a side on [−half_width, half_width]^dim, weighted by N(0,
-    I).
+    """The `Grid` of n ≥ 2 nodes a side on [−half_width, half_width]^dim, weighted by N(0, I); n^dim
+    ≤ 2e6.
 
     The trapezoidal rule: for a smooth integrand that vanishes at the ends its error falls like
     exp(−2π²s²/h²), s the width of the posterior and h the spacing (Trefethen and Weideman, SIAM
-    Review 56, 2014). Raises `ValueError` for n < 2 or n^dim > 2e6.
+    Review 56, 2014).
     """
     if n < 2 or not 0 < half_width < math.inf:
         raise ValueError(f"need n ≥ 2 and a finite half_width > 0, got n={n}, {half_width=}")
@@ -233,26 +227,24 @@ class GridModel(GibbsObjective):
     """The Gibbs objective of any decoder and classifier, with z on a grid.
 
     Args:
-        decoder, classifier: nn.Modules, z (K, d) -> x̂ (K, D) and z (K, d) -> logits (K, Y)
+        decoder, classifier: nn.Modules, z (K, d) -> x̂ (K, D) and z (K, d) -> logits (K, Y); smooth,
+            in eval mode, and never changed
         x, y: (N, D) images and (N,) int64 labels
         grid: Grid of K nodes in d dimensions
         ridge: ρ
         weights: (N,) probabilities of the images (default 1/N each)
 
     θ stacks the parameters of both; `theta0` holds the present ones, `unflatten(theta)` gives
-    [dict, dict]. The modules are never changed. J is smooth only if they are: with ReLU its
-    Hessian misses the kinks. Raises `ValueError` or `TypeError` for data or modules that do not
-    fit, and for batch normalisation or dropout in training mode.
+    [dict, dict]. What does not fit raises `ValueError` or `TypeError`.
 
-    Example:
-        With x̂ = 0 and one class nothing depends on z, so that Z = exp(−λ‖x‖²) and J = λ E‖x‖²:
+    Example: with x̂ = 0 and one class nothing depends on z, Z = exp(−λ‖x‖²) and J = λ E‖x‖².
 
-        >>> decoder, classifier = torch.nn.Linear(2, 3).double(), torch.nn.Linear(2, 1).double()
-        >>> x, y = torch.ones(5, 3, dtype=torch.float64), torch.zeros(5, dtype=torch.int64)
-        >>> J = GridModel(decoder, classifier, x, y, gauss_hermite(8, 2))
-        >>> p = torch.tensor([0.5, 1.0], dtype=torch.float64)
-        >>> round(float(J(0 * J.theta0, p)), 12)
-        1.5
+    >>> decoder, classifier = torch.nn.Linear(2, 3).double(), torch.nn.Linear(2, 1).double()
+    >>> x, y = torch.ones(5, 3, dtype=torch.float64), torch.zeros(5, dtype=torch.int64)
+    >>> J = GridModel(decoder, classifier, x, y, gauss_hermite(8, 2))
+    >>> p = torch.tensor([0.5, 1.0], dtype=torch.float64)
+    >>> round(float(J(0 * J.theta0, p)), 12)
+    1.5
     """
 
     def __init__(self, decoder, classifier, x, y, grid, ridge=0.0, weights=None):
@@ -281,11 +273,10 @@ class TabularModel(GibbsObjective):
     r"""The Gibbs objective on finite alphabets, J = −Σ_x p(x) log Σ_z m(z) d(x|z)^λ c(y_x|z)^γ +
     ½ρ‖θ‖².
 
-    θ holds the logits of m (Z,), of c (Z, Y) and of d (Z, X), each made a probability by a softmax.
-    A learned d is thus a probability *over the alphabet*, D a cross-entropy, and H − D ≤ I ≤ R (eq.
-    2) holds. J does not change when a constant is added to one softmax's logits, so A = ∇²J has 1 +
-    2Z null directions unless ρ > 0. θ = 0 makes all codes alike and is stationary in every exchange
-    of codes: start from `initial`.
+    θ holds the logits of m (Z,), of c (Z, Y) and of d (Z, X), each made a probability by a softmax:
+    D is a cross-entropy over the alphabet, and H − D ≤ I ≤ R (eq. 2). The softmaxes' shifts are 1 +
+    2Z null directions of A unless ρ > 0. θ = 0 makes all codes alike and is stationary: start from
+    `initial`.
 
     Args:
         p_x: (X,) probabilities

@@ -34,23 +34,20 @@ class LinearGaussian(Ridged):
     """J(θ, p) for θ = (W, V) flattened, p = (λ, γ), and its exact minimum.
 
     Args:
-        cov: (dx + dy, dx + dy) symmetric, positive semi-definite covariance Σ of (x, y)
+        cov: (dx + dy, dx + dy) symmetric, positive semi-definite covariance Σ of (x, y), float64
         dim_x: dx, 1 ≤ dx < dx + dy
         k: number of codes, k ≥ 1
         ridge: ρ ≥ 0, adds ½ρ‖θ‖² to J. The closed forms hold for ρ = 0 only and raise otherwise
 
     `J(theta, p)` works under every transform of torch.func; further controls in p are ignored. The
-    closed forms take p = (λ, γ) ≥ 0 and return tensors. What does not fit raises `ValueError` or
-    `TypeError`.
+    closed forms take p = (λ, γ) ≥ 0 and return tensors.
 
-    Example:
-        One pixel of variance 2, a label it says nothing about, λ = 1: e = 2λ · 2 = 4, so
-        R = ½ log 4 = log 2.
+    Example: one pixel of variance 2, λ = 1: e = 2λ · 2 = 4, so R = ½ log 4 = log 2.
 
-        >>> variances = torch.tensor([2.0, 1.0], dtype=torch.float64)
-        >>> model = LinearGaussian(torch.diag(variances), dim_x=1, k=1)
-        >>> print(f"{model.rate(torch.tensor([1.0, 0.0], dtype=torch.float64)).item():.6f}")
-        0.693147
+    >>> variances = torch.tensor([2.0, 1.0], dtype=torch.float64)
+    >>> model = LinearGaussian(torch.diag(variances), dim_x=1, k=1)
+    >>> print(f"{model.rate(torch.tensor([1.0, 0.0], dtype=torch.float64)).item():.6f}")
+    0.693147
     """
 
     def __init__(self, cov, dim_x, k, ridge=0.0):
@@ -120,10 +117,8 @@ class LinearGaussian(Ridged):
         return int(self._spectrum(p)[2].sum())
 
     def optimum(self, p):
-        """A minimiser θ*: columns (W; V)_i = L v_i √(1 − 1/e_i) for active i, else 0.
-
-        It is unique up to rotations of z. At λ = 0 (γ = 0), where J does not depend on W (V), it is
-        the limit from λ > 0 (γ > 0).
+        """A minimiser θ* (P,), unique up to rotations of z: columns (W; V)_i = L v_i √(1 − 1/e_i)
+        for active i, else 0. At λ = 0 or γ = 0 it is the limit from above.
         """
         e, vectors, active = self._spectrum(p)
         columns = self._root @ vectors * (1 - 1 / torch.where(active, e, 1.0)).sqrt()
@@ -162,10 +157,9 @@ class LinearGaussian(Ridged):
 
             F_pq = Σ_ij g_ij (T_p)_ij (T_q)_ij,   g_ij = (f'(e_i) − f'(e_j)) / (e_i − e_j)
 
-        with f'' on the diagonal. So g = −1/(2 e_i e_j) for two active codes, −(1 − 1/e_i) / (2 (e_i
-        − e_j)) for i active and j not, and 0 for two others: equal eigenvalues do no harm unless
-        one is active and the other is not. Raises `ValueError` at a threshold (some e_i = 1 with i
-        ≤ k, where the Hessian jumps) or at e_k = e_{k+1} > 1.
+        with f'' on the diagonal: g = −1/(2 e_i e_j) for two active codes, −(1 − 1/e_i) / (2 (e_i −
+        e_j)) for i active and j not, and 0 for two others. Raises `ValueError` at a threshold (some
+        e_i = 1 with i ≤ k, where the Hessian jumps) or at e_k = e_{k+1} > 1.
         """
         self._regular(p, "Hessian", thresholds=True)
         e, vectors, active = self._spectrum(p)
@@ -201,9 +195,8 @@ class LinearGaussian(Ridged):
 
             1/(2λ) = an eigenvalue μ > 0 of   Σ_xx + Σ_xy (I/(2γ) − Σ_yy)⁻¹ Σ_yx.
 
-        The e_i grow with λ, so each crosses 1 once; crossings beyond the k-th code change nothing
-        and are left out. Raises `ValueError` unless exactly one of lam and gam is given, ≥ 0, and
-        no threshold by itself.
+        Crossings beyond the k-th code change nothing and are left out. Raises `ValueError` unless
+        exactly one of lam and gam is given, ≥ 0, and no threshold by itself.
         """
         if (lam is None) == (gam is None):
             raise ValueError(f"give the one control that is held, got {lam=} and {gam=}")
@@ -226,9 +219,8 @@ class LinearGaussian(Ridged):
         r"""Dimension of A's null space at `optimum(p)`, away from thresholds.
 
         Rotations z → Qz leave J unchanged. With r active codes those that fix (W, V) form O(k − r),
-        so the orbit has dimension k(k−1)/2 − (k−r)(k−r−1)/2 = r(r−1)/2 + r(k−r). A collapsed column
-        is no null direction by itself: its curvature along eigenvector j is proportional to 1 −
-        e_j, zero only at the threshold. At λ = 0 all of W is null, at γ = 0 all of V.
+        so the orbit has dimension k(k−1)/2 − (k−r)(k−r−1)/2 = r(r−1)/2 + r(k−r). At λ = 0 all of W
+        is null, at γ = 0 all of V. A collapsed column is not: its curvature is ∝ 1 − e_j.
         """
         self._regular(p, "fixed number of null directions", thresholds=True)
         r, idle = self.active(p), self.dim_x * (p[0] == 0) + self.dim_y * (p[1] == 0)

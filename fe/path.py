@@ -21,7 +21,7 @@ import torch
 
 from .equilibrium import descend, minimise
 from .errors import NegativeCurvature, NotConverged, NotFinite, SingularHessian
-from .objective import classification, distortion, functionals, rate  # noqa: F401, to conserve
+from .objective import classification, distortion, rate  # noqa: F401, to conserve
 from .response import Local, Solver, check_stability, hessian_of_free_energy, jacobian
 
 
@@ -95,10 +95,10 @@ class Conserve:
         along = self.along(p) if callable(self.along) else self.along
         like = dict(dtype=p.dtype, device=p.device)
         along, adjust = torch.as_tensor(along, **like), torch.as_tensor(self.adjust, **like)
-        if along.shape != p.shape or adjust.shape[-1:] != p.shape:
+        if along.shape != p.shape or adjust.numel() % len(p):
             got = f"{tuple(along.shape)} and {tuple(adjust.shape)}"
             raise ValueError(f"along and adjust must have the {len(p)} entries of p, got {got}")
-        return along, adjust.reshape(-1, len(p))
+        return along, adjust.view(adjust.numel() // len(p), len(p))
 
     def correction(self, p, total, miss):
         """δp (n,) along `adjust` with total·δp = miss (m,) = target − g; total (m, n) = dg/dp along
@@ -129,11 +129,6 @@ class QuasiStatic(Conserve):
     def __init__(self, velocity):
         super().__init__(lambda J, theta, p: p[:0], along=velocity, adjust=())
 
-    def vectors(self, p):
-        """velocity (n,), and no direction that is free."""
-        self.adjust = p.new_zeros(0, len(p))
-        return super().vectors(p)
-
 
 class Geodesic(Conserve):
     """Geodesic transfer (paper, eq. 30): while t runs, C stays and the state moves on a line dD/dR
@@ -155,8 +150,8 @@ class Geodesic(Conserve):
         self.k = k
 
         def line(J, theta, p):  # C and D − kR by one derivative
-            _, R, D, C = functionals(J, theta, p)
-            return torch.stack([C, D - k * R])
+            dJ, value = torch.func.grad_and_value(J, argnums=1)(theta, p)
+            return torch.stack([dJ[1], dJ[0] - k * (value - dJ[:2] @ p[:2])])
 
         super().__init__(line, along=(0, 0, 1), adjust=((1, 0, 0), (0, 1, 0)))
 
@@ -165,8 +160,9 @@ class Geodesic(Conserve):
         lam, _, t = p.tolist()
         if abs(1 + self.k * lam) < 0.02:
             raise ValueError(
-                f"the geodesic with k = {self.k:.4g} is singular at λ = −1/k, and λ = {lam:.4g} at "
-                f"t = {t:.4g}. Choose another slope, or start at another λ"
+                f"the geodesic with k = {self.k:.4g} is singular at λ = −1/k: 1 + kλ = "
+                f"{1 + self.k * lam:.3f} at λ = {lam:.4g}, t = {t:.4g}. Choose another slope, or "
+                "start at another λ"
             )
         return super().velocity(p, total)
 
@@ -331,9 +327,10 @@ class _Follower:
             error = size + float(miss.norm())
             if not math.isfinite(error) or (iteration > 1 and error > 0.9 * last):
                 break
-            last, right = error, torch.cat([-here.gradient[:, None], here.mixed()[0]], 1)
-            X = self.solve(here, right, 1e-6)
-            delta, theta_p = X[:, 0], X[:, 1:]
+            last, solve = error, lambda B: self.solve(here, B, 1e-6)
+            if iteration == 0:  # later dp is small, and the θ_p found here will do
+                theta_p = solve(here.mixed()[0])
+            delta = solve(-here.gradient[:, None])[:, 0]
             total = here.g_p + here.g_theta @ theta_p
             dp = self.law.correction(p, total, miss - here.g_theta @ delta)
             p, theta = p + dp, theta + delta + theta_p @ dp

@@ -1,11 +1,8 @@
 """Finite alphabets: x, z and y take finitely many values, and every expectation is a finite sum.
 
 With decoder and classifier fixed, min over encoders and marginals of R + E[energy] is convex:
-`blahut_arimoto` reaches the global minimum and carries a certificate of how far it still is from
-it. (`fe.TabularModel` learns decoder and classifier as well, by gradients. The two share no code,
-so that each can check the other.)
-
-Probabilities are tensors in float64, all information is in nats per example.
+`blahut_arimoto` reaches the global minimum and certifies it. (`fe.TabularModel` learns decoder and
+classifier too, by gradients; no code is shared.) Probabilities are float64, information in nats.
 """
 
 from typing import NamedTuple
@@ -96,17 +93,13 @@ def blahut_arimoto(p_x, energy, *, m0=None, tol=1e-12, max_iterations=100_000):
     r"""Global minimum over e(z|x) and m(z) of R + E[energy] (eq. 8, decoder and classifier fixed).
 
     With energy(x, z) = −λ log d(x|z) − γ log c(y_x|z) and Z(x) = Σ_z m(z) exp(−energy), the best
-    encoder for a given m is Gibbs' (eq. 9) and leaves G(m) = −Σ_x p(x) log Z(x), which is convex in
-    m. One iteration is m ← the encoder's marginal:
+    encoder for a given m is Gibbs' (eq. 9) and leaves G(m) = −Σ_x p(x) log Z(x), convex in m. One
+    iteration, m ← the encoder's marginal, is m ← m c, c(z) = Σ_x p(x) exp(−energy(x, z)) / Z(x). It
+    never increases G, Σ_z m(z) c(z) = 1, and for any other m', by Jensen's inequality,
 
-        m(z) ← m(z) c(z),      c(z) = Σ_x p(x) exp(−energy(x, z)) / Z(x).
+        G(m) − G(m') = Σ_x p(x) log(Z'(x)/Z(x)) ≤ log Σ_z m'(z) c(z) ≤ max_z log c(z) =: gap
 
-    It never increases G, and Σ_z m(z) c(z) = 1. For any other marginal m', by Jensen's inequality,
-
-        G(m) − G(m') = Σ_x p(x) log(Z'(x)/Z(x)) ≤ log Σ_z m'(z) c(z) ≤ max_z log c(z) =: gap,
-
-    so `gap` bounds the distance to the minimum (Csiszár's bound), whatever m is. The iteration
-    stops when gap ≤ tol.
+    (Csiszár's bound): the iteration stops when gap ≤ tol.
 
     One departure from the textbook: the update is m ← m c^s / Σ m c^s, and s doubles while that
     does not overshoot. As ∂G/∂m = −c, a step from m to m' has not passed the minimum along its line
@@ -119,20 +112,15 @@ def blahut_arimoto(p_x, energy, *, m0=None, tol=1e-12, max_iterations=100_000):
         energy: (X, Z) finite, in nats
         m0: (Z,) starting marginal, strictly positive (default: uniform)
         tol: largest gap to accept, in nats; round-off puts a floor of about 1e-15 under it
-        max_iterations: ten to some thousands are needed, most where codes are many and nearly alike
-
-    Raises:
-        ValueError: p_x or m0 is no distribution, energy is not finite, shapes do not match
-        NotConverged: gap > tol after max_iterations
+        max_iterations: `NotConverged` if more are needed: codes are many and nearly alike
 
     References: Blahut, IEEE Trans. IT 18 (1972) 460; Csiszár, IEEE Trans. IT 20 (1974) 122.
 
-    Example:
-        A fair coin, Hamming distortion, slope λ = 1: D = 1/(1 + e) and R = log 2 − h(D).
+    Example: a fair coin, Hamming distortion, slope λ = 1: D = 1/(1 + e) and R = log 2 − h(D).
 
-        >>> point = blahut_arimoto([0.5, 0.5], [[0.0, 1.0], [1.0, 0.0]])
-        >>> f"{point.rate.item():.6f}"
-        '0.110944'
+    >>> point = blahut_arimoto([0.5, 0.5], [[0.0, 1.0], [1.0, 0.0]])
+    >>> f"{point.rate.item():.6f}"
+    '0.110944'
     """
     p_x, energy = _with_rows(p_x, "energy", energy, _array)
     n_codes = energy.shape[1]

@@ -402,12 +402,11 @@ def linear_response(
         NotConverged: conjugate gradients ran out of iterations
         ValueError, TypeError: NaN, wrong shapes or dtypes, λ < 0, a J that changes between calls
 
-    Example:
-        >>> J = lambda theta, p: 0.5 * theta.dot(theta) - p[0] * theta.sum()  # F = −½λ²
-        >>> three = torch.tensor([3.0], dtype=torch.float64)
-        >>> r = linear_response(J, three, three)
-        >>> float(r.theta_p), float(r.hess)
-        (1.0, -1.0)
+    >>> J = lambda theta, p: 0.5 * theta.dot(theta) - p[0] * theta.sum()  # F = −½λ²
+    >>> three = torch.tensor([3.0], dtype=torch.float64)
+    >>> r = linear_response(J, three, three)
+    >>> float(r.theta_p), float(r.hess)
+    (1.0, -1.0)
     """
     check_vector("theta", theta)
     check_controls(p, theta)
@@ -416,8 +415,9 @@ def linear_response(
     size = float(local.gradient.norm())
     if size > gradient_tol:
         raise NotAtEquilibrium(
-            f"‖∇J‖ = {size:.2e} > {gradient_tol:.0e} at p = {p.tolist()}. Minimise first "
-            "(fe.minimise), or raise gradient_tol and accept the bias"
+            f"‖∇J‖ = {size:.2e} > {gradient_tol:.0e} at p = {p.tolist()}: linear response "
+            "describes equilibria only. Minimise first (fe.minimise), or raise gradient_tol and "
+            "accept the bias"
         )
     M, (B, _) = local.inverse() or preconditioner, local.mixed()
     X, report = conjugate_gradient(local.hvp, B, preconditioner=M, rtol=rtol)
@@ -462,12 +462,11 @@ class NetworkResponse(NamedTuple):
 
 
 def _gauss_newton(J, theta, p):
-    """V (P, m) -> (J_oᵀ ∇²_o G J_o + ρ) V of an `AmortisedObjective` at (θ, p).
+    """V (P, m) -> (J_oᵀ ∇²_o G J_o + ρ) V, J_o = ∂o/∂θ, of an `AmortisedObjective` at (θ, p).
 
-    G = R + λD + γC is convex in what the networks put out, o = (μ, log σ, x̂, logits), and
-    ∇²G = J_oᵀ (∇²_o G) J_o + Σ_k (∂G/∂o_k) ∇²o_k, J_o = ∂o/∂θ. The first term, the Gauss–Newton
-    matrix (Schraudolph 2002), is positive semi-definite; the second, which is left out, weighs the
-    curvature of the networks with what is left of the error.
+    G = R + λD + γC is convex in what the networks put out, o = (μ, log σ, x̂, logits): this matrix
+    (Schraudolph 2002) is positive semi-definite. What ∇²G has beyond it, Σ_k (∂G/∂o_k) ∇²o_k,
+    weighs the curvature of the networks with what is left of the error.
     """
     outputs, pull = torch.func.vjp(J.outputs, theta)
     _, log_sigma, _, logits = (o.detach() for o in outputs)

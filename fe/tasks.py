@@ -108,11 +108,10 @@ class Mixture(Task):
 
 class Displacement(Task):
     """p(x, t) = Σ Γ_ij δ(x − (1 − t)x_i − t x'_j) (paper, eq. 37): images move along the pairs of a
-    plan.
+    plan, and labels as probabilities y(t) = (1 − t) δ_{y_i} + t δ_{y'_j} (K, Y) (Remark 11).
 
-    Labels move too (Remark 11): y(t) = (1 − t) δ_{y_i} + t δ_{y'_j}, as probabilities (K, Y). Where
-    they differ they put a floor under C, `label_entropy`; a plan by class (`plan_by_class`) has
-    pairs of one label only.
+    Where labels differ they put a floor under C, `label_entropy`; a plan by class (`plan_by_class`)
+    has pairs of one label only.
 
     Args:
         source, target: (x (N, D), y (N,) int64) each, as in `Mixture`
@@ -138,9 +137,7 @@ class Displacement(Task):
         )  # mass of changing labels
 
     def at(self, t):
-        """(x (K, D), y, w (K,)) at time t; y (K, Y) probabilities, or (K,) labels if no pair's
-        labels differ.
-        """
+        """(x (K, D), y, w (K,)) at time t; y (K,) if no pair's labels differ, else (K, Y)."""
         _check_time(t)
         xs, xt, ys, yt = self._ends
         x = (1 - t) * xs + t * xt
@@ -150,9 +147,7 @@ class Displacement(Task):
         return x, (1 - t) * one[ys] + t * one[yt], self.weights
 
     def label_entropy(self, t):
-        """E H(y(x, t)) in nats: no classifier has a smaller C on labels that are themselves
-        uncertain. ≤ log 2, at t = ½.
-        """
+        """E H(y(x, t)) ≤ log 2 in nats: no classifier has a smaller C on uncertain labels."""
         _check_time(t)
         t = min(max(float(t), 0.0), 1.0)
         h = sum(-q * math.log(q) for q in (t, 1 - t) if q > 0)

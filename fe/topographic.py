@@ -21,7 +21,7 @@ from .objective import check_controls
 
 class TopographicMap(gibbs.GibbsObjective):
     """The objective J(θ, p) of eq. (14) for a map with K = grid² nodes and M = features² + 1
-    features.
+    features; θ stacks W (M, D) and V (M, Y), `n_parameters` = M (D + Y) numbers.
 
     Args:
         x: (N, D) images, pixels in [0, 1]
@@ -31,9 +31,6 @@ class TopographicMap(gibbs.GibbsObjective):
         features: bumps a side; their width is their spacing
         ridge: ρ of ½ρ‖θ‖²
         weights: (N,) probabilities p(x) of the images (default: 1/N each)
-
-    θ stacks W (M, D) and V (M, Y): `n_parameters` = M (D + Y) numbers. Raises `ValueError` or
-    `TypeError` for NaN, empty or mis-shaped data, labels out of range, weights of another sum.
     """
 
     def __init__(

@@ -37,6 +37,7 @@ from fe.response import (
     check_stability,
     conjugate_gradient,
     network_response,
+    predicted_decrease,
     smallest_eigenpair,
 )
 from fe.retraining import Retraining, progress_bar
@@ -202,6 +203,7 @@ def test_amortised_training():
         )
         J = fe.AmortisedObjective(*modules, x, Y, noise, ridge=0.1)
         response = network_response(J, J.theta0, P.float(), damping=0.1)
+        assert predicted_decrease(J, J.theta0, P.float()) > 0
         gap = fe.free_energy_gap(
             J, J.theta0, P.float(), grid=fe.uniform_grid(40, 2, dtype=torch.float32, device="cpu")
         )

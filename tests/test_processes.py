@@ -680,3 +680,30 @@ def test_a_walk_that_cannot_begin_is_refused_before_the_training(p, stops, words
     with pytest.raises(ValueError, match=words):
         run.follow(walk(p, HOLD_C, stops))
     assert run.done == done
+
+
+def test_what_one_step_missed_the_next_makes_up_for():
+    """Without corrections the errors of the steps do not add up: each prediction aims at the first
+    value, not at the last.
+    """
+    options = dict(tolerance=1e-9, corrections=0, band=9.0)
+    stops = [k / 20 for k in range(11)]
+    record = Formula().follow(walk((2.0, 3.0, 0.0), HOLD_C, stops, **options))
+    one = record["off"][1]
+    assert one > 1e-3 and max(record["off"]) < 1.5 * one
+
+
+def test_where_a_step_is_halved_the_slopes_are_measured_anew():
+    """A measurement begins with the network of the last row, which the step has left behind."""
+    run = Formula()
+    options = dict(tolerance=1e-3, corrections=1, band=0.05, station=99)
+    record = run.follow(walk((2.0, 3.0, 0.0), HOLD_C, [0.0, 1.0], **options))
+    assert len(record.slopes) > 1
+
+
+def test_the_copy_at_another_time_has_the_noise_of_the_copies():
+    """Slopes against t: the stage at t + dt takes the number of the one that follows it."""
+    run = Formula()
+    run.follow(finite_differences(2.0, 3.0, start="row", t=0.2))
+    moved, copies = run.asked
+    assert (moved.ahead, copies.ahead) == (1, 0) and moved.t > copies.t == 0.2
