@@ -3,12 +3,14 @@ one.
 """
 
 import json
+import math
 import pathlib
 
 import pytest
 import torch
 
 import fe
+from fe import reproduce
 from fe.reproduce import rest
 
 TINY = rest.Exact(
@@ -107,6 +109,28 @@ def test_the_stored_run_shows_what_chapter_6_says():
         assert run["prices"] != "law" or run["worst"] < 0.033
         if "turn" in run and run["start"] == "rest":
             assert abs(run["turn"]["F_apart"]) < 1e-8 and run["turn"]["theta_apart"] < 1e-6
+
+
+def test_loops_of_networks_have_a_frozen_control_and_models_from_scratch(tmp_path):
+    """At tiny size: stages there and back, as many of the control, epochs of the path's own."""
+    settings = reproduce.Loops(
+        data="digits", images_used=None, hidden=8, codes=3, batch_size=100,
+        start_epochs=15, lam=0.25, lam_end=0.3, stages=1, gammas=[4.0], seeds=[0], lengths=[3],
+        options=dict(tolerance=0.5, band=2.0, corrections=1, station=9),
+    )  # fmt: skip
+    record = reproduce.loops(settings, None, tmp_path, progress=False)
+    (run,) = record["runs"]
+    (fresh,) = record["scratch"]
+    assert run["rows"]["lam"] == pytest.approx([0.25, 0.3, 0.25]) and not run["stopped"]
+    stages = 3 + sum(run["rows"]["corrections"])
+    assert len(run["frozen"]) == stages and run["trained"] == 15 + 3 * stages
+    assert {(q["lam"], q["gam"]) for q in run["frozen"]} == {(0.25, 4.0)}
+    assert len(run["still"]) == 2
+    off = [
+        abs(math.log(c / run["rows"]["classification"][0])) for c in run["rows"]["classification"]
+    ]
+    assert run["worst"] == pytest.approx(max(off), rel=1e-3) and len(run["slopes"]) >= 1
+    assert fresh["lam"] == pytest.approx(0.3) and fresh["gam"] == run["rows"]["gam"][1]
 
 
 def check(record, settings):

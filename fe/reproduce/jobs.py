@@ -13,6 +13,7 @@ from ..processes import ConstraintLost, iso_classification, part, state_of, walk
 from ..retraining import Retraining, Stage
 from ..training import step_decay
 from .lemma_5 import compared
+from .rest import loop_of
 from .settings import load, networks, one_thread, task_of
 
 
@@ -129,6 +130,47 @@ def scratch_job(settings, lam, gam, seed, checkpoint=None):
         yield Stage(lam, gam, settings.start_epochs, step_decay, span=(0.0, 0.99))
         entry = yield Stage(lam, gam, settings.epochs)
         return dict(seed=seed, **state_of(entry, lam, gam))
+
+    return run, process()
+
+
+@_job
+def loop_job(settings, gam, seed, epochs, checkpoint=None):
+    """There and back, λ to λ_end to λ with C held, `epochs` an equilibration; then its frozen
+    control: the network of the start, its prices unchanged, for as many stages.
+
+    Returns rows of both, what the control's last stage still changed in F and ln C, work not paid
+    and area of the loop, its worst |ln C/C₀|; `trained`, the epochs of the path's own network.
+    """
+    run, lam = _run(settings, seed, checkpoint, dict(gam=gam, loop=epochs)), settings.lam
+    there = [lam + (settings.lam_end - lam) * k / settings.stages for k in range(settings.stages)]
+    stops = [*there, settings.lam_end, *reversed(there)]
+
+    def process():
+        start, stopped = settings.start_epochs, None
+        yield Stage(lam, gam, start, step_decay, keep="start", span=(0.0, 0.3))
+        law, how = Conserve(classification), dict(epochs=epochs, **settings.options)
+        try:
+            record = yield from part(walk((lam, gam), law, stops, **how), 0.3, 0.6)
+        except ConstraintLost as e:
+            record, stopped = e.record, str(e)
+        stages = sum(1 + row["corrections"] for row in record.rows)
+        frozen = []
+        for k in range(stages):
+            done = 0.6 + 0.39 * k / stages
+            begin = None if k else "start"
+            entry = yield Stage(lam, gam, epochs, start=begin, span=(done, done))
+            frozen.append(state_of(entry, lam, gam))
+        last, before = frozen[-1], frozen[-2 if stages > 1 else -1]
+        still = [
+            last["F"] - before["F"],
+            math.log(last["classification"] / before["classification"]),
+        ]
+        names = dict(R="rate", D="distortion", C="classification", lam="lam", gam="gam")
+        found = loop_of({k: [row[name] for row in record.rows] for k, name in names.items()})
+        found |= dict(rows=record.rows, slopes=[d._asdict() for d in record.slopes], frozen=frozen)
+        found |= dict(still=still, trained=start + stages * epochs, stopped=stopped)
+        return dict(gam=gam, seed=seed, epochs=epochs) | found
 
     return run, process()
 

@@ -231,7 +231,7 @@ def _retrained(settings, epochs, begin, thetas, L, exact, progress=lambda text: 
         run = dict(seed=seed, epochs=epochs, start=name, prices=how, slopes=measured[seed, name])
         run |= dict(rows={column: [row[column] for row in table] for column in _NAMES})
         promised = predicted_decrease(J, theta[k], p[k], preconditioner=make())
-        run |= _summary(run["rows"]) | dict(promised=promised)
+        run |= loop_of(run["rows"]) | dict(promised=promised)
         if how == "prices" and seed == s.seeds[0] and epochs in (s.epochs[0], s.epochs[-1]):
             for place, at, i in (("turn", turn, -1), ("end", theta, 0)):
                 there = Equilibrium(thetas[i], prices[i], exact["points"][i]["F"], 0, 0, 0, None, 0)
@@ -252,7 +252,7 @@ def _next(kind, slope, planned, table):
     return [lam, last["gam"] * math.exp(max(-0.5, min(0.5, change)))]
 
 
-def _summary(rows):
+def loop_of(rows):
     """Of one loop: the work that was not paid, ∮ dR + λdD + γdC by the trapezoid rule (nats), its
     area in the (D, R) plane (nats pixel²), the worst |ln C/C₀|.
     """
