@@ -327,10 +327,9 @@ class _Follower:
             error = size + float(miss.norm())
             if not math.isfinite(error) or (iteration > 1 and error > 0.9 * last):
                 break
-            last, solve = error, lambda B: self.solve(here, B, 1e-6)
-            if iteration == 0:  # later dp is small, and the θ_p found here will do
-                theta_p = solve(here.mixed()[0])
-            delta = solve(-here.gradient[:, None])[:, 0]
+            last, right = error, torch.cat([-here.gradient[:, None], here.mixed()[0]], 1)
+            X = self.solve(here, right, 1e-6)
+            delta, theta_p = X[:, 0], X[:, 1:]
             total = here.g_p + here.g_theta @ theta_p
             dp = self.law.correction(p, total, miss - here.g_theta @ delta)
             p, theta = p + dp, theta + delta + theta_p @ dp
