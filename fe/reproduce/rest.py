@@ -254,7 +254,7 @@ def _next(kind, slope, planned, table):
 
 def loop_of(rows):
     """Of one loop: the work that was not paid, ∮ dR + λdD + γdC by the trapezoid rule (nats), its
-    area in the (D, R) plane (nats pixel²), the worst |ln C/C₀|.
+    area in the (D, R) plane (nats pixel²), the worst deviation of ln C.
     """
     lam, gam, R, D, C = (
         torch.tensor(rows[k], dtype=torch.float64) for k in _NAMES[:2] + _NAMES[3:6]
