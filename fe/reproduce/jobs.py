@@ -140,7 +140,8 @@ def loop_job(settings, gam, seed, epochs, checkpoint=None):
     control: the network of the start, its prices unchanged, for as many stages.
 
     Returns rows of both, what the control's last stage still changed in F and ln C, work not paid
-    and area of the loop, its worst deviation of ln C; `trained`, the epochs of the path's own network.
+    and area of the loop, its worst deviation of ln C; `trained`, the epochs of the path's own
+    network.
     """
     run, lam = _run(settings, seed, checkpoint, dict(gam=gam, loop=epochs)), settings.lam
     there = [lam + (settings.lam_end - lam) * k / settings.stages for k in range(settings.stages)]
