@@ -528,7 +528,7 @@ def test_a_readers_own_folder_of_images(tmp_path, single):
         gammas=[4.0],
         scratch=[],
         images=5_000,
-        start_epochs=15,
+        start_epochs=150,  # C answers to γ
         lam=0.25,
         lam_end=0.26,
         variants=False,
@@ -540,6 +540,7 @@ def test_a_readers_own_folder_of_images(tmp_path, single):
         Here(),
         progress=False,
     )
+    assert record["runs"][0]["stopped"] is None
     assert record["runs"][0]["responses"] and "validation set" in record["what"]
 
 

@@ -15,6 +15,10 @@ window.paper = {
       typesetRoot.style.background = "rgba(255, 255, 255, .004)";  // what draws no box of its own gets no tag
     }
     all('a[href*="_downloads/"]').forEach(a => a.removeAttribute("href"));  // files of the web edition alone
+    for (const heading of all("article section > :is(h1, h2, h3)")) {  // may stand on the page after its section's start
+      heading.id = heading.parentElement.id;
+      heading.parentElement.removeAttribute("id");
+    }
     paper.name(page);
     await paper.settle();
     return all("article section > h1, article section > h2").map(heading => {
@@ -22,7 +26,7 @@ window.paper = {
       const formulas = window.MathJax ? MathJax.startup.document.getMathItemsWithin(heading) : [];
       copy.querySelectorAll("mjx-container").forEach((m, i) => m.replaceWith(`\\(${formulas[i].math}\\)`));
       copy.querySelectorAll(".headerlink").forEach(a => a.remove());
-      return [+heading.tagName[1], heading.parentElement.id, copy.textContent.trim().replace(/\s+/g, " ")];
+      return [+heading.tagName[1], heading.id, copy.textContent.trim().replace(/\s+/g, " ")];
     });
   },
 
