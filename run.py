@@ -47,7 +47,7 @@ def run(*command, log=None, **environment):
     one_thread = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
     settings = dict.fromkeys(one_thread, "1") | environment
     settings["PATH"] = f"{BIN}{os.pathsep}{os.environ.get('PATH', '')}"
-    settings |= {"VIRTUAL_ENV": str(VENV), "PYDEVD_DISABLE_FILE_VALIDATION": "1"}
+    settings |= {"VIRTUAL_ENV": str(VENV), "PYDEVD_DISABLE_FILE_VALIDATION": "1", "PYTHONUTF8": "1"}
     print("\n$", *command, file=log, flush=True)
     began = time.time()
     code = subprocess.call(

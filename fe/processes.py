@@ -266,22 +266,22 @@ def walk(
             law of another number of controls, not 0 < tolerance ≤ band.
     """
     p = torch.tensor(list(p), dtype=torch.float64, device="cpu")
-    stops, record, spent, F_t = [float(s) for s in stops], Record(), 0, 0.0
+    stops, record, spent, own, F_t = [float(s) for s in stops], Record(), 0, 0, 0.0
     t_dot = _t_dot(p, law, stops, tolerance, band)
     ahead = [(b, abs(b - a)) for a, b in zip(stops, stops[1:])]  # stops, and their distances
 
     def train(p, start=None):
-        nonlocal spent
+        nonlocal spent, own
         (lam, gam), t = p[:2].tolist(), round(p[2].item(), 9) if len(p) == 3 else None
         done, needs = 1 - sum(s in stops for s, _ in ahead) / len(stops), {hold} - {"train"}
         how = dict(t=t, start=start, needs=tuple(needs), span=(done, done))
         entry = yield Stage(lam, gam, epochs, **how)
-        spent += entry["epochs"]
+        spent, own = spent + entry["epochs"], own + epochs
         return state_of(entry, lam, gam) | ({} if t is None else dict(t=t))
 
     def row(**more):
         off = [*held.off(p, state), 0.0]
-        more |= dict(drift=off[0], off=max(map(abs, off)), spent=spent)
+        more |= dict(drift=off[0], off=max(map(abs, off)), spent=spent, own=own)
         record.rows.append(state | more | (dict(F_t=F_t) if len(p) == 3 else {}))
         return Row(record.rows[-1])
 
@@ -297,6 +297,7 @@ def walk(
             at = state["lam"], state["gam"], epochs
             slopes = yield from finite_differences(*at, 0.3, repeats, "row", state.get("t"))
             spent, since = spent + (5 + (len(p) == 3)) * repeats * epochs, 0
+            own += repeats * epochs  # the first copy stays
             record.slopes.append(slopes)
             held.check(p, state, slopes)
         if holds and h * t_dot:
@@ -312,6 +313,7 @@ def walk(
                 break
         if corrector and not worst <= band:  # back to the last row, and half as far
             ahead.insert(0, (s + h / 2, ahead[0][1]))
+            own = record.rows[-1]["own"]
             since = station  # a measurement begins with the network of the last row
             if abs(h) <= ahead[0][1] / 16:
                 raise ConstraintLost(

@@ -191,8 +191,8 @@ def conjugate_gradient(matvec, B, *, preconditioner=None, rtol=1e-8, max_iterati
     rtol = max(rtol, 10 * eps)
     X, R, Z = torch.zeros_like(B), B, M(B)
     D, start = Z, (B * Z).sum(0)
-    if (start < 0).any():
-        raise ValueError("the preconditioner is not positive definite: bᵀM⁻¹b < 0")
+    if not (start >= 0).all():
+        raise ValueError("the preconditioner is not positive definite or gives NaN: not bᵀM⁻¹b ≥ 0")
     rz, total, error, terms = start, torch.zeros_like(start), torch.zeros_like(start), []
     low, high, iterations = start.new_full((), math.inf), start.new_zeros(()), start.new_zeros(())
     active, stuck, curvature = start > 0, start < 0, start

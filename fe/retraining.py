@@ -10,6 +10,7 @@ that was stopped begins its process anew and is sent the old answers. Processes 
 same time are trained as one ensemble.
 """
 
+import builtins
 import copy
 import functools
 import hashlib
@@ -139,7 +140,7 @@ class Retraining:
         self.probes = ({"val": validation} if validation is not None else {}) | (probes or {})
         self.seed, self.batch_size, self.save_every = seed, batch_size, save_every
         self.journal, self.on_row, self.on_progress = journal or Journal(), on_row, on_progress
-        self.done, self.kept = 0, {}
+        self.done, self.kept, self.failed = 0, {}, []
         self.first, self.images = _fingerprint(self.network.state().values()), None
         if not self.replaying:
             self._resume()
@@ -202,6 +203,12 @@ class Retraining:
         if not self.replaying:
             return None
         entry = copy.deepcopy(self.journal.entries[self.done])
+        failed = entry.pop("failed", [])[len(self.failed) :]
+        if failed:  # as it did before
+            self.check(failed[0][0], request)
+            self.failed.append(failed[0])
+            return getattr(builtins, failed[0][1], RuntimeError)(failed[0][2])
+        self.failed = []
         self.check(entry.pop("request"), request)
         self.done += 1
         if not self.replaying:
@@ -226,9 +233,10 @@ class Retraining:
         name = getattr(request, "keep", None)
         kept = self.kept | ({name: network} if name else {})
         record = entry | dict(request=self.words(request))
+        record |= dict(failed=self.failed) if self.failed else {}
         self.journal.save(dict(network=network, kept=kept), record)
         self.network.load(network)
-        self.kept, self.done = kept, self.done + 1
+        self.kept, self.done, self.failed = kept, self.done + 1, []
         return entry
 
     def state(self, start, copies):
@@ -290,11 +298,13 @@ def drive(processes):
         request = waiting.pop(name, None)
         try:
             if isinstance(found, Exception):
+                run.failed.append([run.words(request), type(found).__name__, str(found)])
                 request = process.throw(found)
             else:
                 request = process.send(found and run.answer(request, *found))
             while (answer := run.known(request)) is not None:
-                request = process.send(answer)
+                failed = isinstance(answer, Exception)
+                request = process.throw(answer) if failed else process.send(answer)
             waiting[name] = request
             return
         except StopIteration as end:
@@ -308,8 +318,11 @@ def drive(processes):
         send(name)
     while waiting:
         groups = {}
-        for name, request in waiting.items():
-            groups.setdefault(_key(processes[name][0], request, name), []).append(name)
+        for name, request in list(waiting.items()):
+            try:
+                groups.setdefault(_key(processes[name][0], request, name), []).append(name)
+            except Exception as e:
+                send(name, e)
         for names in groups.values():
             asked = [(processes[name][0], waiting[name]) for name in names]
             for name, found in zip(names, _found(asked)):
@@ -328,7 +341,8 @@ def _key(run, request, name):
     shapes = [(k, tuple(v.shape)) for k, v in run.network.tensors().items()]
     net = run.network.net
     plain = [[v for v in vars(m).items() if v[0][0] != "_"] for m in net.modules() if m is not net]
-    what = run.batch_size, x.shape, x.dtype, y.dtype, x.device, shapes, net, plain
+    frozen = [v.requires_grad for v in run.network.parameters()]
+    what = run.batch_size, x.shape, x.dtype, y.dtype, x.device, shapes, frozen, net, plain
     return request.epochs, request.lr, begun["epoch"] if begun else 0, str(what)
 
 
@@ -338,15 +352,15 @@ def _found(asked):
     A group that does not fit into memory, or in which something fails, is parted in two.
     """
     half, (run, request) = len(asked) // 2, asked[0]
-    if not half or _bytes(asked) <= _room(run.data(request.t)[0].device):
-        try:
-            if isinstance(request, Stage):
-                return _train(asked)
+    try:
+        if not isinstance(request, Stage):
             return [(request.measure(run), run.network.state())]
-        except Exception as e:
-            if not half:
-                return [e]
-            warnings.warn(f"{len(asked)} runs, trained as one, failed: {e}", stacklevel=2)
+        if not half or _bytes(asked) <= _room(run.data(request.t)[0].device):
+            return _train(asked)
+    except Exception as e:
+        if not half:
+            return [e]
+        warnings.warn(f"{len(asked)} runs, trained as one, failed: {e}", stacklevel=2)
     return _found(asked[:half]) + _found(asked[half:])
 
 
@@ -377,6 +391,8 @@ def _train(asked):
         dict(zip(whole, rows)) for rows in zip(*(v.split(sizes) for v in whole.values()))
     ]
     ensemble, parts = Ensemble([run.network[0]] * sum(sizes)), [r.partial(s) for r, s in asked]
+    if len({p["epoch"] if p else 0 for p in parts}) > 1:  # one of them could not write its last
+        raise RuntimeError("their checkpoints are of different epochs")
     adam = torch.optim.Adam(ensemble.parameters(), fused=True)
     states = [p["ensemble"] if p else r.state(s.start, s.copies) for (r, s), p in zip(asked, parts)]
     whole = {k: torch.cat([state[k].cpu() for state in states]) for k in states[0]}

@@ -114,7 +114,7 @@ class Ensemble:
 
     def __getitem__(self, i):
         net = copy.deepcopy(self.member)
-        net.load_state_dict({k: v[i] for k, v in self.tensors().items()})
+        net.load_state_dict({k: v[i] for k, v in self.tensors().items()}, strict=False)
         return net.encoder, net.decoder, net.classifier
 
     def parameters(self):

@@ -363,3 +363,12 @@ def test_float32_is_solved_to_its_rounding():
     A = A.float()
     got, _ = fe.conjugate_gradient(lambda v: A @ v, A @ x)
     torch.testing.assert_close(got, x, rtol=0, atol=1e-4)  # eps κ = 1e-5
+
+
+def test_a_preconditioner_that_gives_nan_is_refused():
+    with pytest.raises(ValueError, match="gives NaN"):
+        fe.conjugate_gradient(
+            lambda v: 2 * v,
+            torch.ones(5, 1, dtype=torch.float64),
+            preconditioner=lambda v: v * torch.nan,
+        )

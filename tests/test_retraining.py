@@ -421,6 +421,48 @@ def test_a_process_may_go_on_after_a_training_that_failed():
     assert tiny().follow(careful()) == pytest.approx(tiny().follow(one()))
 
 
+def test_a_process_that_goes_on_after_a_failure_is_resumed():
+    """The journal has the failure too: told again what was done, the process ends at once."""
+
+    def careful():
+        with pytest.raises(ValueError, match="NaN or infinite"):
+            yield Stage(0.3, 4.0, 2, lr=1e30)
+        rate = (yield Stage(0.3, 4.0, 2))["rate"]
+        return rate, (yield Stage(0.3, 5.0, 2))["rate"]
+
+    journal = Journal()
+    first = tiny(journal=journal).follow(careful())
+    again = tiny(journal=journal)
+    assert again.follow(careful()) == first and again.done == 2
+
+
+def test_a_frozen_network_beside_a_free_one_stays_frozen():
+    networks = tiny().network[0]
+    networks[0].requires_grad_(False)
+    frozen, free = tiny(network=networks), tiny(seed=1)
+    before = [v.clone() for v in frozen.network[0][0].parameters()]
+    for future in drive({"frozen": (frozen, one()), "free": (free, one())}).values():
+        future.result()
+    after = list(frozen.network[0][0].parameters())
+    assert all(torch.equal(a, b) for a, b in zip(before, after, strict=True))
+
+
+def test_images_that_are_not_there_end_one_run_alone():
+    """A task that raises, in the middle of what is driven together."""
+
+    def deaf(t):
+        if t == 0.5:
+            raise OSError("no images at t = 0.5")
+        return reproduce.load(TINY)[0]
+
+    bad = Retraining(tiny().network[0], deaf, seed=0, batch_size=100)
+    stage = lambda: (yield Stage(0.3, 4.0, 2, t=0.5))
+    found = drive({"bad": (bad, stage()), "good": (tiny(), one())})
+    with pytest.raises(OSError, match="no images"):
+        found["bad"].result()
+    assert found["good"].result() == pytest.approx(tiny().follow(one()))
+
+
 def test_an_ensemble_takes_no_more_memory_than_there_is(monkeypatch):
     """On a GPU half of what is free; here room for two of five runs, and the numbers of all five at
     once. What is counted grows with the members, the minibatch and the layers.

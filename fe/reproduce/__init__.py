@@ -294,10 +294,9 @@ def loops(settings, executor, folder, progress=True):
     scratch = {}
     for key, r in found.items():
         if not r["stopped"]:
-            rows = r["rows"][: settings.stages + 1]
-            spent = sum(1 + row["corrections"] for row in rows) * r["epochs"]
-            again = settings | dict(start_epochs=settings.start_epochs + spent)
-            at = rows[-1]["lam"], rows[-1]["gam"]
+            turn = max(r["rows"], key=lambda row: row["lam"])  # steps that were halved add rows
+            again = settings | dict(start_epochs=settings.start_epochs + turn["own"])
+            at = turn["lam"], turn["gam"]
             scratch[f"scratch_{key}"] = partial(scratch_job, again, *at, 100 + r["seed"])
     ended = run_jobs(scratch, executor, folder, progress, "from scratch")
     return {

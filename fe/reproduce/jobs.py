@@ -2,6 +2,7 @@
 process anywhere.
 """
 
+import contextlib
 import functools
 import math
 from pathlib import Path
@@ -31,9 +32,10 @@ def _run(settings, seed, checkpoint, what, data=None, classes=None, probes=None)
 
     def on_progress(done):
         if checkpoint:
-            part = checkpoint.with_suffix(".progress.part")
-            part.write_text(f"{done:.4f}")
-            part.replace(checkpoint.with_suffix(".progress"))
+            with contextlib.suppress(OSError):  # it is only for a bar
+                part = checkpoint.with_suffix(".progress.part")
+                part.write_text(f"{done:.4f}")
+                part.replace(checkpoint.with_suffix(".progress"))
 
     return Retraining(
         networks(settings, *train, seed, classes),
@@ -155,7 +157,7 @@ def loop_job(settings, gam, seed, epochs, checkpoint=None):
             record = yield from part(walk((lam, gam), law, stops, **how), 0.3, 0.6)
         except ConstraintLost as e:
             record, stopped = e.record, str(e)
-        stages = sum(1 + row["corrections"] for row in record.rows)
+        stages = record["own"][-1] // epochs
         frozen = []
         for k in range(stages):
             done = 0.6 + 0.39 * k / stages
