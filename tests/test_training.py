@@ -576,7 +576,7 @@ def test_training_is_in_single_precision_whatever_the_default_is():
             refresh_statistics(two, x, y)
             ends.append({**two.state(), **evaluate(two, x, y)._asdict()})
         finally:
-            torch.set_default_dtype(torch.float32)
+            torch.set_default_dtype(torch.float64)  # of all tests, which follow in any order
     assert all(torch.equal(v, ends[1][k]) for k, v in ends[0].items())
 
 
