@@ -255,8 +255,9 @@ def walk(
     Returns:
         `Record` with rows and `Slopes`. In a row, `miss` and `drift` are ln C/C₀, or the like of
         the first quantity held, before and after correcting, `off` is the largest of all, and F_t
-        belongs to the step that led there (0 where nothing is held); in the first row, `change_F`
-        is what the last of `settle` changed.
+        belongs to the step that led there (0 where nothing is held); `own` are the epochs that led
+        this network there, `spent` those of all that was trained; in the first row, `change_F` is
+        what the last of `settle` changed.
 
     Raises:
         ConstraintLost: Out of the band however small the step, nothing answers to the prices, 1 +
