@@ -19,6 +19,7 @@ Each process is a generator: it asks for `Stage`s, which `fe.retraining` answers
 
 import math
 from dataclasses import dataclass, field, replace
+from itertools import cycle
 from typing import NamedTuple
 
 import numpy as np
@@ -243,7 +244,7 @@ def walk(
         settle: (nats of F, ln C) by which one more equilibration may change the start; up to six
             are tried (default: one, whatever it changes).
         tolerance: On the size of ln C/C₀, or of ln(1 + (g − g₀)/scale) where g is held, of the
-            scale of its terms in R, D and C; to stop correcting.
+            scale of its terms in R, D and C; to stop correcting. One number, or one for each g.
         band: On the same, to accept a step.
         corrections: At most so many after a step.
         station: Accepted steps between two measurements of the slopes.
@@ -268,6 +269,7 @@ def walk(
     """
     p = torch.tensor(list(p), dtype=torch.float64, device="cpu")
     stops, record, spent, own, F_t = [float(s) for s in stops], Record(), 0, 0, 0.0
+    tolerance, band = (v if isinstance(v, tuple | list) else [v] for v in (tolerance, band))
     t_dot = _t_dot(p, law, stops, tolerance, band)
     ahead = [(b, abs(b - a)) for a, b in zip(stops, stops[1:])]  # stops, and their distances
 
@@ -291,12 +293,14 @@ def walk(
         state, settled = yield from _settled(state, lambda: train(p), hold, *settle)
     held, s, slopes, since = _Held(law, hold, p, state, record), stops[0], None, station
     holds = len(held.target)
+    beyond = lambda off, most: max((abs(v) / q for v, q in zip(off, cycle(most))), default=0.0)
     yield row(step=0.0, miss=0.0, **settled)
     while ahead:
         h, miss = ahead[0][0] - s, None
         if holds and since >= station:  # measure
             at = state["lam"], state["gam"], epochs
-            slopes = yield from finite_differences(*at, 0.3, repeats, "row", state.get("t"))
+            dt = min(0.05, abs(h * t_dot)) or 0.05  # a slope that changes fast, over the step ahead
+            slopes = yield from finite_differences(*at, 0.3, repeats, "row", state.get("t"), dt)
             spent, since = spent + (5 + (len(p) == 3)) * repeats * epochs, 0
             own += repeats * epochs  # the first copy stays
             record.slopes.append(slopes)
@@ -308,20 +312,20 @@ def walk(
         for count in range(1 + corrections * corrector):  # predict, then correct
             new = held.step(new, there, slopes, F_t, 0.0 if count else h, corrector)
             there = yield from train(new)
-            off = [*held.off(new, there), 0.0]
-            worst, miss = max(map(abs, off)), miss if count else off[0]
-            if worst <= tolerance:
+            off = held.off(new, there)
+            miss = miss if count else [*off, 0.0][0]
+            if beyond(off, tolerance) <= 1:
                 break
-        if corrector and not worst <= band:  # back to the last row, and half as far
+        if corrector and not beyond(off, band) <= 1:  # back to the last row, and half as far
             ahead.insert(0, (s + h / 2, ahead[0][1]))
             own = record.rows[-1]["own"]
             since = station  # a measurement begins with the network of the last row
             if abs(h) <= ahead[0][1] / 16:
+                bands, by = (f"{v:.0%}" for v in band), (f"{v:+.2f}" for v in off)
                 raise ConstraintLost(
-                    f"what is held left its band of {band:.0%} at {_words(new)}, by "
-                    f"{', '.join(f'{v:+.2f}' for v in off[:-1])} after {count} corrections, "
-                    f"{miss:+.2f} before them. There the slopes of ln C against ln λ, ln γ "
-                    f"(and t) are {slopes.slopes[1]}",
+                    f"what is held left its band of {' and '.join(bands)} at {_words(new)}, by "
+                    f"{', '.join(by)} after {count} corrections, {miss:+.2f} before them. There "
+                    f"the slopes of ln C against ln λ, ln γ (and t) are {slopes.slopes[1]}",
                     record,
                 )
             continue
@@ -334,7 +338,7 @@ def _t_dot(p, law, stops, tolerance, band):
     """ṫ of a walk, 0 for one of (λ, γ) alone. Raises `ValueError` where it cannot begin."""
     if not (stops and (p[:2] > 0).all() and all(map(math.isfinite, [*p.tolist(), *stops]))):
         raise ValueError(f"need λ > 0, γ > 0 and at least one stop, got {p.tolist()} and {stops}")
-    if not 0 < tolerance <= band:
+    if not all(0 < low <= high for low, high in zip(tolerance, band, strict=True)):
         raise ValueError(f"need 0 < tolerance ≤ band, got {tolerance} and {band}")
     given = law.vectors(p)[0].tolist()
     at = [p[i].item() for i in (-1, 0) if given[i] == 1 and not callable(law.along)][:1]

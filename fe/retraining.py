@@ -109,7 +109,8 @@ class Retraining:
         network: (encoder, decoder, classifier), or an `Ensemble` of one, which changes in place.
         data: Training set (x, y), or a task: see `fe.tasks.training_set`.
         validation: (x, y), or None.
-        probes: Dict name -> (x, y), further sets on which the network is measured.
+        probes: Dict name -> (x, y), further sets on which the network is measured, or a function
+            of t that says (x, y).
         seed: Every stage's minibatches and noise are functions of (seed, number of the stage).
         batch_size: B.
         journal: `Journal`; a process is resumed with the one that it was begun with. It knows the
@@ -170,12 +171,16 @@ class Retraining:
             self.network.load(self.journal.tensors["network"])
             self.kept = dict(self.journal.tensors["kept"])
 
+    def sets(self, t):
+        """The probes as they are at t: name -> (x, y)."""
+        return {name: v(t) if callable(v) else v for name, v in self.probes.items()}
+
     def words(self, request):
         """What the journal keeps of a request."""
         words = request.words() if hasattr(request, "words") else asdict(request)
         words = dict(kind=type(request).__name__.lower()) | words
         if self.images is None:
-            sets = self.data(words.get("t")), *self.probes.values()
+            sets = self.data(words.get("t")), *self.sets(words.get("t")).values()
             self.images = _fingerprint(v for data in sets for v in data)
         whose = dict(seed=self.seed, batch_size=self.batch_size, images=self.images)
         words |= whose | {"number": self.done + words.pop("ahead", 0), "first weights": self.first}
@@ -452,8 +457,10 @@ def _measured(copies, run, stage):
     """The numbers of a stage; statistics are refreshed first."""
     x, y = run.data(stage.t)
     refresh_statistics(copies, x[:_FEW], y[:_FEW])
-    few, sets = isinstance(stage.lam, tuple), {"": (x, y)}
-    sets = {"": (x[:_FEW], y[:_FEW])} if few else sets | {f"{k}_": v for k, v in run.probes.items()}
+    if isinstance(stage.lam, tuple):
+        sets = {"": (x[:_FEW], y[:_FEW])}
+    else:
+        sets = {"": (x, y)} | {f"{k}_": v for k, v in run.sets(stage.t).items()}
     return {
         prefix + name: values.tolist()
         for prefix, data in sets.items()
