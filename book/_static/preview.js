@@ -3,7 +3,7 @@
 (function () {
   "use strict";
   const LINKS = ".bd-article a.internal[href*='#'], .symbol-link", SHOWN = ".math, figure, .proof, .exercise, .claim, .citation, dt";
-  const LEFT_OUT = ".headerlink, .copybtn, .fe-controls, .fe-spoken, .symbol-text, [role=slider], script";
+  const LEFT_OUT = ".headerlink, .copybtn, .fe-controls, .fe-spoken, .fe-hint, .fe-panels [tabindex], .symbol-text, script";
   const pages = {}, box = document.createElement("div");
   let of = null, timer;
   box.className = box.id = "preview";
