@@ -31,15 +31,12 @@ def skip_nameless_fields(app, what, name, thing, skip, options):
 
 def setup(app):
     if app.config.html_baseurl:
-        app.config.html_baseurl = app.config.html_baseurl.rstrip("/") + "/"
+        app.config.html_baseurl = site = app.config.html_baseurl.rstrip("/") + "/"
         app.setup_extension("sphinxext.opengraph")
         app.setup_extension("sphinx_sitemap")
-        app.config.ogp_site_url = app.config.html_baseurl
-        app.config.ogp_site_name = app.config.html_title
+        app.config.ogp_site_url, app.config.ogp_site_name = site, app.config.html_title
         app.config.ogp_image = "_static/surface.png"
-        app.config.ogp_image_alt = (
-            "Distortion falls, the rate rises, and the classification loss stays flat"
-        )
+        app.config.ogp_image_alt = "Distortion falls, the rate rises, the loss stays flat"
         app.config.sitemap_url_scheme = "{link}"
         app.config.sitemap_excludes = ["search.html", "genindex.html"]
     app.connect("autodoc-skip-member", skip_nameless_fields)
