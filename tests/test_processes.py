@@ -434,6 +434,10 @@ def test_controls_of_a_transfer_have_its_budgets(found):
         rows = runs[name]["rows"]
         assert [r["t"] for r in rows] == [r["t"] for r in held]
         assert {(r["lam"], r["gam"]) for r in rows} == {(4.0, 8.0)}
+    for name in ("fixed_end", "finetuned_end"):
+        rows = runs[name]["rows"]
+        assert [r["own"] for r in rows] == [r["own"] for r in held]
+        assert {(r["lam"], r["gam"]) for r in rows} == {(4.0, held[-1]["gam"])}
     frozen = runs["frozen"]["rows"]
     assert [r["own"] for r in frozen] == [*range(6, held[-1]["own"] + 1, 6)]
     assert {r["t"] for r in frozen} == {0.0}
