@@ -224,6 +224,11 @@ def test_a_chapters_file_is_tagged(folder):
         if not i.find_parent(class_=["fe-live", "fe-recompute"])  # a frame, a drawing in its place
     ]
     assert shown and {plain(image["alt"]) for image in shown} <= words
+    # of a figure that recomputes its panels are read, in the words that its script has for them
+    still = page.select_one(".fe-recompute img")["src"]
+    script = (pdf.HTML / "_static" / "live" / f"{Path(still).stem}.js").read_text()
+    panels = re.findall(r'\{label: "(.+?)"[,}]', script)
+    assert len(panels) > 1 and {plain(label) for label in panels} <= words
 
 
 def pages_of(path, known={}):
