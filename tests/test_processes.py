@@ -35,6 +35,7 @@ TINY = reproduce.SMALL5 | dict(
     codes=4,
     size=400,
     start_epochs=100,
+    round=5,
     epochs=6,
     steps=4,
     options=dict(tolerance=0.05, band=0.5, corrections=2, station=2),

@@ -267,9 +267,8 @@ def fig5(settings, executor, folder, progress=True):
     """
     jobs = {
         f"{kind}_s{s}": partial(transfer_job, settings, kind, s)
-        for kinds in (settings.kinds[:2], settings.kinds[2:])
         for s in settings.seeds
-        for kind in kinds
+        for kind in settings.kinds
     }
     found = run_jobs(jobs, executor, folder, progress, "transfer")
     return {
