@@ -29,7 +29,13 @@ from fe import (
 from fe.amortised import kl_to_standard_normal
 from fe.book import notebook
 from fe.book.sliders import explore, live
-from fe.processes import ConstraintLost, finite_differences, iso_classification, walk
+from fe.processes import (
+    ConstraintLost,
+    FreeEnergyRate,
+    finite_differences,
+    iso_classification,
+    walk,
+)
 from fe.rate_distortion import entropy, expected, mutual_information
 from fe.reproduce import figures, images
 from fe.response import (
@@ -40,7 +46,7 @@ from fe.response import (
     predicted_decrease,
     smallest_eigenpair,
 )
-from fe.retraining import Retraining, progress_bar
+from fe.retraining import Retraining, Row, Stage, progress_bar
 from fe.training import Ensemble, evaluate, refresh_statistics, step_decay, train_ensemble
 
 X, Y = fe.digits(60)
@@ -241,6 +247,14 @@ def test_processes_of_networks():
         run.follow(walk((0.5, 4.0, 0.0), fe.Geodesic(1.0), [0.0, 0.5, 1.0], **hard))
     except ConstraintLost as e:
         assert "does not answer" in str(e)
+
+    def by_hand():
+        yield Stage(0.5, 4.0, 1, t=0.0)
+        yield Row({})
+        return (yield FreeEnergyRate(0.0, 0.1, 0.5, 4.0))["F_t"]
+
+    run = Retraining(network, lambda t: task.sample(t, 30), batch_size=20)
+    assert abs(run.follow(by_hand())) < 1e3
 
 
 def test_jobs_of_the_figures():
