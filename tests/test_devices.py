@@ -47,7 +47,14 @@ from fe.response import (
     smallest_eigenpair,
 )
 from fe.retraining import Retraining, Row, Stage, progress_bar
-from fe.training import Ensemble, evaluate, refresh_statistics, step_decay, train_ensemble
+from fe.training import (
+    Ensemble,
+    evaluate,
+    generator,
+    refresh_statistics,
+    step_decay,
+    train_ensemble,
+)
 
 X, Y = fe.digits(60)
 P, CPU = torch.tensor([0.5, 4.0]), dict(dtype=torch.float64, device="cpu")
@@ -235,7 +242,9 @@ def test_processes_of_networks():
     settings, hard = reproduce.SMALL | dict(hidden=8, codes=2), dict(tolerance=9.0, band=9.0)
     network = reproduce.networks(settings, x, Y, 0)
     run = Retraining(network, (x, Y), (x, Y), batch_size=20, on_progress=progress_bar())
-    assert run.follow(finite_differences(0.5, 4.0, 2)).slopes
+    assert (
+        run.follow(finite_differences(0.5, 4.0, 2)).slopes and generator(1, 2).device.type == "cpu"
+    )
     hard |= dict(epochs=2)
     try:
         run.follow(iso_classification(0.5, 4.0, 0.55, start_epochs=20, settle=(9.0, 9.0), **hard))
