@@ -20,13 +20,7 @@ from .networks import Classifier, Decoder, Encoder
 from .objective import Functionals, Ridge, classification, distortion, flatten, functionals, rate
 from .path import Conserve, Geodesic, Path, QuasiStatic, follow
 from .rate_distortion import blahut_arimoto, rate_distortion_curve
-from .response import (
-    Response,
-    conjugate_gradient,
-    dense_response,
-    linear_response,
-    smallest_eigenpair,
-)
+from .response import Response, conjugate_gradient, linear_response, smallest_eigenpair
 from .sampling import (
     TooFewSamples,
     annealed_importance_sampling,

@@ -20,7 +20,8 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from .errors import check_data, check_finite, check_like, check_shape, check_weights
+from .errors import check_data, check_finite, check_shape, check_weights
+from .networks import check_modules, check_outputs
 from .objective import Ridged, flatten
 from .rate_distortion import distribution
 
@@ -177,50 +178,6 @@ def check_resolution(posterior, grid):
             f"(the most {float(outermost.max()):.3g}): they reach beyond the grid. Make it wider"
         )
     return effective
-
-
-def check_modules(x, **modules):
-    """Raise unless J is a fixed smooth function of the modules' parameters, of x's dtype, none of
-    them shared.
-    """
-    owner = {}
-    random = torch.nn.modules.batchnorm._BatchNorm | torch.nn.modules.dropout._DropoutNd
-    for name, module in modules.items():
-        if not isinstance(module, torch.nn.Module):
-            raise TypeError(f"{name} must be a torch.nn.Module, got {type(module).__name__}")
-        for part in module.modules():
-            if part.training and isinstance(part, random):
-                raise ValueError(
-                    f"{name} has a {type(part).__name__} in training mode: J would depend on the "
-                    f"minibatch or on chance. Call {name}.eval() first"
-                )
-        for parameter in module.parameters():
-            check_like(name, parameter, "x", x)
-            if (first := owner.setdefault(id(parameter), name)) != name:
-                raise ValueError(f"{name} shares a parameter with {first}: θ would hold it twice")
-
-
-@torch.no_grad()
-def output_of(name, module, what, inputs):
-    """module(inputs), or in words that it does not take them."""
-    try:
-        return module(inputs)
-    except RuntimeError as e:
-        shape = tuple(inputs.shape[1:])
-        raise ValueError(f"{name} must accept {what} of shape {shape}: {e}") from e
-
-
-def check_outputs(decoder, classifier, z, x, y):
-    """Raise unless decoder(z) has the shape of images and classifier(z) a logit for every label."""
-    xhat = output_of("decoder", decoder, "codes", z)
-    logits = output_of("classifier", classifier, "codes", z)
-    if xhat.shape != (len(z), *x.shape[1:]):
-        raise ValueError(
-            f"decoder(z) must have shape {(len(z), *x.shape[1:])} like the images, got "
-            f"{tuple(xhat.shape)}; see nn.Flatten and nn.Unflatten(1, {tuple(x.shape[1:])})"
-        )
-    check_shape("classifier(z)", logits, len(z), "classes")
-    check_data(x.flatten(1), y.argmax(1) if y.is_floating_point() else y, logits.shape[1])
 
 
 class GridModel(GibbsObjective):

@@ -31,9 +31,7 @@ from .training import evaluate
 
 
 class ConstraintLost(RuntimeError):
-    """What a law holds left its band, or C does not answer to γ; `record` has the states until
-    then.
-    """
+    """A law cannot be followed any further; `record` has the states until then."""
 
     def __init__(self, message, record):
         super().__init__(message)
@@ -48,7 +46,7 @@ class Record:
     """What a process went through: `record["lam"]` is a column of its rows, as with `fe.Path`."""
 
     rows: list = field(default_factory=list)  # dicts: prices, R, D, C, F, accuracy, …
-    slopes: list = field(default_factory=list)  # measured on the way
+    slopes: list = field(default_factory=list)  # `Slopes` measured on the way
 
     def __getitem__(self, name):
         return [row[name] for row in self.rows]
@@ -78,6 +76,29 @@ class Slopes(NamedTuple):
         lam, gam, C = lam or self.lam, gam or self.gam, C or self.C
         rows = zip(self.slopes, (1.0, C))
         return [[v * s for v, s in zip(row, (c / lam, c / gam, c))] for row, c in rows]
+
+
+def relayed(process, ask):
+    """The same process, each request of which becomes what the process `ask(request)` returns."""
+    answer = None
+    while True:
+        try:
+            request = process.send(answer)
+        except StopIteration as end:
+            return end.value
+        answer = yield from ask(request)
+
+
+def part(process, first, last):
+    """The same process as a part of a longer one, whose progress runs from `first` to `last`."""
+
+    def ask(request):
+        if getattr(request, "span", None):
+            span = tuple(first + (last - first) * done for done in request.span)
+            request = replace(request, span=span)
+        return (yield request)
+
+    return relayed(process, ask)
 
 
 def finite_differences(lam, gam, epochs=3, delta=0.3, repeats=1, start=None, t=None, dt=0.05):
@@ -173,9 +194,10 @@ class _Held:
         return g(p), torch.func.jacrev(g)(p)
 
     def off(self, p, state):
-        """ln(1 + (g − target)/scale) of each quantity: ln C/C₀ where C is held."""
+        """ln(1 + (g − target)/scale) of each quantity: ln C/C₀ where C is held, 0 where nothing."""
         g, _ = self.expand(p, state)
-        return ((g - self.target) / self.scale).clamp_min(-0.999).log1p().tolist()
+        off = ((g - self.target) / self.scale).clamp_min(-0.999).log1p()
+        return off.tolist() or [0.0]
 
     def step(self, p, state, slopes, F_t, h, corrector):
         """p after a step h of the law that also makes up for what is missing (with `corrector`);
@@ -209,6 +231,15 @@ class _Held:
                 f"{C_gam:.3g} (should be well below 0)",
                 self.record,
             )
+
+    def lost(self, p, off, count, miss, slopes, band):
+        """The error for a step that stays out of the band however short it is."""
+        return ConstraintLost(
+            f"what is held left its band of {band:.0%} at {_words(p)}, by "
+            f"{', '.join(f'{v:+.2f}' for v in off)} after {count} corrections, {miss:+.2f} before "
+            f"them. There the slopes of ln C against ln λ, ln γ (and t) are {slopes.slopes[1]}",
+            self.record,
+        )
 
 
 def _words(p):
@@ -267,66 +298,58 @@ def walk(
             law of another number of controls, not 0 < tolerance ≤ band.
     """
     p = torch.tensor(list(p), dtype=torch.float64, device="cpu")
-    stops, record, spent, own, F_t = [float(s) for s in stops], Record(), 0, 0, 0.0
+    stops, record, moves, spent, F_t = [float(s) for s in stops], Record(), len(p) == 3, 0, 0.0
     t_dot = _t_dot(p, law, stops, tolerance, band)
     ahead = [(b, abs(b - a)) for a, b in zip(stops, stops[1:])]  # stops, and their distances
 
-    def train(p, start=None):
-        nonlocal spent, own
-        (lam, gam), t = p[:2].tolist(), round(p[2].item(), 9) if len(p) == 3 else None
-        done, needs = 1 - sum(s in stops for s, _ in ahead) / len(stops), {hold} - {"train"}
-        how = dict(t=t, start=start, needs=tuple(needs), span=(done, done))
+    def train(p, own=0, start=None):
+        nonlocal spent
+        (lam, gam), t = p[:2].tolist(), dict(t=round(p[2].item(), 9)) if moves else {}
+        done = 1 - sum(s in stops for s, _ in ahead) / len(stops)
+        how = dict(start=start, needs=tuple({hold} - {"train"}), span=(done, done)) | t
         entry = yield Stage(lam, gam, epochs, **how)
-        spent, own = spent + entry["epochs"], own + epochs
-        return state_of(entry, lam, gam) | ({} if t is None else dict(t=t))
+        spent += entry["epochs"]
+        return state_of(entry, lam, gam) | dict(own=own + epochs) | t
 
     def row(**more):
-        off = [*held.off(p, state), 0.0]
-        more |= dict(drift=off[0], off=max(map(abs, off)), spent=spent, own=own)
-        record.rows.append(state | more | (dict(F_t=F_t) if len(p) == 3 else {}))
+        off = held.off(p, state)
+        more |= dict(drift=off[0], off=max(map(abs, off)), spent=spent)
+        record.rows.append(state | more | (dict(F_t=F_t) if moves else {}))
         return Row(record.rows[-1])
 
-    state, settled = (yield from train(p, start)), dict(corrections=0)
+    state, settled = (yield from train(p, start=start)), dict(corrections=0)
     if settle:
-        state, settled = yield from _settled(state, lambda: train(p), hold, *settle)
+        state, settled = yield from _settled(state, lambda own: train(p, own), hold, *settle)
     held, s, slopes, since = _Held(law, hold, p, state, record), stops[0], None, station
-    holds = len(held.target)
+    holds = len(held.target) > 0
     yield row(step=0.0, miss=0.0, **settled)
     while ahead:
-        h, miss = ahead[0][0] - s, None
-        if holds and since >= station:  # measure
-            at = state["lam"], state["gam"], epochs
-            slopes = yield from finite_differences(*at, 0.3, repeats, "row", state.get("t"))
-            spent, since = spent + (5 + (len(p) == 3)) * repeats * epochs, 0
-            own += repeats * epochs  # the first copy stays
+        h, own, prices = ahead[0][0] - s, state["own"], p[:2].tolist()
+        if holds and since >= station:  # measure; the first of the copies stays
+            how = dict(repeats=repeats, start="row", t=state.get("t"))
+            slopes = yield from finite_differences(*prices, epochs, **how)
             record.slopes.append(slopes)
             held.check(p, state, slopes)
+            spent, own = spent + (5 + moves) * repeats * epochs, own + repeats * epochs
+            since = 0
         if holds and h * t_dot:
-            rise = FreeEnergyRate(state["t"], h * t_dot, state["lam"], state["gam"])
-            F_t = (yield rise)["F_t"]
-        new, there = p, state
+            F_t = (yield FreeEnergyRate(state["t"], h * t_dot, *prices))["F_t"]
+        new, there, miss = p, state | dict(own=own), None
         for count in range(1 + corrections * corrector):  # predict, then correct
             new = held.step(new, there, slopes, F_t, 0.0 if count else h, corrector)
-            there = yield from train(new)
-            off = [*held.off(new, there), 0.0]
-            worst, miss = max(map(abs, off)), miss if count else off[0]
+            there = yield from train(new, there["own"])
+            off = held.off(new, there)
+            miss, worst = miss if count else off[0], max(map(abs, off))
             if worst <= tolerance:
                 break
-        if corrector and not worst <= band:  # back to the last row, and half as far
+        if worst <= band or not corrector:
+            p, state, (s, _), since = new, there, ahead.pop(0), since + 1
+            yield row(step=h, corrections=count, miss=miss)
+        elif abs(h) > ahead[0][1] / 16:  # half as far, from the network of the last row
             ahead.insert(0, (s + h / 2, ahead[0][1]))
-            own = record.rows[-1]["own"]
-            since = station  # a measurement begins with the network of the last row
-            if abs(h) <= ahead[0][1] / 16:
-                raise ConstraintLost(
-                    f"what is held left its band of {band:.0%} at {_words(new)}, by "
-                    f"{', '.join(f'{v:+.2f}' for v in off[:-1])} after {count} corrections, "
-                    f"{miss:+.2f} before them. There the slopes of ln C against ln λ, ln γ "
-                    f"(and t) are {slopes.slopes[1]}",
-                    record,
-                )
-            continue
-        p, state, (s, _), since = new, there, ahead.pop(0), since + 1
-        yield row(step=h, corrections=count, miss=miss)
+            since = station
+        else:
+            raise held.lost(new, off, count, miss, slopes, band)
     return record
 
 
@@ -351,25 +374,11 @@ def _settled(state, train, hold, nats, ln_C, rounds=6):
     """One more equilibration until F changes by less than so many nats, and ln C by less too."""
     name = "classification" if hold == "train" else f"{hold}_classification"
     for count in range(1, rounds + 1):
-        before, state = state, (yield from train())
+        before, state = state, (yield from train(state["own"]))
         change_F = state["F"] - before["F"]
         if abs(change_F) < nats and abs(math.log(state[name]) - math.log(before[name])) < ln_C:
             break
     return state, dict(corrections=count, change_F=change_F)
-
-
-def part(process, first, last):
-    """The same process as a part of a longer one, whose progress runs from `first` to `last`."""
-    answer = None
-    while True:
-        try:
-            request = process.send(answer)
-        except StopIteration as end:
-            return end.value
-        if getattr(request, "span", None):
-            span = tuple(first + (last - first) * done for done in request.span)
-            request = replace(request, span=span)
-        answer = yield request
 
 
 def iso_classification(lam, gam, lam_end, *, start_epochs=120, start_lr=1e-3, step=0.06, **options):

@@ -19,8 +19,9 @@ import numpy as np
 import torch
 from torch import nn
 
-from .amortised import check_networks, kl_to_standard_normal
+from .amortised import kl_to_standard_normal
 from .equilibrium import schedule
+from .networks import check_networks
 
 
 def generator(*seeds, device="cpu"):

@@ -26,7 +26,7 @@ from fe import (
     tasks,
     transport,
 )
-from fe.amortised import kl_to_standard_normal
+from fe.amortised import kl_to_standard_normal, network_response, predicted_decrease
 from fe.book import notebook
 from fe.book.sliders import explore, live
 from fe.processes import ConstraintLost, finite_differences, iso_classification, walk
@@ -36,8 +36,6 @@ from fe.response import (
     Local,
     check_stability,
     conjugate_gradient,
-    network_response,
-    predicted_decrease,
     smallest_eigenpair,
 )
 from fe.retraining import Retraining, progress_bar
@@ -76,7 +74,7 @@ def test_exact_models():
     r = fe.linear_response(MAP, e.theta, P)
     assert (
         torch.isfinite(r.hess).all()
-        and torch.isfinite(fe.dense_response(fe.Ridge(MAP, 0.1), e.theta, P)[1]).all()
+        and torch.isfinite(Local(fe.Ridge(MAP, 0.1), e.theta, P).dense()).all()
     )
     path = fe.follow(
         MAP,

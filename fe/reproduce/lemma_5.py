@@ -4,9 +4,8 @@ from dataclasses import dataclass
 
 import torch
 
-from ..amortised import AmortisedObjective
+from ..amortised import AmortisedObjective, network_response
 from ..processes import Slopes
-from ..response import network_response
 from ..training import generator
 
 
