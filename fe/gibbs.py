@@ -114,10 +114,8 @@ def _tensor_rule(node, log_weight, dim, dtype, device):
             f"a rule of n={len(node)} nodes a side in dim={dim} has {len(node)}^{dim} nodes; at "
             "most 2e6, and dim ≥ 1. Beyond four dimensions use annealed_importance_sampling"
         )
-    nodes, log_weights = (
-        torch.cartesian_prod(*[torch.as_tensor(v, dtype=dtype, device=device)] * dim).view(-1, dim)
-        for v in (node, log_weight)
-    )
+    each = (torch.as_tensor(v, dtype=dtype, device=device) for v in (node, log_weight))
+    nodes, log_weights = (torch.cartesian_prod(*[v] * dim).view(-1, dim) for v in each)
     return Grid(nodes, torch.log_softmax(log_weights.sum(1), 0))
 
 
@@ -161,16 +159,16 @@ def check_resolution(posterior, grid):
     """
     check_shape("posterior, on the nodes of this grid,", posterior, "N", len(grid.nodes))
     check_finite("posterior", posterior)
-    effective, largest = torch.special.entr(posterior).sum(1).exp(), float(posterior.max())
+    effective, needed = torch.special.entr(posterior).sum(1).exp(), 3 ** grid.nodes.shape[1]
     edge = ((grid.nodes == grid.nodes.amin(0)) | (grid.nodes == grid.nodes.amax(0))).any(1)
-    outermost = posterior[:, edge].sum(1)
-    N, needed = len(posterior), 3 ** grid.nodes.shape[1]
+    outermost, N = posterior[:, edge].sum(1), len(posterior)
     narrow, outside = int((effective < needed).sum()), int((outermost > 0.01).sum())
     if narrow > 0.01 * N:
         raise GridTooCoarse(
             f"{narrow} of {N} posteriors occupy fewer than {needed} effective nodes (the least "
-            f"{float(effective.min()):.3g}, heaviest node {largest:.3g}): log Z is not to be "
-            "trusted. Use more nodes, a smaller λ or γ, or importance_sampling around the peaks"
+            f"{float(effective.min()):.3g}, heaviest node {float(posterior.max()):.3g}): log Z is "
+            "not to be trusted. Use more nodes, a smaller λ or γ, or importance_sampling around "
+            "the peaks"
         )
     if outside > 0.01 * N:
         raise GridTooCoarse(

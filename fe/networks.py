@@ -94,7 +94,7 @@ def check_modules(x, **modules):
 
 
 @torch.no_grad()
-def output_of(name, module, what, inputs):
+def _output_of(name, module, what, inputs):
     """module(inputs), or in words that it does not take them."""
     try:
         return module(inputs)
@@ -105,8 +105,8 @@ def output_of(name, module, what, inputs):
 
 def check_outputs(decoder, classifier, z, x, y):
     """Raise unless decoder(z) has the shape of images and classifier(z) a logit for every label."""
-    xhat = output_of("decoder", decoder, "codes", z)
-    logits = output_of("classifier", classifier, "codes", z)
+    xhat = _output_of("decoder", decoder, "codes", z)
+    logits = _output_of("classifier", classifier, "codes", z)
     if xhat.shape != (len(z), *x.shape[1:]):
         raise ValueError(
             f"decoder(z) must have shape {(len(z), *x.shape[1:])} like the images, got "
@@ -122,7 +122,7 @@ def check_networks(encoder, decoder, classifier, x, y):
     """
     check_data(x.flatten(1) if isinstance(x, torch.Tensor) and x.ndim > 2 else x, y, soft=True)
     check_modules(x, encoder=encoder, decoder=decoder, classifier=classifier)
-    code = output_of("encoder", encoder, "images", x[:2])
+    code = _output_of("encoder", encoder, "images", x[:2])
     several = isinstance(code, tuple | list)
     if not several or len(code) != 2 or code[0].shape != code[1].shape or code[0].ndim != 2:
         got = " and ".join(str(tuple(v.shape)) for v in (code if several else [code]))

@@ -20,7 +20,7 @@ from .errors import check_vector
 
 
 class Functionals(NamedTuple):
-    """R, D, C at (θ, p), each a scalar tensor in nats per example."""
+    """Of one (θ, p), scalar tensors in nats per example."""
 
     objective: torch.Tensor  # J
     rate: torch.Tensor  # J − λD − γC: R, and the ridge where J has one
@@ -70,17 +70,9 @@ class Ridged:
     """What the models of `fe` that have a ridge ½ρ‖θ‖² inside J share; `ridge` is ρ ≥ 0."""
 
     def __init__(self, ridge):
-        self.ridge = ridge
-
-    @property
-    def ridge(self):
-        return self._ridge
-
-    @ridge.setter
-    def ridge(self, rho):
-        if not 0 <= rho < math.inf:
-            raise ValueError(f"ridge must be a finite number rho ≥ 0, got {rho}")
-        self._ridge = float(rho)
+        if not 0 <= ridge < math.inf:
+            raise ValueError(f"ridge must be a finite number rho ≥ 0, got {ridge}")
+        self.ridge = float(ridge)
 
     def penalty(self, theta):
         """½ρ‖θ‖², the part of J that is no average over images."""
@@ -128,8 +120,9 @@ def flatten(*modules):
 
     def unflatten(vector):
         if vector.shape[-1] != len(theta):
-            got = tuple(vector.shape)
-            raise ValueError(f"unflatten expects {len(theta)} parameters, got shape {got}")
+            raise ValueError(
+                f"unflatten expects {len(theta)} parameters, got {tuple(vector.shape)}"
+            )
         rest = iter(vector.split(sizes))
         return [{name: next(rest).view(v.shape) for name, v in g.items()} for g in named]
 

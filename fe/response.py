@@ -11,8 +11,7 @@ and the free energy F(p) = J(θ*(p), p) has F_q = ∂_q J and
 
 There is one solver, conjugate gradients (Hestenes and Stiefel 1952) on products A v from one
 reverse pass through the gradient (Pearlmutter 1994). Where A itself is cheap its Cholesky factor is
-the preconditioner, and two iterations do. (`fe.amortised.network_response` is for networks where
-training left them, which is seldom a minimum.)
+the preconditioner, and two iterations do.
 """
 
 import contextlib

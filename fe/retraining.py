@@ -69,10 +69,8 @@ class Stage:
     def __post_init__(self):
         several = [isinstance(q, tuple | list) for q in (self.lam, self.gam)]
         if any(several) and not (all(several) and len(self.lam) == len(self.gam)):
-            raise ValueError(
-                "λ and γ must be two numbers, or two lists of one length, got "
-                f"{self.lam} and {self.gam}"
-            )
+            what = f"two numbers, or two lists of one length, got {self.lam} and {self.gam}"
+            raise ValueError(f"λ and γ must be {what}")
         for name, value in (("lam", self.lam), ("gam", self.gam)):
             value = tuple(map(float, value)) if several[0] else float(value)
             object.__setattr__(self, name, value)
@@ -190,10 +188,10 @@ class Retraining:
                 self.on_row(request.values)
             return {}
         if (getattr(request, "t", None) is not None) != self.moves:
-            raise ValueError(
-                "a run whose images are a function of t needs stages at a t, one of fixed images "
-                f"stages without, got {request}"
+            runs = (
+                "whose images are a function of t needs stages at a t, one of fixed images without"
             )
+            raise ValueError(f"a run {runs}, got {request}")
         missing = [name for name in getattr(request, "needs", ()) if name not in self.probes]
         if missing:
             raise ValueError(
@@ -375,7 +373,7 @@ def _bytes(asked):
     """
     run, stage = asked[0]
     x, y = (v[: run.batch_size] for v in run.data(stage.t))
-    kept = []
+    y, kept = torch.zeros_like(y), []  # labels that do not fit are refused in training, in words
     with torch.autograd.graph.saved_tensors_hooks(kept.append, kept.append):
         run.network(x, y, x.new_zeros(len(x), run.network.code_size(x)))
     kept = {v.data_ptr(): v.nbytes for v in kept}
@@ -387,9 +385,11 @@ def _bytes(asked):
 def _train(asked):
     """For each (run, stage) its answer and its trained network, all trained as one ensemble."""
     (run, stage), sizes = asked[0], [s.copies for _, s in asked]
-    each = lambda whole: [
-        dict(zip(whole, rows)) for rows in zip(*(v.split(sizes) for v in whole.values()))
-    ]
+
+    def each(state):
+        parts = zip(*(v.split(sizes) for v in state.values()))
+        return zip(asked, (dict(zip(state, part)) for part in parts))
+
     ensemble, parts = Ensemble([run.network[0]] * sum(sizes)), [r.partial(s) for r, s in asked]
     if len({p["epoch"] if p else 0 for p in parts}) > 1:  # one of them could not write its last
         raise RuntimeError("their checkpoints are of different epochs")
@@ -397,52 +397,36 @@ def _train(asked):
     states = [p["ensemble"] if p else r.state(s.start, s.copies) for (r, s), p in zip(asked, parts)]
     whole = {k: torch.cat([state[k].cpu() for state in states]) for k in states[0]}
     ensemble.load(whole, adam if parts[0] else None)
-    first, spent, traced = 0, 0.0, []
-    if parts[0]:
-        first, spent, traced = (parts[0][k] for k in ("epoch", "seconds", "trace"))
-    elif stage.trace:
-        traced = [_traced(ensemble, *run.data(stage.t))]
-    began = saved = time.monotonic()
+    trace = lambda: [_traced(ensemble, *run.data(stage.t))] if stage.trace else []
+    begun = parts[0] or dict(epoch=0, seconds=0.0, trace=trace())
+    traced, began = begun["trace"], time.monotonic()
+    saved = began
 
     def on_epoch(epoch, adam, _):
         nonlocal saved
         now = time.monotonic()
-        if stage.trace:
-            traced.append(_traced(ensemble, *run.data(stage.t)))
-        keep = epoch < stage.epochs and now - saved > min(r.save_every for r, _ in asked)
-        saved = now if keep else saved
-        for (r, s), state in zip(
-            asked, each(ensemble.state(adam)) if keep else [None] * len(asked)
-        ):
+        traced.extend(trace())
+        for r, s in asked:
             if r.on_progress and s.span:
                 r.on_progress(s.span[0] + (s.span[1] - s.span[0]) * epoch / s.epochs)
-            if state and r.journal.path:
-                partial = dict(request=r.words(s), ensemble=state, epoch=epoch, trace=traced)
-                partial |= dict(seconds=spent + now - began)
-                r.journal.save(r.journal.tensors | dict(partial=partial))
+        if epoch < stage.epochs and now - saved > min(r.save_every for r, _ in asked):
+            saved, done = now, dict(epoch=epoch, seconds=begun["seconds"] + now - began)
+            for (r, s), state in each(ensemble.state(adam)):
+                if r.journal.path:
+                    partial = dict(request=r.words(s), ensemble=state, trace=traced) | done
+                    r.journal.save(r.journal.tensors | dict(partial=partial))
 
     x, y = zip(*(r.data(s.t) for r, s in asked for _ in range(s.copies)))
-    train_ensemble(
-        ensemble,
-        x,
-        y,
-        [v for _, s in asked for v in s.prices[0]],
-        [v for _, s in asked for v in s.prices[1]],
-        stage.epochs,
-        stage.lr,
-        [(r.seed, r.words(s)["number"]) for r, s in asked for _ in range(s.copies)],
-        batch_size=run.batch_size,
-        first=first,
-        adam=adam,
-        on_epoch=on_epoch,
-    )
-    found = []
-    for (r, s), state in zip(asked, each(ensemble.state())):
+    lam, gam = ([q for _, s in asked for q in s.prices[i]] for i in (0, 1))
+    seeds = [(r.seed, r.words(s)["number"]) for r, s in asked for _ in range(s.copies)]
+    how = dict(batch_size=run.batch_size, first=begun["epoch"], adam=adam, on_epoch=on_epoch)
+    train_ensemble(ensemble, x, y, lam, gam, stage.epochs, stage.lr, seeds, **how)
+    seconds, found = (begun["seconds"] + time.monotonic() - began) / len(ensemble), []
+    for (r, s), state in each(ensemble.state()):
         copies = Ensemble([r.network[0]] * s.copies)
         copies.load(state)
         entry = _measured(copies, r, s)
-        seconds = round((spent + time.monotonic() - began) * s.copies / len(ensemble), 2)
-        entry |= dict(epochs=s.epochs * s.copies, seconds=seconds)
+        entry |= dict(epochs=s.epochs * s.copies, seconds=round(seconds * s.copies, 2))
         entry |= dict(trace=traced) if s.trace else {}
         found.append((entry, {k: v[:1] for k, v in copies.state().items()}))
     return found

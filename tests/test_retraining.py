@@ -408,6 +408,17 @@ def test_one_run_that_fails_does_not_end_the_others():
             found[name].result()
 
 
+def test_labels_that_do_not_fit_are_named_in_a_group_too():
+    (x, y), _ = reproduce.load(TINY)
+    network = reproduce.networks(TINY, x, y, 0)
+    bad = Retraining(network, (x, y + 5), batch_size=tiny().batch_size)
+    with pytest.warns(UserWarning, match="2 runs, trained as one, failed: labels run from 5"):
+        found = drive({"bad": (bad, one()), "good": (tiny(), one())})
+    assert found["good"].result() == pytest.approx(tiny().follow(one()), rel=1e-4)
+    with pytest.raises(ValueError, match="labels run from 5"):
+        found["bad"].result()
+
+
 def test_a_process_may_go_on_after_a_training_that_failed():
     (x, y), _ = reproduce.load(TINY)
 
