@@ -22,7 +22,7 @@ import torch
 
 from .errors import check_data, check_finite, check_shape, check_weights
 from .networks import check_modules, check_outputs
-from .objective import Ridged, flatten
+from .objective import Ridged, flatten, normal
 from .rate_distortion import distribution
 
 
@@ -154,8 +154,8 @@ def check_resolution(posterior, grid):
 
     Raises `GridTooCoarse` if more than one in a hundred have fewer than 3^d, or more than 1 % of
     their mass on the outermost nodes. A Gaussian of width s on nodes spaced by h occupies s√(2πe)/h
-    ≈ 4.1 s/h of them in each dimension; three correspond to s/h = 0.73, where the trapezoidal rule
-    is good to 2 exp(−2π²s²/h²) ≈ 6e-5; four give 2e-8. Of separate peaks each occupies fewer.
+    ≈ 4.1 s/h of them in each dimension; at three the trapezoidal rule is good to 6e-5, at four to
+    2e-8. Of separate peaks each occupies fewer.
     """
     check_shape("posterior, on the nodes of this grid,", posterior, "N", len(grid.nodes))
     check_finite("posterior", posterior)
@@ -257,6 +257,4 @@ class TabularModel(GibbsObjective):
 
     def initial(self, seed, scale=1.0):
         """θ drawn from N(0, scale²), the same for the same seed on every device."""
-        rng = torch.Generator("cpu").manual_seed(seed)
-        draw = torch.randn(self.n_parameters, generator=rng, dtype=torch.float64, device="cpu")
-        return scale * draw.to(self.weights)
+        return scale * normal(self.n_parameters, seed=seed, like=self.weights)

@@ -27,7 +27,7 @@ another: the gradient itself jumps.
 import torch
 
 from .errors import check_finite, check_shape, check_vector
-from .objective import Ridged
+from .objective import Ridged, normal
 
 
 class LinearGaussian(Ridged):
@@ -93,9 +93,7 @@ class LinearGaussian(Ridged):
 
     def initial(self, seed, scale=0.1):
         """θ drawn from N(0, scale²), the same on every device; θ = 0 is stationary for every p."""
-        rng = torch.Generator("cpu").manual_seed(seed)
-        draw = torch.randn(self.n_parameters, generator=rng, dtype=torch.float64, device="cpu")
-        return scale * draw.to(self.cov.device)
+        return scale * normal(self.n_parameters, seed=seed, like=self.cov)
 
     def _spectrum(self, p):
         """Eigenvalues e (descending) and eigenvectors of T, and the mask of the active ones."""

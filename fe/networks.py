@@ -5,8 +5,8 @@ fig. 2; `Encoder((784, 400, 64), dropout=0.1)`, `Decoder((64, 400, 784), dropout
 `Classifier((64, 10))` those of fig. 5.
 
 Batch normalisation in training mode makes J depend on the minibatch, and torch's forward-mode
-products with the Hessian wrong: train with it, then call `.eval()` before any of the theory is
-evaluated. `norm=None` has no such trap.
+products with the Hessian wrong: call `.eval()` before any of the theory is evaluated. `norm=None`
+has no such trap.
 """
 
 import torch
@@ -16,9 +16,7 @@ from .errors import check_data, check_like, check_shape
 
 
 def _mlp(sizes, norm="batch", dropout=0.0):
-    """Linear layers from sizes[0] to sizes[-1]; after each but the last: normalisation, ReLU,
-    dropout. Raises `ValueError` for fewer than two sizes, one below 1, an unknown norm.
-    """
+    """Linear layers; after each but the last: normalisation, ReLU, dropout."""
     if len(sizes) < 2 or min(sizes) < 1:
         raise ValueError(
             f"sizes must be at least two positive numbers (inputs, …, outputs), got {tuple(sizes)}"

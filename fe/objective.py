@@ -66,6 +66,12 @@ def classification(J, theta, p):
     return torch.func.grad(J, argnums=1)(theta, p)[1]
 
 
+def normal(*size, seed, like):
+    """N(0, 1) of this size, a function of the seed on every device, as `like` is."""
+    random = torch.Generator("cpu").manual_seed(seed)
+    return torch.randn(size, generator=random, dtype=torch.float64, device="cpu").to(like)
+
+
 class Ridged:
     """What the models of `fe` that have a ridge ½ρ‖θ‖² inside J share; `ridge` is ρ ≥ 0."""
 

@@ -1,18 +1,16 @@
 """Processes with trained networks (paper, eq. 22, 31, 38; Remark 7): the laws of `fe.path` on
 slopes that are measured.
 
-`fe.path` follows an equilibrium that Newton's method finds to the last digit. A network trained
-on minibatches has none: its C carries the noise of training, and equation (31) adds that noise up
-step by step. What a law needs is the same, the free energy to second order around p = (λ, γ) or
-(λ, γ, t),
+A network trained on minibatches is at no equilibrium: its C carries the noise of training, and
+equation (31) adds that noise up step by step. What a law needs is the same as in `fe.path`, the
+free energy to second order around p = (λ, γ) or (λ, γ, t),
 
     F(p + δ) = F + D δλ + C δγ + F_t δt + ½ δᵀ (Hess F) δ,
 
 and here it is measured: Hess F from copies trained at (λ, γ), (λe^±δ, γ), (λ, γe^±δ) and at t + dt
 on common random numbers, F_t at fixed θ, by the envelope theorem. `walk` predicts from it, trains,
 measures what the law holds, and corrects until that is back within a tolerance. A step that does
-not arrive is taken back and halved; where C does not answer to γ at all, the process ends and says
-so.
+not arrive is taken back and halved.
 
 Each process is a generator: it asks for `Stage`s, which `fe.retraining` answers.
 """
@@ -43,7 +41,7 @@ class ConstraintLost(RuntimeError):
 
 @dataclass
 class Record:
-    """What a process went through: `record["lam"]` is a column of its rows, as with `fe.Path`."""
+    """What a process went through: `record["lam"]` is a column of its rows, as in `fe.path`."""
 
     rows: list = field(default_factory=list)  # dicts: prices, R, D, C, F, accuracy, …
     slopes: list = field(default_factory=list)  # `Slopes` measured on the way
@@ -69,11 +67,10 @@ class Slopes(NamedTuple):
         error = t.std(0) / math.sqrt(len(t)) if len(t) > 1 else torch.full_like(t[0], math.nan)
         return cls(lam, gam, D, C, t.mean(0).tolist(), error.tolist())
 
-    def hessian(self, lam=None, gam=None, C=None):
-        """[[D_λ, D_γ, …], [C_λ, C_γ, …]], rows of Hess F; logarithmic slopes vary less, and serve
-        at other (λ, γ), C too.
+    def hessian(self, lam, gam, C):
+        """[[D_λ, D_γ, …], [C_λ, C_γ, …]], rows of Hess F at (λ, γ), C; logarithmic slopes vary
+        less, so that they may have been measured elsewhere.
         """
-        lam, gam, C = lam or self.lam, gam or self.gam, C or self.C
         rows = zip(self.slopes, (1.0, C))
         return [[v * s for v, s in zip(row, (c / lam, c / gam, c))] for row, c in rows]
 
@@ -106,10 +103,7 @@ def finite_differences(lam, gam, epochs=3, delta=0.3, repeats=1, start=None, t=N
     numbers, `repeats` times, from the kept network `start` or the one as it is.
 
     With t, the time on a task, also the slope against t, from one copy more at t + dt (t − dt near
-    the end).
-
-    Raises:
-        ValueError: Not delta > 0 and repeats ≥ 1, or t without start.
+    the end). Raises `ValueError` unless delta > 0 and repeats ≥ 1, and for t without start.
     """
     if not (delta > 0 and repeats >= 1):
         raise ValueError(f"need delta > 0 and repeats ≥ 1, got {delta} and {repeats}")
@@ -144,9 +138,7 @@ class FreeEnergyRate:
     gam: float
 
     def measure(self, run):
-        """Two evaluations of the network as it is, no training, with statistics of batch
-        normalisation from the task at t.
-        """
+        """Two evaluations of the network as it is, batch normalisation as trained at t."""
         values = []
         for t in (self.t, round(self.t + self.dt, 9)):
             R, D, C, _ = (float(v) for v in evaluate(run.network, *run.data(t), seed=2))
@@ -273,8 +265,8 @@ def walk(
         start: Name of the kept network to begin with (default: the network as it is).
         settle: (nats of F, ln C) by which one more equilibration may change the start; up to six
             are tried (default: one, whatever it changes).
-        tolerance: On the size of ln C/C₀, or of ln(1 + (g − g₀)/scale) where g is held, of the
-            scale of its terms in R, D and C; to stop correcting.
+        tolerance: Where to stop correcting: the size of ln C/C₀, or of ln(1 + (g − g₀)/scale)
+            where g is held, of the scale of its terms in R, D and C.
         band: On the same, to accept a step.
         corrections: At most so many after a step.
         station: Accepted steps between two measurements of the slopes.
@@ -292,8 +284,7 @@ def walk(
 
     Raises:
         ConstraintLost: Out of the band however small the step, nothing answers to the prices, 1 +
-            kλ = 0 for a geodesic, or a price that would vanish; its `record` is what was recorded
-            before.
+            kλ = 0 for a geodesic, or a price that would vanish.
         ValueError: Prices that are not positive, no stops, p not at the first, t outside 0 … 1, a
             law of another number of controls, not 0 < tolerance ≤ band.
     """
@@ -385,19 +376,10 @@ def iso_classification(lam, gam, lam_end, *, start_epochs=120, start_lr=1e-3, st
     """A process: new weights, trained at (λ, γ), then `walk` to λ_end with C held (eq. 22, 31).
 
     Args:
-        lam, gam: λ and γ at the start.
-        lam_end: λ at the end.
-        start_epochs: Of the training from scratch that comes first.
-        start_lr: Its learning rate.
+        lam, gam, lam_end: λ and γ at the start, λ at the end; > 0, or `ValueError`.
+        start_epochs, start_lr: Of the training from scratch that comes first.
         step: Longest step in √λ.
         options: As for `walk`; `settle` is (0.1, 0.02) unless given.
-
-    Returns:
-        `Record`.
-
-    Raises:
-        ConstraintLost: See `walk`.
-        ValueError: Not 0 < λ, 0 < λ_end, γ > 0 and step > 0.
     """
     if not (0 < min(lam, lam_end, gam, step) and max(lam, lam_end, gam) < math.inf):
         raise ValueError(f"need λ, λ_end, γ and step > 0, got {lam}, {lam_end}, {gam} and {step}")

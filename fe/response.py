@@ -30,7 +30,7 @@ from .errors import (
     check_finite,
     check_vector,
 )
-from .objective import check_controls
+from .objective import check_controls, normal
 
 # most parameters for which A is written out, by products or by J
 BY_PRODUCTS, ASSEMBLED = 300, 4000
@@ -302,9 +302,7 @@ def check_stability(local, preconditioner=None, start=None, **options):
     size, norm = torch.stack([local.gradient.norm(), theta.norm()]).tolist()
     noise_level = lambda scale: max(1e-10, 10 * eps) * scale + 10 * size / max(norm, 1.0)
     if not exact:
-        random = torch.Generator("cpu").manual_seed(0)
-        noise = torch.randn(len(theta), 2, generator=random, dtype=torch.float64, device="cpu")
-        noise = noise.to(theta)
+        noise = normal(len(theta), 2, seed=0, like=theta)
         scale = float(local.hvp(noise).norm() / noise.norm())  # of the order of ‖A‖
         slack = noise_level(scale)
         start = noise if start is None else torch.cat([start.reshape(len(theta), -1), noise], 1)
@@ -379,16 +377,14 @@ def linear_response(
     Args:
         J: any objective (theta (P,), p (n,)) -> scalar
         theta, p: an equilibrium, for example from `fe.minimise`
-        preconditioner: (P, m) -> (P, m), an approximate A⁻¹ for where A is too large to be written
-            out (for example `TopographicMap.preconditioner(theta, p)`)
+        preconditioner: (P, m) -> (P, m), an approximate A⁻¹, for an A too large to be written out
+            (for example `TopographicMap.preconditioner(theta, p)`)
         rtol: relative error of each θ_q in the energy norm; Hess F is then good to about rtol²
         gradient_tol: largest ‖∇_θ J‖ that counts as an equilibrium, or `NotAtEquilibrium`
         stability: also look for negative curvature that no b_q sees
 
     Raises:
-        NegativeCurvature: θ is a saddle or a maximum
-        SingularHessian: A is singular and b_q is not in its range (θ sits on a bifurcation)
-        NotConverged: conjugate gradients ran out of iterations
+        NegativeCurvature, SingularHessian, NotConverged: see `conjugate_gradient`
         ValueError, TypeError: NaN, wrong shapes or dtypes, λ < 0, a J that changes between calls
 
     >>> J = lambda theta, p: 0.5 * theta.dot(theta) - p[0] * theta.sum()  # F = −½λ²

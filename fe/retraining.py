@@ -19,7 +19,7 @@ import math
 import time
 import warnings
 from concurrent.futures import Future
-from dataclasses import asdict, dataclass
+from dataclasses import KW_ONLY, asdict, dataclass, field
 
 import torch
 from tqdm.auto import tqdm
@@ -40,31 +40,20 @@ class Stage:
     first 20,000 images; of one network on all, and the same on every probe (`val_rate`, …); epochs
     trained, times the copies; seconds; with `trace` also (R, D, C) of every copy after each epoch.
 
-    Args:
-        lam, gam: λ and γ, two numbers, or two tuples of M: copies, of which the first stays.
-        epochs: Passes over the training set.
-        lr: Learning rate, or function (step, steps) -> learning rate.
-        t: Time on the task, for a run whose images are a function of it.
-        start: Name of the kept network to begin with (default: the network as it is).
-        keep: Name under which the trained network is kept.
-        ahead: Minibatches and noise are a function of (the run's seed, number of the stage); those
-            of the stage that is so many further on are taken.
-        trace: Whether to measure after each epoch.
-        needs: Names of probes without which the process would be lost.
-        span: What part of the whole process this is, from 0 to 1, for a progress bar.
+    Minibatches and noise are a function of (the run's seed, number of the stage).
     """
 
-    lam: float | tuple
-    gam: float | tuple
-    epochs: int
-    lr: object = schedule
-    t: float | None = None
-    start: str | None = None
-    keep: str | None = None
-    ahead: int = 0
-    trace: bool = False
-    needs: tuple = ()
-    span: tuple | None = None
+    lam: float | tuple  #: λ, a number, or M of them: copies, of which the first stays
+    gam: float | tuple  #: γ, likewise
+    epochs: int  #: passes over the training set
+    lr: object = schedule  #: learning rate, or function (step, steps) -> learning rate
+    t: float | None = None  #: time on the task, for a run whose images are a function of it
+    start: str | None = None  #: the kept network to begin with (default: the one as it is)
+    keep: str | None = None  #: name under which the trained network is kept
+    ahead: int = 0  #: take the chance of the stage that is so many further on
+    trace: bool = False  #: measure after each epoch
+    needs: tuple = ()  #: names of probes without which the process would be lost
+    span: tuple | None = None  #: what part of the process this is, of 0 … 1, for a progress bar
 
     def __post_init__(self):
         several = [isinstance(q, tuple | list) for q in (self.lam, self.gam)]
@@ -100,44 +89,34 @@ class Row:
     values: dict
 
 
+@dataclass(eq=False)
 class Retraining:
     """A network, its images, and the journal of what was done to it.
 
-    Args:
-        network: (encoder, decoder, classifier), or an `Ensemble` of one, which changes in place.
-        data: Training set (x, y), or a task: see `fe.tasks.training_set`.
-        validation: (x, y), or None.
-        probes: Dict name -> (x, y), further sets on which the network is measured.
-        seed: Every stage's minibatches and noise are functions of (seed, number of the stage).
-        batch_size: B.
-        journal: `Journal`; a process is resumed with the one that it was begun with. It knows the
-            images and the network's first weights, and refuses others.
-        on_row: Called with each recorded row.
-        on_progress: Called with the part of the process that is done, from 0 to 1.
-        save_every: Seconds between checkpoints inside a stage.
+    A process is resumed with the journal that it was begun with, which knows the images and the
+    network's first weights, and refuses others.
     """
 
-    def __init__(
-        self,
-        network,
-        data,
-        validation=None,
-        *,
-        probes=None,
-        seed=0,
-        batch_size=250,
-        journal=None,
-        on_row=None,
-        on_progress=None,
-        save_every=15.0,
-    ):
-        self.network = network if isinstance(network, Ensemble) else Ensemble([network])
+    network: object  #: (encoder, decoder, classifier), or an `Ensemble` of one: changes in place
+    data: object  #: training set (x, y), or a task: see `fe.tasks.training_set`
+    validation: tuple | None = None  #: (x, y)
+    _: KW_ONLY
+    probes: dict = field(default_factory=dict)  #: name -> (x, y), more sets to measure on
+    seed: int = 0  #: every stage's minibatches and noise follow from (seed, number of the stage)
+    batch_size: int = 250
+    journal: Journal = field(default_factory=Journal)
+    on_row: object = None  #: called with each recorded row
+    on_progress: object = None  #: called with the part of the process that is done, of 0 … 1
+    save_every: float = 15.0  #: seconds between checkpoints inside a stage
+
+    def __post_init__(self):
+        data, validation = self.data, self.validation
+        if not isinstance(self.network, Ensemble):
+            self.network = Ensemble([self.network])
         self.moves = not isinstance(data, tuple | list)
-        at = functools.lru_cache(1)(lambda t: training_set(data, t, seed=seed))
+        at = functools.lru_cache(1)(lambda t: training_set(data, t, seed=self.seed))
         self.data = at if self.moves else lambda t: data
-        self.probes = ({"val": validation} if validation is not None else {}) | (probes or {})
-        self.seed, self.batch_size, self.save_every = seed, batch_size, save_every
-        self.journal, self.on_row, self.on_progress = journal or Journal(), on_row, on_progress
+        self.probes = ({} if validation is None else {"val": validation}) | (self.probes or {})
         self.done, self.kept, self.failed = 0, {}, []
         self.first, self.images = _fingerprint(self.network.state().values()), None
         if not self.replaying:
@@ -188,10 +167,8 @@ class Retraining:
                 self.on_row(request.values)
             return {}
         if (getattr(request, "t", None) is not None) != self.moves:
-            runs = (
-                "whose images are a function of t needs stages at a t, one of fixed images without"
-            )
-            raise ValueError(f"a run {runs}, got {request}")
+            when = "at a t" if self.moves else "without a t, its images being fixed"
+            raise ValueError(f"this run needs stages {when}, got {request}")
         missing = [name for name in getattr(request, "needs", ()) if name not in self.probes]
         if missing:
             raise ValueError(

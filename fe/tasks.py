@@ -175,11 +175,11 @@ class TaskObjective:
 
 def align_labels(source, target):
     """Rename the target's classes so that each takes the name of the source class that costs least
-    to turn into it: then the label of a pair can stay while its image moves.
+    to turn into it, by W₂² between classes (`optimal_plan`): then the label of a pair can stay while
+    its image moves.
 
-    The cost of a pair of classes is W₂² between them (`optimal_plan`); the pairing is the cheapest
-    of all. Returns y (M,), the target's labels renamed; names, a dict old -> new; cost (classes,
-    classes). Raises `ValueError` if the numbers of classes differ.
+    Returns y (M,), the target's labels renamed; names, a dict old -> new; cost (classes, classes).
+    Raises `ValueError` if the numbers of classes differ.
     """
     _check_pair(source, target)
     old, new = target[1].unique().tolist(), source[1].unique().tolist()

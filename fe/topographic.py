@@ -36,15 +36,12 @@ class TopographicMap(gibbs.GibbsObjective):
     def __init__(
         self, x, y, n_classes=None, *, grid=15, half_width=2.5, features=4, ridge=1e-3, weights=None
     ):
-        check_data(x, y)
-        n_classes = int(y.max()) + 1 if n_classes is None else n_classes
         check_data(x, y, n_classes)
         if grid < 2 or features < 1 or not half_width > 0:
-            raise ValueError(
-                f"need grid ≥ 2, features ≥ 1, half_width > 0; got {grid}, {features}, {half_width}"
-            )
+            what = "grid ≥ 2, features ≥ 1, half_width > 0"
+            raise ValueError(f"need {what}; got {grid}, {features}, {half_width}")
         super().__init__(ridge)
-        self.n_classes = n_classes
+        self.n_classes = n_classes = int(y.max()) + 1 if n_classes is None else n_classes
         self._show(x, y, check_weights(weights, x))
         line = lambda n: torch.linspace(-half_width, half_width, n, dtype=x.dtype, device=x.device)
         self.nodes = torch.cartesian_prod(line(grid), line(grid))  # (K, 2)
@@ -127,9 +124,8 @@ class TopographicMap(gibbs.GibbsObjective):
         w_mean = w[:, None] * mean
         # E Cov(φb, φb) L − 2 E Cov(φb, φ) ⊗ t, its half with L from the left, (M Q, M Q)
         twice = (phi_b.T @ (g[:, None] * phi_b) - mean.T @ w_mean).view(-1, M + Y) @ L
-        twice = twice.view(M * (M + Y), -1) - 2 * (
-            phi_b.T @ outer(phi, we.T @ t) - w_mean.T @ outer(mean_phi, t)
-        )
+        cross = phi_b.T @ outer(phi, we.T @ t) - w_mean.T @ outer(mean_phi, t)
+        twice = twice.view(M * (M + Y), -1) - 2 * cross
         twice = (L.T @ twice.view(M, M + Y, -1)).flatten(0, 1)
         # −E Cov(φ, φ) ⊗ ttᵀ, of which each pair of features is computed once, (M, M, Q, Q)
         i, j = torch.triu_indices(M, M, device=w.device)
@@ -143,20 +139,19 @@ class TopographicMap(gibbs.GibbsObjective):
         A[..., D:, D:] += (outer(phi, phi).T @ fisher.flatten(1)).view(M, M, Y, Y)
         A = A.transpose(1, 2).reshape(twice.shape).sub_(twice, alpha=0.5).sub_(twice.T, alpha=0.5)
         A = A.view(M, D + Y, M, D + Y)
-        w_rows, v_rows = (
-            torch.cat([r[..., :D].flatten(2).flatten(0, 1), r[..., D:].flatten(2).flatten(0, 1)], 1)
+        rows = (
+            torch.cat([r[..., :D].flatten(2), r[..., D:].flatten(2)], 2)
             for r in (A[:, :D], A[:, D:])
         )
-        A = torch.cat([w_rows, v_rows])  # θ: W first, then V
+        A = torch.cat([r.flatten(0, 1) for r in rows])  # θ: W first, then V
         A.diagonal().add_(self.ridge)
         return A
 
     def preconditioner(self, theta, p):
-        """An approximate inverse of A, (P,) or (P, m) -> the same shape: that of E⟨∇²H⟩ + ρI.
-
-        It is what A = E[⟨∇²H⟩ − Cov(∇H)] + ρI (Lemma 5) would be if the codes z were known, the
-        Hessian of the M-step of EM: a block (2λ ΦᵀGΦ + ρI) ⊗ I_D for W and one of M Y rows for V,
-        where G = diag(Σ_n w_n e(z_k|x_n)).
+        """An approximate inverse of A, (P,) or (P, m) -> the same shape: that of E⟨∇²H⟩ + ρI, which
+        A = E[⟨∇²H⟩ − Cov(∇H)] + ρI (Lemma 5) would be if the codes z were known, the Hessian of
+        the M-step of EM: a block (2λ ΦᵀGΦ + ρI) ⊗ I_D for W and one of M Y rows for V, where G =
+        diag(Σ_n w_n e(z_k|x_n)).
         """
         check_controls(p, theta)
         _, V = self.unpack(theta)

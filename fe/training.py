@@ -3,12 +3,11 @@
     loss = Σ_m  R_m + λ_m D_m + γ_m C_m        z = μ + σε,  one sample ε for each image
 
 The members of an `Ensemble` are one computation, each with its own (λ, γ). Those with one seed see
-the same minibatches, noise and dropout masks: *common random numbers*, without which a finite
-difference of C or D between two of them drowns (chapter 6 measures it).
+the same minibatches, noise and dropout masks: *common random numbers* (chapter 6).
 
-Randomness has no state: what an epoch draws is a function of (seed, epoch). A run that stopped
-between two epochs goes on as if it had not. It is drawn before the epoch's first step, and between
-two epochs the host reads nothing from the device; on a GPU the step is one CUDA graph.
+Randomness has no state: what an epoch draws is a function of (seed, epoch), so that a run that
+stopped between two epochs goes on as if it had not. It is drawn before the epoch's first step, and
+between two epochs the host reads nothing from the device; on a GPU the step is one CUDA graph.
 """
 
 import copy
@@ -99,8 +98,8 @@ class Ensemble:
     `ensemble[i]` gives member i back as ordinary modules, in evaluation mode.
 
     Args:
-        members: List of (encoder, decoder, classifier), any modules of one architecture, which are
-            copied. Raises `ValueError` if there are none, or of different architectures.
+        members: List of (encoder, decoder, classifier), any modules of one architecture, or
+            `ValueError`; they are copied.
     """
 
     def __init__(self, members):
@@ -375,13 +374,8 @@ def _prices(lam, gam, M, like):
 
 
 def train(encoder, decoder, classifier, x, y, p, epochs, batch_size, lr, seed):
-    """`train_ensemble` for one network of three modules, which change in place, at p = (λ, γ).
-
-    Two runs with one seed see the same minibatches and the same noise, whatever their λ, γ or
-    initial weights: common random numbers.
-
-    Returns:
-        `History` of vectors (epochs,).
+    """`train_ensemble` for one network of three modules, which change in place, at p = (λ, γ): the
+    `History` of vectors (epochs,).
     """
     ensemble, modules = Ensemble([(encoder, decoder, classifier)]), (encoder, decoder, classifier)
     try:

@@ -8,8 +8,8 @@ the targets,
 
 An optimal Γ has at most n + m − 1 pairs with mass (it is a permutation for equal numbers with equal
 weights), so the pairs are what is kept. The solvers are those of POT (Flamary et al., JMLR 22,
-2021); every plan comes with a certificate. Between features f of the images (Remark 12) it is the
-plan from f(x) to f(x'), for the images x and x' themselves.
+2021); every plan comes with a certificate. Between features of the images (Remark 12) it is the
+plan of these for the images themselves.
 """
 
 import math
@@ -39,11 +39,8 @@ def _problem(source, target, a, b, cost):
     for name, x in (("source", source), ("target", target)):
         with about(name):
             check_data(x)
-    if cost is None and source.shape[1] != target.shape[1]:
-        raise ValueError(
-            f"source images have {source.shape[1]} pixels and target images {target.shape[1]}: "
-            "take features of both that can be compared, or give a cost"
-        )
+    if cost is None:
+        check_shape("target, with as many pixels as source,", target, "m", source.shape[1])
     a, b = check_weights(a, source, "source_weights"), check_weights(b, target, "target_weights")
     if cost is None:
         ends = (x.detach().cpu().double() for x in (source, target))

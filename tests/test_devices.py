@@ -150,7 +150,7 @@ def test_grids_and_sampling():
     assert (
         torch.isfinite(J(J.theta0, P))
         and J.posterior(J.theta0, P).isfinite().all()
-        and fe.gauss_hermite(5, 2, device="cpu").nodes.shape == (25, 2)
+        and gibbs.gauss_hermite(5, 2, device="cpu").nodes.shape == (25, 2)
     )
     random = torch.Generator("cpu").manual_seed(0)
     joint = lambda z: sampling.log_standard_normal(z) - (X[:, 20:21] - z).square().sum(2)
@@ -158,7 +158,7 @@ def test_grids_and_sampling():
     found = fe.annealed_importance_sampling(
         sampling.log_standard_normal, joint, z, [0, 0.5, 1], random, step_size=0.1
     )
-    back = fe.reverse_annealed(
+    back = sampling.reverse_annealed(
         sampling.log_standard_normal, joint, found.samples, [0, 0.5, 1], random, step_size=0.1
     )
     near = fe.importance_sampling(joint, z[0], torch.ones(60, 1, **CPU), 50, random, min_ess=0)

@@ -212,7 +212,11 @@ def test_bad_input_is_refused(solver):
         (ValueError, "source: x has 1 NaN", lambda: solver(broken, y)),
         (ValueError, "target: x has 1 NaN", lambda: solver(y, broken)),
         (ValueError, "target: x .*not be empty, got .0, 3.", lambda: solver(x, y[:0])),
-        (ValueError, "3 pixels and target images 2", lambda: solver(x, y[:, :2])),
+        (
+            ValueError,
+            "as many pixels as source, must have shape .m, 3.",
+            lambda: solver(x, y[:, :2]),
+        ),
         (
             ValueError,
             r"cost must have shape \(5, 4\)",
