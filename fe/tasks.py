@@ -175,8 +175,7 @@ class TaskObjective:
 
 def align_labels(source, target):
     """Rename the target's classes so that each takes the name of the source class that costs least
-    to turn into it, by W₂² between classes (`optimal_plan`): then the label of a pair can stay while
-    its image moves.
+    to turn into it, by W₂² between classes: the label of a pair can stay while its image moves.
 
     Returns y (M,), the target's labels renamed; names, a dict old -> new; cost (classes, classes).
     Raises `ValueError` if the numbers of classes differ.
