@@ -9,15 +9,13 @@ With z = μ + σε and the noise ε held fixed (common random numbers), G is a d
 θ, to which everything else in fe applies as to J.
 """
 
-import copy
-
 import torch
 from torch.nn.functional import cross_entropy
 
 from .errors import check_finite, check_like, check_shape, check_weights
 from .gibbs import GridModel
 from .networks import check_networks
-from .objective import Ridged, check_controls, flatten
+from .objective import Imaged, check_state, flatten
 from .response import Local, conjugate_gradient
 
 
@@ -26,7 +24,7 @@ def kl_to_standard_normal(mu, log_sigma):
     return (0.5 * (mu.square() + torch.expm1(2 * log_sigma)) - log_sigma).sum(-1)
 
 
-class AmortisedObjective(Ridged):
+class AmortisedObjective(Imaged):
     """G(θ, p) = R + λD + γC + ½ρ‖θ‖² of any encoder, decoder and classifier (eq. 8 with an
     amortised e_θ).
 
@@ -48,15 +46,9 @@ class AmortisedObjective(Ridged):
         super().__init__(ridge)
         self.noise, self.noise_weights = noise, check_weights(noise_weights, noise, "noise_weights")
         self.encoder, self.decoder, self.classifier = encoder, decoder, classifier
-        self.x, self.y, self.weights = x, y, check_weights(None, x)
+        self._show(x, y, check_weights(None, x))
         self.theta0, self.unflatten = flatten(encoder, decoder, classifier)
         self.n_parameters = self.theta0.numel()
-
-    def on(self, x, y, weights):
-        """The same networks and noise on as many other images, as `GibbsObjective.on`."""
-        other = copy.copy(self)
-        other.x, other.y, other.weights = x, y, weights
-        return other
 
     def outputs(self, theta):
         """What the networks say: μ, log σ (N, d), x̂ (S, N, D), logits (S, N, Y). G is convex in
@@ -98,7 +90,7 @@ def free_energy_gap(objective, theta, p, grid):
     With noise that is not a quadrature rule G_n has an error of order 1/√S, and may come out below
     −log Z_n by as much.
     """
-    check_controls(p, theta)
+    check_state(theta, p)
     R, D, C = objective.per_example(theta)
     J = GridModel(objective.decoder, objective.classifier, objective.x, objective.y, grid)
     theta = theta[-J.n_parameters :]  # of decoder and classifier, behind the encoder's

@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 import torch
 
-from .errors import NegativeCurvature, NotConverged, NotFinite, SingularHessian, check_vector
-from .objective import check_controls
+from .errors import NegativeCurvature, NotConverged, NotFinite, SingularHessian
+from .objective import check_state
 from .response import Local, Solver, check_deterministic, check_stability
 
 
@@ -46,8 +46,7 @@ def minimise(J, theta, p, *, tol=1e-10, preconditioner=None, max_iterations=5000
     >>> round(abs(float(e.theta)), 9), round(e.curvature, 6)
     (1.0, 8.0)
     """
-    check_vector("theta", theta)
-    check_controls(p, theta)
+    check_state(theta, p)
     check_deterministic(J, theta, p)
     theta, p, spent, solve = theta.detach().clone(), p.detach().clone(), 0, Solver(preconditioner)
     for _ in range(10):

@@ -13,7 +13,6 @@ of one's own, z on the nodes of a quadrature rule (beyond four dimensions see `f
 N images, K codes, Y classes, d the dimension of z (where it is not the decoder); nats.
 """
 
-import copy
 import math
 from typing import NamedTuple
 
@@ -22,7 +21,7 @@ import torch
 
 from .errors import check_data, check_finite, check_shape, check_weights
 from .networks import check_modules, check_outputs
-from .objective import Ridged, flatten, normal
+from .objective import Imaged, flatten, normal
 from .rate_distortion import distribution
 
 
@@ -62,7 +61,7 @@ def gibbs_posterior(log_m, log_d, log_c, p):
     return torch.softmax(log_m + p[0] * log_d + p[1] * log_c, 1)
 
 
-class GibbsObjective(Ridged):
+class GibbsObjective(Imaged):
     """J(θ, p) = −Σ_n w_n log Z_n + ½ρ‖θ‖² (eq. 14) of a model that has
 
     * `weights` (N,), the probabilities of the images, and `ridge`, ρ;
@@ -91,14 +90,6 @@ class GibbsObjective(Ridged):
 
     def __call__(self, theta, p):
         return self.penalty(theta) - self.weights.dot(self.log_partition(theta, p))
-
-    def on(self, x, y, weights):
-        """The same model on other images: y (N,) labels or (N, Y) probabilities, weights (N,); not
-        checked, so that all three may depend on a control that is differentiated (`fe.tasks`).
-        """
-        other = copy.copy(self)
-        other.x, other.y, other.weights = x, y, weights
-        return other
 
 
 class Grid(NamedTuple):
@@ -207,9 +198,10 @@ class GridModel(GibbsObjective):
         grid = Grid(*(v.to(x) for v in grid))
         check_modules(x, decoder=decoder, classifier=classifier)
         check_outputs(decoder, classifier, grid.nodes[:2], x, y)
-        self.decoder, self.classifier, self.x, self.y, self.grid = decoder, classifier, x, y, grid
         super().__init__(ridge)
-        self.log_m, self.weights = grid.log_weights, check_weights(weights, x)
+        self._show(x, y, check_weights(weights, x))
+        self.decoder, self.classifier, self.grid = decoder, classifier, grid
+        self.log_m = grid.log_weights
         self.theta0, self.unflatten = flatten(decoder, classifier)
         self.n_parameters = self.theta0.numel()
 

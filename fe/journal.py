@@ -15,10 +15,6 @@ from pathlib import Path
 import torch
 
 
-class CorruptedCheckpoint(RuntimeError):
-    """A checkpoint that is not what was written."""
-
-
 class Journal:
     """`entries`, the measured numbers so far, and `tensors`, a dict, as they were after the last of
     them; on disk too, in `path`. Both are copies and change in one step, with `save`.
@@ -31,8 +27,7 @@ class Journal:
 
     Raises:
         TypeError: an argument is of another kind
-        ValueError: the checkpoint belongs to a run with other arguments
-        CorruptedCheckpoint: the checkpoint is damaged
+        ValueError: the checkpoint is damaged, or belongs to a run with other arguments
     """
 
     def __init__(self, path=None, arguments=None):
@@ -52,7 +47,7 @@ class Journal:
         data = path.read_bytes()
         if len(data) < 32 or hashlib.sha256(data[32:]).digest() != data[:32]:
             what = "its checksum does not match its contents; delete it to start anew"
-            raise CorruptedCheckpoint(f"{path} is damaged: {what}")
+            raise ValueError(f"{path} is damaged: {what}")
         return torch.load(io.BytesIO(data[32:]), map_location="cpu", weights_only=True)
 
     def save(self, tensors, *entries):

@@ -28,9 +28,8 @@ from .errors import (
     NotFinite,
     SingularHessian,
     check_finite,
-    check_vector,
 )
-from .objective import check_controls, normal
+from .objective import check_state, normal
 
 # most parameters for which A is written out, by products or by J
 BY_PRODUCTS, ASSEMBLED = 300, 4000
@@ -62,8 +61,7 @@ class Local:
         self.dp, self._mixed, self._dense, self._factor = self._dp.detach(), None, None, None
         finite = torch.isfinite(self.gradient.sum() + self.value) & (p[:2].detach() >= 0).all()
         if not finite:  # one host read; the words below cost more
-            check_vector("theta", theta)
-            check_controls(p, theta)
+            check_state(theta, p)
             what = "∇J is not finite although J is: look for sqrt or log at 0"
             if not torch.isfinite(self.value):
                 what = f"J is {float(self.value)}: an overflow, or NaN in the data or in θ"
@@ -393,8 +391,7 @@ def linear_response(
     >>> float(r.theta_p), float(r.hess)
     (1.0, -1.0)
     """
-    check_vector("theta", theta)
-    check_controls(p, theta)
+    check_state(theta, p)
     check_deterministic(J, theta, p)
     local = Local(J, theta, p)
     size = float(local.gradient.norm())

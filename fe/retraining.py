@@ -10,7 +10,6 @@ that was stopped begins its process anew and is sent the old answers. Processes 
 same time are trained as one ensemble.
 """
 
-import builtins
 import copy
 import functools
 import hashlib
@@ -117,7 +116,7 @@ class Retraining:
         at = functools.lru_cache(1)(lambda t: training_set(data, t, seed=self.seed))
         self.data = at if self.moves else lambda t: data
         self.probes = ({} if validation is None else {"val": validation}) | (self.probes or {})
-        self.done, self.kept, self.failed = 0, {}, []
+        self.done, self.kept = 0, {}
         self.first, self.images = _fingerprint(self.network.state().values()), None
         if not self.replaying:
             self._resume()
@@ -178,12 +177,6 @@ class Retraining:
         if not self.replaying:
             return None
         entry = copy.deepcopy(self.journal.entries[self.done])
-        failed = entry.pop("failed", [])[len(self.failed) :]
-        if failed:  # as it did before
-            self.check(failed[0][0], request)
-            self.failed.append(failed[0])
-            return getattr(builtins, failed[0][1], RuntimeError)(failed[0][2])
-        self.failed = []
         self.check(entry.pop("request"), request)
         self.done += 1
         if not self.replaying:
@@ -208,10 +201,9 @@ class Retraining:
         name = getattr(request, "keep", None)
         kept = self.kept | ({name: network} if name else {})
         record = entry | dict(request=self.words(request))
-        record |= dict(failed=self.failed) if self.failed else {}
         self.journal.save(dict(network=network, kept=kept), record)
         self.network.load(network)
-        self.kept, self.done, self.failed = kept, self.done + 1, []
+        self.kept, self.done = kept, self.done + 1
         return entry
 
     def state(self, start, copies):
@@ -273,13 +265,10 @@ def drive(processes):
         request = waiting.pop(name, None)
         try:
             if isinstance(found, Exception):
-                run.failed.append([run.words(request), type(found).__name__, str(found)])
-                request = process.throw(found)
-            else:
-                request = process.send(found and run.answer(request, *found))
+                raise found
+            request = process.send(found and run.answer(request, *found))
             while (answer := run.known(request)) is not None:
-                failed = isinstance(answer, Exception)
-                request = process.throw(answer) if failed else process.send(answer)
+                request = process.send(answer)
             waiting[name] = request
             return
         except StopIteration as end:

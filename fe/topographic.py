@@ -10,13 +10,11 @@ rounding. Without the classifier this is the generative topographic mapping of B
 Williams (Neural Computation 10, 1998).
 """
 
-import copy
-
 import torch
 
 from . import gibbs
 from .errors import check_data, check_shape, check_weights
-from .objective import check_controls
+from .objective import check_state
 
 
 class TopographicMap(gibbs.GibbsObjective):
@@ -56,16 +54,10 @@ class TopographicMap(gibbs.GibbsObjective):
 
     def _show(self, x, y, weights):
         one = torch.eye(self.n_classes, dtype=x.dtype, device=x.device)
-        self.x, self.y, self.weights = x, y, weights
+        super()._show(x, y, weights)
         self._labels = y if y.is_floating_point() else one[y]  # (N, Y)
         self._x_squared = x.square().sum(1, keepdim=True)  # (N, 1)
         self._images = torch.cat([x, self._labels, self._x_squared, torch.ones_like(x[:, :1])], 1)
-
-    def on(self, x, y, weights):
-        """The same map (nodes, features, ridge) on other data, as `GibbsObjective.on`."""
-        other = copy.copy(self)
-        other._show(x, y, weights)
-        return other
 
     def unpack(self, theta):
         """W (M, D) and V (M, Y) as views of θ."""
@@ -153,7 +145,7 @@ class TopographicMap(gibbs.GibbsObjective):
         the M-step of EM: a block (2λ ΦᵀGΦ + ρI) ⊗ I_D for W and one of M Y rows for V, where G =
         diag(Σ_n w_n e(z_k|x_n)).
         """
-        check_controls(p, theta)
+        check_state(theta, p)
         _, V = self.unpack(theta)
         M, Y, D = self.n_features, self.n_classes, self.x.shape[1]
         g = self.weights @ self.posterior(theta, p)  # (K,)

@@ -23,6 +23,8 @@ import torch
 from .errors import NotConverged, about, check_data, check_finite, check_shape, check_weights
 from .gibbs import squared_distances
 
+_SWEEPS = 10_000  # of Sinkhorn, at most
+
 
 class Plan(NamedTuple):
     """The pairs of a plan: source i[k] gives mass[k] to target j[k]; K pairs of total mass one."""
@@ -92,15 +94,7 @@ def optimal_plan(
 
 
 def sinkhorn_plan(
-    source,
-    target,
-    source_weights=None,
-    target_weights=None,
-    *,
-    blur,
-    cost=None,
-    keep=1e-4,
-    max_iterations=10**4,
+    source, target, source_weights=None, target_weights=None, *, blur, cost=None, keep=1e-4
 ):
     """The entropic plan argmin Σ Γ κ + ε Σ Γ log Γ (Cuturi 2013) by Sinkhorn's iteration in the log
     domain, what the paper computes with.
@@ -112,7 +106,7 @@ def sinkhorn_plan(
         keep: pairs with less than this share of their source's mass are dropped, and the rest
             scaled up
 
-    Raises `NotConverged` if the marginals are off by more than 1e-6 after max_iterations.
+    Raises `NotConverged` if the marginals are off by more than 1e-6 after 10,000 iterations.
     """
     import ot
 
@@ -120,16 +114,14 @@ def sinkhorn_plan(
     if not 0 < blur < math.inf:
         raise ValueError(f"blur must be a finite number > 0, got {blur}")
     epsilon = blur * kappa.mean()
-    how = dict(method="sinkhorn_log", numItermax=max_iterations, stopThr=1e-9, log=True)
+    how = dict(method="sinkhorn_log", numItermax=_SWEEPS, stopThr=1e-9, log=True)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         gamma, log = ot.sinkhorn(a, b, kappa, epsilon, **how)
     off = np.abs(gamma.sum(1) - a).sum() + np.abs(gamma.sum(0) - b).sum()
     if not off < 1e-6:
-        raise NotConverged(
-            f"Sinkhorn's marginals are off by {off:.1e} after {max_iterations} iterations at blur "
-            f"{blur}: raise either"
-        )
+        what = f"off by {off:.1e} after {_SWEEPS} iterations at blur {blur}: raise the blur"
+        raise NotConverged(f"Sinkhorn's marginals are {what}")
     i, j = np.nonzero(gamma > keep * gamma.sum(1, keepdims=True))
     mass = gamma[i, j] / gamma[i, j].sum()
     return _certified(i, j, mass, a, b, kappa, epsilon * log["log_u"], source)
