@@ -206,8 +206,6 @@ def test_the_report_counts_parameters_as_the_networks_have_them():
         ("PAPER", (2, 784), 10),
         ("PAPER5", (2, 784), 10),
         ("PAPER5", (2, 784), 5),
-        ("SMALL3", (2, 768), 10),
-        ("SMALL6", (2, 768), 4),
     ):
         arguments = (torch.zeros(images), torch.tensor([0, 9]), 0, classes)
         members = reproduce.settings.networks(getattr(reproduce.settings, settings), *arguments)
