@@ -9,10 +9,21 @@ With z = μ + σε and the noise ε held fixed (common random numbers), G is a d
 θ, to which everything else in fe applies as to J.
 """
 
+import math
+from typing import NamedTuple
+
 import torch
 from torch.nn.functional import cross_entropy
 
-from .errors import check_finite, check_like, check_shape, check_weights
+from .errors import (
+    NegativeCurvature,
+    NotConverged,
+    SingularHessian,
+    check_finite,
+    check_like,
+    check_shape,
+    check_weights,
+)
 from .gibbs import GridModel
 from .networks import check_networks
 from .objective import Imaged, check_state, flatten
@@ -129,3 +140,38 @@ def predicted_decrease(J, theta, p, *, preconditioner=None, rtol=1e-2, max_itera
     options = dict(preconditioner=preconditioner, rtol=rtol, max_iterations=max_iterations)
     X, _ = conjugate_gradient(gauss_newton(J, theta, p), g, **options)
     return 0.5 * float((g * X).sum())
+
+
+class NetworkResponse(NamedTuple):
+    """The answer of `network_response`."""
+
+    hess: torch.Tensor  # (2, 2): [[D_λ, D_γ], [C_λ, C_γ]]
+    matrix: str  # "Hessian" or "Gauss-Newton"
+    D: float
+    C: float
+
+
+def network_response(J, theta, p, *, damping=1e-3, rtol=1e-2, max_iterations=400):
+    """Hess F = −Bᵀ(A + damping)⁻¹B of an `AmortisedObjective` where training left it.
+
+    A is the Hessian if no negative curvature is met while solving, and the Gauss–Newton matrix
+    otherwise; the answer says which. No equilibrium is demanded: compare (chapter 6). `damping` is
+    to be small against the curvatures in which B acts, large against those that training never
+    resolved.
+
+    Raises:
+        ValueError: damping is negative or not finite
+        NotConverged: the solver used up its iterations: raise damping
+    """
+    if not 0 <= damping < math.inf:
+        raise ValueError(f"damping must be ≥ 0 and finite, got {damping}")
+    local = Local(J, theta, p)
+    B, options = local.mixed()[0], dict(rtol=rtol, max_iterations=max_iterations)
+    try:
+        matrix = "Hessian"
+        X, _ = conjugate_gradient(lambda V: local.hvp(V) + damping * V, B, **options)
+    except (NegativeCurvature, SingularHessian, NotConverged):
+        matrix, product = "Gauss-Newton", gauss_newton(J, theta, p)
+        X, _ = conjugate_gradient(lambda V: product(V) + damping * V, B, **options)
+    hess = -(B.T @ X)
+    return NetworkResponse(0.5 * (hess + hess.T), matrix, *local.dp.tolist())

@@ -73,7 +73,7 @@ def check_like(name, tensor, other, like):
         )
 
 
-def check_floating(name, tensor):
+def _check_floating(name, tensor):
     """Raise `TypeError` unless `tensor` is a floating tensor."""
     if not isinstance(tensor, torch.Tensor) or not tensor.is_floating_point():
         kind = getattr(tensor, "dtype", type(tensor).__name__)
@@ -82,7 +82,7 @@ def check_floating(name, tensor):
 
 def check_vector(name, tensor, like=None):
     """Raise unless `tensor` is a finite floating 1-D tensor (of the dtype and device of `like`)."""
-    check_floating(name, tensor)
+    _check_floating(name, tensor)
     if tensor.ndim != 1 or tensor.numel() == 0:
         raise ValueError(f"{name} must be 1-D and not empty, got shape {tuple(tensor.shape)}")
     check_finite(name, tensor)
@@ -94,7 +94,7 @@ def check_data(x, y=None, n_classes=None, soft=False):
     """Raise unless `x` (N, D) is finite and floating and `y` (N,) holds int64 labels in 0 …
     n_classes − 1, or with soft=True (N, Y) probabilities of the labels (paper, Remark 11).
     """
-    check_floating("x", x)
+    _check_floating("x", x)
     if x.ndim != 2 or x.numel() == 0:
         got = f"{tuple(x.shape)}; flatten images first, for example x.flatten(1)"
         raise ValueError(f"x must have shape (N, D) and not be empty, got {got}")

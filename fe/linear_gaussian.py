@@ -180,7 +180,7 @@ class LinearGaussian(Ridged):
                 f"{equal}, so k = {k} codes serve either direction equally well. Use more codes or"
             )
         elif thresholds and at_one.any():
-            why = f"e_{int(at_one.nonzero()[0]) + 1} is 1, the threshold of that code's collapse:"
+            why = f"e_{int(at_one.nonzero()[0]) + 1} is 1, the threshold at which that code collapses;"
         if why:
             raise ValueError(f"F has no {what} at p = {p.tolist()}: {why} move p")
 

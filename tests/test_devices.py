@@ -26,13 +26,12 @@ from fe import (
     tasks,
     transport,
 )
-from fe.amortised import kl_to_standard_normal, predicted_decrease
+from fe.amortised import kl_to_standard_normal, network_response, predicted_decrease
 from fe.book import notebook
 from fe.book.sliders import explore, live
 from fe.processes import ConstraintLost, finite_differences, iso_classification, walk
 from fe.rate_distortion import entropy, expected, mutual_information
 from fe.reproduce import figures, images
-from fe.reproduce.lemma_5 import network_response
 from fe.response import (
     Local,
     check_stability,

@@ -7,8 +7,7 @@ import torch
 
 import fe
 from fe import AmortisedObjective, Classifier, Decoder, Encoder, digits
-from fe.amortised import gauss_newton, predicted_decrease
-from fe.reproduce.lemma_5 import network_response
+from fe.amortised import gauss_newton, network_response, predicted_decrease
 
 
 def objective(ridge=1e-3, n=20):

@@ -205,7 +205,7 @@ def test_bad_input_elsewhere():
         rd.rate_distortion_curve([1.0], [[0.0]], [-1.0])
     with pytest.raises(ValueError, match="marginal must have shape .2,., got .3,."):
         rd.rate([1.0], [[0.5, 0.5]], [0.2, 0.3, 0.5])
-    with pytest.raises(ValueError, match="one shape"):
+    with pytest.raises(ValueError, match="energy must have shape"):
         rd.expected([1.0], [[0.5, 0.5]], [[1.0]])
 
 
