@@ -176,13 +176,12 @@ class LinearGaussian(Ridged):
         at_one = (e[:k] - 1).abs() <= slack
         if k < len(e) and e[k] > 1 and e[k - 1] - e[k] <= slack:
             equal = f"e_{k} = e_{k + 1} = {e[k].item():.6g} > 1"
-            why = (
-                f"{equal}, so k = {k} codes serve either direction equally well. Use more codes or"
-            )
+            why = f"{equal}, so k = {k} codes serve either direction equally well"
         elif thresholds and at_one.any():
-            why = f"e_{int(at_one.nonzero()[0]) + 1} is 1, the threshold at which that code collapses;"
+            number = int(at_one.nonzero()[0]) + 1
+            why = f"e_{number} is 1, the threshold at which that code collapses"
         if why:
-            raise ValueError(f"F has no {what} at p = {p.tolist()}: {why} move p")
+            raise ValueError(f"F has no {what} at p = {p.tolist()}: {why}; move p")
 
     def thresholds(self, gam):
         r"""Values of λ at which a code enters use, ascending, at a given γ ≥ 0.
