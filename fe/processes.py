@@ -17,6 +17,7 @@ Each process is a generator: it asks for `Stage`s, which `fe.retraining` answers
 
 import math
 from dataclasses import dataclass, field, replace
+from itertools import cycle
 from typing import NamedTuple
 
 import numpy as np
@@ -226,10 +227,11 @@ class _Held:
 
     def lost(self, p, off, count, miss, slopes, band):
         """The error for a step that stays out of the band however short it is."""
+        bands, by = (f"{v:.0%}" for v in band), (f"{v:+.2f}" for v in off)
         return ConstraintLost(
-            f"what is held left its band of {band:.0%} at {_words(p)}, by "
-            f"{', '.join(f'{v:+.2f}' for v in off)} after {count} corrections, {miss:+.2f} before "
-            f"them. There the slopes of ln C against ln λ, ln γ (and t) are {slopes.slopes[1]}",
+            f"what is held left its band of {' and '.join(bands)} at {_words(p)}, by "
+            f"{', '.join(by)} after {count} corrections, {miss:+.2f} before them. There the slopes "
+            f"of ln C against ln λ, ln γ (and t) are {slopes.slopes[1]}",
             self.record,
         )
 
@@ -266,7 +268,7 @@ def walk(
         settle: (nats of F, ln C) by which one more equilibration may change the start; up to six
             are tried (default: one, whatever it changes).
         tolerance: Where to stop correcting: the size of ln C/C₀, or of ln(1 + (g − g₀)/scale)
-            where g is held, of the scale of its terms in R, D and C.
+            where g is held, of the scale of its terms in R, D and C. One number, or one for each g.
         band: On the same, to accept a step.
         corrections: At most so many after a step.
         station: Accepted steps between two measurements of the slopes.
@@ -290,6 +292,7 @@ def walk(
     """
     p = torch.tensor(list(p), dtype=torch.float64, device="cpu")
     stops, record, moves, spent, F_t = [float(s) for s in stops], Record(), len(p) == 3, 0, 0.0
+    tolerance, band = (v if isinstance(v, tuple | list) else [v] for v in (tolerance, band))
     t_dot = _t_dot(p, law, stops, tolerance, band)
     ahead = [(b, abs(b - a)) for a, b in zip(stops, stops[1:])]  # stops, and their distances
 
@@ -313,11 +316,13 @@ def walk(
         state, settled = yield from _settled(state, lambda own: train(p, own), hold, *settle)
     held, s, slopes, since = _Held(law, hold, p, state, record), stops[0], None, station
     holds = len(held.target) > 0
+    beyond = lambda off, most: max(abs(v) / q for v, q in zip(off, cycle(most)))
     yield row(step=0.0, miss=0.0, **settled)
     while ahead:
         h, own, prices = ahead[0][0] - s, state["own"], p[:2].tolist()
         if holds and since >= station:  # measure; the first of the copies stays
-            how = dict(repeats=repeats, start="row", t=state.get("t"))
+            dt = min(0.05, abs(h * t_dot)) or 0.05  # a slope that changes fast, over the step ahead
+            how = dict(repeats=repeats, start="row", t=state.get("t"), dt=dt)
             slopes = yield from finite_differences(*prices, epochs, **how)
             record.slopes.append(slopes)
             held.check(p, state, slopes)
@@ -330,10 +335,10 @@ def walk(
             new = held.step(new, there, slopes, F_t, 0.0 if count else h, corrector)
             there = yield from train(new, there["own"])
             off = held.off(new, there)
-            miss, worst = miss if count else off[0], max(map(abs, off))
-            if worst <= tolerance:
+            miss = miss if count else off[0]
+            if beyond(off, tolerance) <= 1:
                 break
-        if worst <= band or not corrector:
+        if beyond(off, band) <= 1 or not corrector:
             p, state, (s, _), since = new, there, ahead.pop(0), since + 1
             yield row(step=h, corrections=count, miss=miss)
         elif abs(h) > ahead[0][1] / 16:  # half as far, from the network of the last row
@@ -348,7 +353,7 @@ def _t_dot(p, law, stops, tolerance, band):
     """ṫ of a walk, 0 for one of (λ, γ) alone. Raises `ValueError` where it cannot begin."""
     if not (stops and (p[:2] > 0).all() and all(map(math.isfinite, [*p.tolist(), *stops]))):
         raise ValueError(f"need λ > 0, γ > 0 and at least one stop, got {p.tolist()} and {stops}")
-    if not 0 < tolerance <= band:
+    if not all(0 < low <= high for low, high in zip(tolerance, band, strict=True)):
         raise ValueError(f"need 0 < tolerance ≤ band, got {tolerance} and {band}")
     given = law.vectors(p)[0].tolist()
     at = [p[i].item() for i in (-1, 0) if given[i] == 1 and not callable(law.along)][:1]

@@ -18,7 +18,7 @@ import math
 import time
 import warnings
 from concurrent.futures import Future
-from dataclasses import KW_ONLY, asdict, dataclass, field
+from dataclasses import KW_ONLY, asdict, dataclass
 
 import torch
 from tqdm.auto import tqdm
@@ -100,10 +100,10 @@ class Retraining:
     data: object  #: training set (x, y), or a task: see `fe.tasks.training_set`
     validation: tuple | None = None  #: (x, y)
     _: KW_ONLY
-    probes: dict = field(default_factory=dict)  #: name -> (x, y), more sets to measure on
+    probes: dict | None = None  #: name -> (x, y), or a function of t that says it
     seed: int = 0  #: every stage's minibatches and noise follow from (seed, number of the stage)
     batch_size: int = 250
-    journal: Journal = field(default_factory=Journal)
+    journal: Journal | None = None  #: what resumes a run; default: one that is not on disk
     on_row: object = None  #: called with each recorded row
     on_progress: object = None  #: called with the part of the process that is done, of 0 … 1
     save_every: float = 15.0  #: seconds between checkpoints inside a stage
@@ -116,7 +116,7 @@ class Retraining:
         at = functools.lru_cache(1)(lambda t: training_set(data, t, seed=self.seed))
         self.data = at if self.moves else lambda t: data
         self.probes = ({} if validation is None else {"val": validation}) | (self.probes or {})
-        self.done, self.kept = 0, {}
+        self.journal, self.done, self.kept = self.journal or Journal(), 0, {}
         self.first, self.images = _fingerprint(self.network.state().values()), None
         if not self.replaying:
             self._resume()
@@ -146,12 +146,16 @@ class Retraining:
             self.network.load(self.journal.tensors["network"])
             self.kept = dict(self.journal.tensors["kept"])
 
+    def sets(self, t):
+        """The probes as they are at t: name -> (x, y)."""
+        return {name: v(t) if callable(v) else v for name, v in self.probes.items()}
+
     def words(self, request):
         """What the journal keeps of a request."""
         words = request.words() if hasattr(request, "words") else asdict(request)
         words = dict(kind=type(request).__name__.lower()) | words
         if self.images is None:
-            sets = self.data(words.get("t")), *self.probes.values()
+            sets = self.data(words.get("t")), *self.sets(words.get("t")).values()
             self.images = _fingerprint(v for data in sets for v in data)
         whose = dict(seed=self.seed, batch_size=self.batch_size, images=self.images)
         words |= whose | {"number": self.done + words.pop("ahead", 0), "first weights": self.first}
@@ -402,8 +406,10 @@ def _measured(copies, run, stage):
     """The numbers of a stage; statistics are refreshed first."""
     x, y = run.data(stage.t)
     refresh_statistics(copies, x[:_FEW], y[:_FEW])
-    few, sets = isinstance(stage.lam, tuple), {"": (x, y)}
-    sets = {"": (x[:_FEW], y[:_FEW])} if few else sets | {f"{k}_": v for k, v in run.probes.items()}
+    if isinstance(stage.lam, tuple):
+        sets = {"": (x[:_FEW], y[:_FEW])}
+    else:
+        sets = {"": (x, y)} | {f"{k}_": v for k, v in run.sets(stage.t).items()}
     return {
         prefix + name: values.tolist()
         for prefix, data in sets.items()

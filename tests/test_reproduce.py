@@ -336,9 +336,11 @@ def test_transfer_end_to_end(run, tmp_path, single, colour_images):
             codes=4,
             size=200,
             start_epochs=20,
+            round=5,
+            early=[0.1],
             epochs=3,
             steps=2,
-            options=dict(band=5.0, corrections=1),
+            options=dict(tolerance=0.1, band=5.0, corrections=1),
         )
     else:
         settings = reproduce.SMALL6 | dict(
@@ -353,17 +355,21 @@ def test_transfer_end_to_end(run, tmp_path, single, colour_images):
             epochs=1,
             steps=2,
             speed=-1.5,
-            options=dict(band=5.0, corrections=1),
+            options=dict(tolerance=0.1, band=5.0, corrections=1),
         )
     record = reproduce.save(tmp_path / "a.json", run, settings, Here(), progress=False)
     again = json.loads((tmp_path / "a.json").read_text())  # no NaN in it
     assert again["runs"] == record["runs"] and (tmp_path / "a.png").stat().st_size > 5000
     assert [r["kind"] for r in record["runs"]] == settings.kinds
     for r in record["runs"]:
-        assert {"held", "fixed", "finetuned", "scratch"} <= set(r["runs"])
-        assert r["runs"]["fixed"]["rows"]["t"] == [0.0, 0.5, 1.0] and r["runs"]["scratch"]["rows"][
-            "t"
-        ] == [1.0, 1.0, 1.0]
+        lead = r["runs"].get("unbounded", r["runs"]["held"])["rows"]
+        for end in ("", "_longer"):
+            rows = {
+                name: r["runs"][name + end]["rows"] for name in ("fixed", "finetuned", "scratch")
+            }
+            assert rows["fixed"]["t"] == lead["t"] and set(rows["scratch"]["t"]) == {1.0}
+            assert len({c["own"][-1] for c in rows.values()}) == 1
+        assert r["runs"]["held"]["worst"]["C"] >= 0 and r["rest"][-1]["t"] == 0.0
         if run == "fig6" and not r["runs"]["held"]["stopped"]:
             assert r["runs"]["held"]["rows"]["lam"] == pytest.approx([4.0, 3.25, 2.5])
 

@@ -267,14 +267,17 @@ def fig5(settings, executor, folder, progress=True):
     """
     jobs = {
         f"{kind}_s{s}": partial(transfer_job, settings, kind, s)
-        for kind in settings.kinds
+        for kinds in (settings.kinds[:2], settings.kinds[2:])
         for s in settings.seeds
+        for kind in kinds
     }
     found = run_jobs(jobs, executor, folder, progress, "transfer")
     return {
-        "what": "transfer of networks with C held on the training set of the task at t, and "
-        "controls at equal compute; amortised encoder; source_… and target_… on test images; nats "
-        "per example; spent: epochs of `size` images, copies counted",
+        "what": "transfer of networks with C held on the training set of the task at t; controls "
+        "at equal epochs of the network itself and, `…_longer`, at equal compute; amortised "
+        "encoder; source_…, target_… and test_… (task at t) on test images; nats per example; "
+        "own, spent: epochs of `size` images since the source, without and with copies; `rest`: "
+        "the source after each round of its last training",
         "seconds": sum(r["seconds"] for r in found.values()),
         "runs": [
             rounded(r | dict(runs={name: columns(run) for name, run in r["runs"].items()}))

@@ -200,51 +200,112 @@ def relaxation_job(
     return run, process()
 
 
+def _of_test(row):
+    """A row of a transfer, with C and accuracy on test images of the task at t: for a mixture those
+    of source and target at its weights, else the probe `test`; without what no table reads.
+    """
+    t, names = row["t"], ("classification", "accuracy")
+    ends = {f"test_{q}": (1 - t) * row[f"source_{q}"] + t * row[f"target_{q}"] for q in names}
+    apart = [f"{of}_{q}" for of in ("source", "target", "test") for q in ("rate", "distortion")]
+    return {k: v for k, v in (ends | row).items() if k not in apart}
+
+
+def _stages(rows, epochs):
+    """The t of every stage in which a walk trained its own network, and the number of the last at
+    each of its rows: at a measurement the copy that stays is trained at the row before.
+    """
+    times, last, there = [], [], rows[0]["t"]
+    for row in rows:
+        at = 1 + row["corrections"]
+        times += [there] * (row["own"] // epochs - len(times) - at) + [row["t"]] * at
+        last.append(len(times) - 1)
+        there = row["t"]
+    return times, last
+
+
+def _worst(rows, k=None):
+    """The worst deviations of what is held from its value at the start: of ln C, and of D − kR in
+    pixel².
+    """
+    C = [row["classification"] for row in rows]
+    found = dict(C=max(abs(math.log(v / C[0])) for v in C))
+    if k is not None:
+        line = [row["distortion"] - k * row["rate"] for row in rows]
+        found |= dict(line=max(abs(v - line[0]) for v in line))
+    return found
+
+
 @_job
 def transfer_job(settings, kind, seed, checkpoint=None):
-    """Transfer from source to target by eq. (38), by eq. (30) if settings.k is a number, and
-    their controls at equal compute.
+    """Transfer from source to target with C held, by eq. (38) and on the lines of eq. (30), from a
+    source that is trained on until it rests; and the controls of the first, from the same source.
 
-    The controls spend as many epochs as the first transfer does, in as many stages: the same path
-    of tasks with (λ, γ) fixed, the target at once from the trained network (fine-tuning), the
-    target at once from new weights (scratch).
+    `frozen` stays at t = 0 at its prices, `fixed` goes through the same tasks at its prices,
+    `finetuned` and `scratch` are trained on the target, from the source and from new weights. Each
+    has stage for stage the epochs that the network that held C was trained itself; its `…_longer`
+    has as many stages as would take all that run's epochs, copies counted, at the same tasks in
+    proportion. Their rows are those after the stages of the rows that hold C; `frozen` has all.
+
+    Returns also `rest`, the source after every round of its last training, and in each run that
+    holds something its `worst` deviation.
     """
     task, probes, classes = task_of(settings, kind)
     size, steps, prices = settings.size, settings.steps, (settings.lam, settings.gam)
-    images = lambda t: task.sample(t, size, seed)
+    epochs, images = settings.epochs, lambda t: task.sample(t, size, seed)
     run = _run(settings, seed, checkpoint, dict(kind=kind), images, classes, probes)
     new = networks(settings, *images(0.0), 1000 + seed, classes).state()
     run.kept.setdefault("new", new)
-    times = [k / steps for k in range(steps + 1)]
+    early = settings.early if kind == "mixture" else []
+    times = [0.0, *early, *(k / steps for k in range(1, steps + 1) if k / steps > sum(early[-1:]))]
     hold_C = Conserve(classification, along=(settings.speed, 0, 1), adjust=(0, 1, 0))
-    stay, free, found = QuasiStatic((0.0, 0.0, 1.0)), dict(band=math.inf), {}
+    lines = dict(geodesic=settings.k, falling=settings.falling if kind == "aligned" else None)
+    lines, found = {name: k for name, k in lines.items() if k is not None}, {}
+    total = 10 + len(lines)  # parts of the progress: source (2), C held, lines, controls (7)
 
-    def go(name, law, t=times, start="start", **options):
-        span = {"held": (0.1, 0.5), "scratch": (0.9, 0.98)}.get(name, (0.5, 0.9))
-        options = dict(epochs=settings.epochs, start=start) | options
-        stopped = None
+    def go(name, law, t, start="start", k=None, **options):
+        number, stopped = 2 + len(found), None
+        span = min(0.98, number / total), min(0.99, (number + 1) / total)
+        options = dict(epochs=epochs, start=start) | options
         try:
             record = yield from part(walk((*prices, t[0]), law, t, **options), *span)
         except ConstraintLost as e:
             record, stopped = e.record, str(e)
-        slopes = [s._asdict() for s in record.slopes]
-        found[name] = dict(rows=record.rows, slopes=slopes, stopped=stopped)
-        return max(record["spent"], default=0)
+        slopes, rows = [s._asdict() for s in record.slopes], [_of_test(r) for r in record.rows]
+        found[name] = dict(rows=rows, slopes=slopes, stopped=stopped)
+        found[name] |= dict(k=k, worst=_worst(rows, k)) if options.get("tolerance") else {}
+        return rows
+
+    def control(name, times, last, start="start"):
+        law = QuasiStatic((0.0, 0.0, 1.0))
+        rows = yield from go(name, law, times, start)
+        idle = "drift", "off", "miss", "F_t", "step", "corrections"
+        kept = [{k: v for k, v in rows[i].items() if k not in idle} for i in last]
+        found[name] = dict(rows=kept, stopped=None)
 
     def process():
-        scratch = dict(t=0.0, keep="start", span=(0.0, 0.1))
-        yield Stage(*prices, settings.start_epochs, step_decay, **scratch)
-        spent = yield from go("held", hold_C, **settings.options)
-        if found["held"]["stopped"]:  # once more without a band, to see what it would have done
-            spent = max(spent, (yield from go("unbounded", hold_C, **settings.options | free)))
-        if settings.k is not None:
-            yield from go("geodesic", Geodesic(settings.k), **settings.options)
-        epochs = max(1, round(spent / (steps + 1)))
-        yield from go("fixed", stay, epochs=epochs)
-        yield from go("finetuned", stay, [1.0] * (steps + 1), epochs=epochs)
-        yield from go("scratch", stay, [1.0] * (steps + 1), "new", epochs=epochs)
+        yield Stage(*prices, settings.start_epochs, step_decay, t=0.0, span=(0.0, 1 / total))
+        rest, options = [], settings.options
+        for k in range(settings.rounds):
+            span = ((1 + k / settings.rounds) / total, (1 + (k + 1) / settings.rounds) / total)
+            rest.append((yield Stage(*prices, settings.round, t=0.0, keep="start", span=span)))
+        rest = [_of_test(state_of(entry, *prices) | dict(t=0.0)) for entry in rest]
+        yield from go("held", hold_C, times, **options)
+        lead = found["held"]
+        if lead["stopped"]:  # once more without a band, to see what it would have done
+            yield from go("unbounded", hold_C, times, **options | dict(band=math.inf))
+            lead = found["unbounded"]
+        for name, k in lines.items():
+            limits = dict(tolerance=settings.line[0], band=settings.line[1])
+            yield from go(name, Geodesic(k), times, k=k, **options | limits)
+        own, last = _stages(lead["rows"], epochs)
+        short, n = len(own), lead["rows"][-1]["spent"] // epochs
+        yield from control("frozen", [0.0] * short, range(short))
+        longer = [own[j * short // n] for j in range(n)], [((s + 1) * n - 1) // short for s in last]
+        for end, (t, at) in {"": (own, last), "_longer": longer}.items():
+            yield from control(f"fixed{end}", t, at)
+            yield from control(f"finetuned{end}", [1.0] * len(t), at)
+            yield from control(f"scratch{end}", [1.0] * len(t), at, "new")
         floor = [task.label_entropy(t) if kind == "transport" else 0.0 for t in times]
-        what = dict(kind=kind, seed=seed, epochs_a_stage=epochs, label_entropy=floor)
-        return what | dict(runs=found)
+        return dict(kind=kind, seed=seed, label_entropy=floor, rest=rest, runs=found)
 
     return run, process()

@@ -136,24 +136,33 @@ class Transfers(Trained):
     """
 
     process = staticmethod(walk)
-    hidden: int = 400
-    codes: int = 64
+    hidden: int = 128  # the paper: 400 units, 64 codes
+    codes: int = 16
     dropout: float = 0.1
     head: int | None = None
+    batch_size: int = 100
     start_epochs: int = 60
+    round: int = 150  # epochs of a round of the source's last training
+    rounds: int = 1
     lam: float = 1.0
-    gam: float = 8.0
+    gam: float = 3.0
     source: list = field(default_factory=lambda: [0, 1, 2, 3, 4])
     target: list = field(default_factory=lambda: [5, 6, 7, 8, 9])
-    size: int = 12_000  # images a stage
-    steps: int = 12
+    size: int = 3_000  # images a stage
+    tested: int | None = 2_500  # test images of source, and of target
+    steps: int = 8
+    # t of the first steps of a mixture with new classes, where a step h costs about h log 1/h
+    early: list = field(default_factory=lambda: [0.0025, 0.005, 0.01, 0.02, 0.04, 0.08])
     speed: float = 0.0  # λ̇ of the heuristic
     k: float | None = 1.0  # slope of the geodesic
+    falling: float | None = -3.0  # of another, where labels are paired; that of figure 5a
     kinds: list = field(default_factory=lambda: ["aligned", "mixture", "transport"])
-    plan_images: int | None = 12_000
+    plan_images: int | None = 3_000
     options: dict = field(
         default_factory=lambda: dict(tolerance=0.03, band=0.15, corrections=3, station=4)
     )
+    # tolerance and band of C and of D − kR, on a line
+    line: list = field(default_factory=lambda: [[0.03, 0.01], [0.15, 0.05]])
 
 
 # An image of 64 pixels has about a twelfth of the distortion of one of 784, so that λ starts higher
@@ -165,7 +174,8 @@ SMALL |= dict(options=dict(step=0.15, tolerance=0.03, band=0.1))
 SMALL5 = PAPER5 | dict(
     data="digits", hidden=64, codes=8, batch_size=50, start_epochs=150, epochs=10
 )
-SMALL5 |= dict(lam=4.0, gam=8.0, seeds=[0], size=700, steps=6, plan_images=None)
+SMALL5 |= dict(lam=4.0, gam=8.0, seeds=[0], size=700, steps=6, plan_images=None, early=[0.02, 0.06])
+SMALL5 |= dict(round=30, line=[[0.05, 0.03], [0.3, 0.2]])
 SMALL5 |= dict(options=dict(tolerance=0.05, band=0.3, corrections=2, station=3))
 
 # Figures 3 and 6, on CIFAR-10: R, D and the prices; vehicles -> animals by the heuristic (38)
@@ -178,7 +188,8 @@ SMALL3 |= dict(gammas=[5.0, 10.0], coarse={})
 SMALL3 |= dict(options=dict(step=0.08, settle=(0.3, 0.15), tolerance=0.05, band=0.2))
 SMALL3 |= dict(options=SMALL3.options | dict(corrections=3, station=3))
 PAPER6 = PAPER5 | _COLOUR | dict(dropout=0.0, start_epochs=300, lam=4.0, gam=100.0, speed=-1.5)
-PAPER6 |= dict(source=[0, 1, 8, 9], target=[2, 3, 4, 5], kinds=["paired"], k=None)
+PAPER6 |= dict(source=[0, 1, 8, 9], target=[2, 3, 4, 5], kinds=["paired"], k=None, falling=None)
+PAPER6 |= dict(batch_size=250, size=12_000, steps=12, round=3, tested=None)
 SMALL6 = PAPER6 | _REDUCED | dict(images_used=20_000, batch_size=50, start_epochs=60, epochs=6)
 SMALL6 |= dict(gam=20.0, size=2_000, steps=6)
 SMALL6 |= dict(options=dict(tolerance=0.08, band=0.35, corrections=4, station=3))
@@ -326,11 +337,15 @@ def task_of(settings, kind):
         _, names, _ = align_labels(tuple(v[:few] for v in source), tuple(v[:few] for v in target))
         there = {c: names[k] for c, k in there.items()}
         target = _classes(train, second, there)
-    probes = {"source": _classes(test, first, here), "target": _classes(test, second, there)}
+    ends = {"source": _classes(test, first, here), "target": _classes(test, second, there)}
+    probes = {name: tuple(v[: settings.tested] for v in data) for name, data in ends.items()}
     if kind == "transport":
         n = settings.plan_images or len(source[0])
         source, target = (tuple(v[:n] for v in data) for data in (source, target))
         task = Displacement(source, target, plan_by_class(source, target), len(first))
+        ends = [tuple(v[:n] for v in probes[name]) for name in ("source", "target")]
+        moved = Displacement(*ends, plan_by_class(*ends), len(first))
+        probes["test"] = lambda t: moved.sample(t, min(map(len, (ends[0][0], ends[1][0]))))
     else:
         task = Mixture(source, target)
     return task, probes, len(there)
