@@ -170,8 +170,8 @@ class Retraining:
                 self.on_row(request.values)
             return {}
         if (getattr(request, "t", None) is not None) != self.moves:
-            when = "at a t" if self.moves else "without a t, its images being fixed"
-            raise ValueError(f"this run needs stages {when}, got {request}")
+            are = "a function of t: it needs" if self.moves else "no function of t: it needs no"
+            raise ValueError(f"the images of this run are {are} stages at a t, got {request}")
         missing = [name for name in getattr(request, "needs", ()) if name not in self.probes]
         if missing:
             raise ValueError(
