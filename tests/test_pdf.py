@@ -37,6 +37,7 @@ def folder():
     sources = [
         *(pdf.HTML / "book").rglob("*.html"),
         ROOT / "tools" / "pdf.py",
+        ROOT / "tools" / "tags.py",
         ROOT / "book" / "_static" / "print.css",
         ROOT / "book" / "_static" / "pdf.js",
         ROOT / "book" / "_templates" / "cover.html",
@@ -224,6 +225,29 @@ def test_a_chapters_file_is_tagged(folder):
         if not i.find_parent(class_=["fe-live", "fe-recompute"])  # a frame, a drawing in its place
     ]
     assert shown and {plain(image["alt"]) for image in shown} <= words
+    # of a figure that recomputes its panels are read, in the words that its script has for them
+    still = page.select_one(".fe-recompute img")["src"]
+    script = (pdf.HTML / "_static" / "live" / f"{Path(still).stem}.js").read_text()
+    panels = re.findall(r'\{label: "(.+?)"[,}]', script)
+    assert len(panels) > 1 and {plain(label) for label in panels} <= words
+
+
+def test_the_book_is_tagged_as_its_pages_were(book, folder):
+    """All pages of the book, each with its title; every piece that a page marks has an element."""
+    root = book.trailer["/Root"]["/StructTreeRoot"]
+    found = list(tags(root["/K"]))
+    count = lambda kind: sum(tag == kind for tag, _ in found)
+    names = [page for _, pages in pdf.order() for page in pages]
+    assert count("/Part") == len(names) + 1 and count("/H1") >= len(names)
+    assert count("/NonStruct") == 0 and count("/Figure") > 5000 and count("/TH") > 100
+    keys, own = root["/ParentTree"]["/Nums"][::2], root["/ParentTree"]["/Nums"][1::2]
+    assert keys == list(range(len(keys)))
+    for page in book.pages[::29]:
+        owners = own[page["/StructParents"]].get_object()
+        pieces = re.findall(rb"/MCID (\d+)", page.get_contents().get_data())
+        assert pieces and all(owners[int(n)].get_object()["/S"] for n in pieces)
+        for link in pdf.links(page):
+            assert own[link["/StructParent"]].get_object()["/S"] == "/Link"
 
 
 def pages_of(path, known={}):

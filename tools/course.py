@@ -112,11 +112,9 @@ def make(folder, chapters):
 def main(folder=ROOT / "_build" / "course"):
     chapters = exercises.chapters()
     make(pathlib.Path(folder).resolve(), chapters)
-    print("chapter   exercises   points: " + " + ".join(POINTS))
     for chapter in chapters:
-        sums = [sum(points(e).get(kind, 0) for e in chapter.exercises) for kind in POINTS]
-        told = f"{sum(sums):6d}: {' + '.join(map(str, sums))}"
-        print(f"{chapter.number:7d}   {len(chapter.exercises):9d}   {told}")
+        worth = [n for e in chapter.exercises for n in points(e).values()]
+        print(f"chapter {chapter.number}: {len(chapter.exercises)} exercises, {sum(worth)} points")
     print(f"\nFor students: {folder}/release. For teachers: {folder}/source, and book/teaching.md.")
 
 

@@ -30,6 +30,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[1]
 ONE = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
 LIMITS = dict(timeout=600, iopub_timeout=60, raise_on_iopub_timeout=True)  # seconds a cell
 SAME = dict(record_timing=False, coalesce_streams=True)  # at every execution
+WIDGET = "application/vnd.jupyter.widget-view+json"  # a bar or another, dead on a page
 
 
 def smaller(png):
@@ -40,11 +41,6 @@ def smaller(png):
     size = {key: picture.info[key] for key in ("dpi",) if key in picture.info}  # on the page
     palette(picture.convert("RGB")).save(buffer, format="png", optimize=True, **size)
     return base64.b64encode(buffer.getvalue()).decode()
-
-
-def needs_a_kernel(output):
-    """A bar or another widget, dead on a page."""
-    return "application/vnd.jupyter.widget-view+json" in output.get("data", {})
 
 
 def stored(output):
@@ -68,7 +64,7 @@ def execute(path):
         sys.exit(f"{path.name} was not changed. A cell failed:\n{error}")
     notebook.metadata = nbformat.from_dict(metadata)  # not the versions of this machine
     for cell in (cell for cell in notebook.cells if cell.cell_type == "code"):
-        cell.outputs = [stored(output) for output in cell.outputs if not needs_a_kernel(output)]
+        cell.outputs = [stored(o) for o in cell.outputs if WIDGET not in o.get("data", {})]
     nbformat.write(notebook, path)
     print(f"{path.name}: {time.time() - began:.0f} s, {path.stat().st_size / 1e6:.1f} MB")
 

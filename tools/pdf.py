@@ -2,7 +2,8 @@
 
 Chromium prints each page with book/_static/print.css; book/_static/pdf.js gives every anchor a name
 that is unique in the book ("#exercises" stands on ten pages). pypdf joins the pages: links between
-them become links inside the PDF, links to the outside keep their address.
+them become links inside the PDF, links to the outside keep their address. Tags (tags.py) say what
+is a heading, a table, a figure and, in TeX, each formula.
 """
 
 import html
@@ -20,6 +21,7 @@ import yaml
 from playwright.sync_api import sync_playwright
 from pypdf.generic import Destination, Fit, NameObject, TextStringObject
 from reading import CHAPTER
+from tags import tag
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tests" / "browser"))
@@ -57,12 +59,11 @@ class Printer:
         self.page.goto(f"{self.address}/{name}.html", wait_until="load")
         return self.page.evaluate("name => paper.prepare(name)", name)
 
-    def print(self, header, first, style="decimal", tagged=False):
-        """The open page as a PDF whose pages are numbered from `first` on; tagged it says what is a
-        heading, a table, a figure and, in TeX, each formula: twice as large."""
+    def print(self, header, first, style="decimal"):
+        """The open page as a PDF whose pages are numbered from `first` on."""
         if wide := self.page.evaluate("all => paper.number(...all)", [header, first, style, WIDTH]):
             raise SystemExit(f"{self.page.url}: wider than the paper: {wide[:5]}")
-        pdf = self.page.pdf(prefer_css_page_size=True, print_background=True, tagged=tagged)
+        pdf = self.page.pdf(prefer_css_page_size=True, print_background=True, tagged=True)
         return pypdf.PdfReader(io.BytesIO(pdf))
 
     def cover(self, **values):
@@ -98,12 +99,11 @@ def resolve(writer, address, inside, beside):
 
 def save(path, printed, address, inside, beside, headings, metadata, front=0):
     """Printed pages as one file; headings [(level, place, words), …] become its bookmarks. The
-    first `front` pages are numbered apart, and viewers count as the paper does. The tags of what is
-    printed stay where it is not joined with other pages."""
-    alone = len(printed) == 1
-    writer, above = pypdf.PdfWriter(clone_from=printed[0] if alone else None), {-1: None}
-    for reader in printed * (not alone):
+    first `front` pages are numbered apart, and viewers count as the paper does."""
+    writer, above = pypdf.PdfWriter(), {-1: None}
+    for reader in printed:
         writer.append_pages_from_reader(reader)
+    tag(writer, printed)
     resolve(writer, address, inside, beside)
     for level, name, words in headings:
         number, top = inside[name]
@@ -133,9 +133,7 @@ def make(folder):
         printer = Printer(p.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS), address)
         for page in names:
             headings[page] = printer.open(page)
-            printed[page] = reader = printer.print(
-                plain(headings[page][0][2]), count + 1, tagged=bool(CHAPTER.match(page))
-            )
+            printed[page] = reader = printer.print(plain(headings[page][0][2]), count + 1)
             for name, d in reader.named_destinations.items():
                 number = count + reader.get_destination_page_number(d)
                 where[unquote(name.lstrip("/"))] = page, number, float(d.top)

@@ -73,7 +73,7 @@ def notation(app):
 
 
 def link(math, row, page):
-    """The formula as a link, with its meaning, which reading.css shows on hover and focus."""
+    """The formula as a link, with its meaning, which preview.js shows on hover and focus."""
     html, anchor = (lambda text: nodes.raw("", text, format="html")), row["ids"][0]
     said = f'aria-label="{spoken(math.astext())}" aria-describedby="what-{anchor}"'
     return [

@@ -27,3 +27,17 @@
     new ResizeObserver(later).observe(document.querySelector("article, main, body"));
   });
 })();
+
+// Formulas that speak and that one can walk through with the arrow keys: MathJax's explorer, loaded only for who switches it on.
+(function () {
+  var KEY = "MathJax-Menu-Settings", foot = document.querySelector("p.page-footer");
+  if (!foot || !document.querySelector(".math")) return;
+  var settings = JSON.parse(localStorage.getItem(KEY) || "{}"), button = document.createElement("button");
+  button.textContent = "Formulas speak: " + (settings.explorer ? "on" : "off");
+  button.addEventListener("click", function () {
+    settings.explorer = !settings.explorer;
+    localStorage.setItem(KEY, JSON.stringify(settings));
+    location.reload();
+  });
+  foot.append(" · ", button);
+})();

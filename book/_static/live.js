@@ -34,7 +34,7 @@
 
   class Panel {
     constructor(parent, {label, width = 360, height = 280, left = 52, row}, dragged) {
-      Object.assign(this, {width, height, box: [left, 26, width - 12, height - 44], parts: [], curves: [], marks: []});
+      Object.assign(this, {width, height, box: [left, 26, width - 12, height - 44], parts: [], curves: [], marks: [], points: []});
       this.svg = element("svg", parent, {viewBox: `0 0 ${width} ${height}`, role: dragged ? "group" : "img", "aria-label": label,
         style: `font:12.5px system-ui,sans-serif${row ? ";flex-basis:100%;max-width:33rem" : ""}`});
       this.drawing = element("g", this.svg, {"aria-hidden": "true"});
@@ -128,13 +128,22 @@
     };
   }
 
+  // A point to drag. The points of a panel are one stop of the Tab key: arrow keys go from one to the next, and Enter takes one
+  // up, which they then move. A point that is alone, or moves up and down only, needs no taking up.
   function handle(control, figure) {
-    const {key, label, min, max, step, digits, c = 1, r = 8} = control, panel = figure.panels[control.panel || 0];
-    const g = element("g", panel.handles, {role: "slider", tabindex: 0, "aria-label": label, "aria-valuemin": min[0], "aria-valuemax": max[0],
-      style: "cursor:grab;touch-action:none"});
+    const {key, label, min, max, step, digits, c = 1, r = 8} = control, panel = figure.panels[control.panel || 0], group = panel.points;
+    const many = figure.spec.controls.filter(o => Array.isArray(o.key) && (o.panel || 0) === (control.panel || 0)).length > 1;
+    const bar = min[0] === max[0], chosen = many && !bar;
+    const g = element("g", panel.handles, {tabindex: group.length ? -1 : 0, style: "cursor:grab;touch-action:none", ...chosen
+      ? {role: "button", "aria-pressed": false, "aria-describedby": `fe-${figure.name}-hint`}
+      : {role: "slider", "aria-label": label, "aria-valuemin": min[0], "aria-valuemax": max[0]}});
+    group.push(g);
     element("circle", g, {r: 16, style: "fill:transparent"});
     element("circle", g, {r, style: `fill:${colour(c)};stroke:var(--fe-back);stroke-width:2`});
     const place = (x, y) => figure.set({[key[0]]: Math.min(max[0], Math.max(min[0], x)), [key[1]]: Math.min(max[1], Math.max(min[1], y))});
+    const held = () => !chosen || g.getAttribute("aria-pressed") === "true", hold = yes => chosen && g.setAttribute("aria-pressed", yes);
+    g.addEventListener("focus", () => group.forEach(o => o.setAttribute("tabindex", o === g ? 0 : -1)));
+    g.addEventListener("blur", () => hold(false));
     g.addEventListener("pointerdown", e => { g.setPointerCapture(e.pointerId); g.focus({preventScroll: true}); e.preventDefault(); });
     g.addEventListener("pointermove", e => {
       if (!g.hasPointerCapture(e.pointerId)) return;
@@ -143,16 +152,20 @@
     });
     g.addEventListener("keydown", e => {
       const [dx, dy] = {ArrowRight: [1, 0], ArrowLeft: [-1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1]}[e.key] || [0, 0];
-      if (!dx && !dy) return;
+      const take = chosen && (e.key === "Enter" || e.key === " " || (e.key === "Escape" && held()));
+      if (!dx && !dy && !take) return;
       e.preventDefault();
+      if (take) return hold(!held());
+      if (many && (bar ? dx : !held())) return group[(group.indexOf(g) + dx - dy + group.length) % group.length].focus({preventScroll: true});
       const far = e.shiftKey ? 5 : 1;
       place(figure.settings[key[0]] + far * dx * step[0], figure.settings[key[1]] + far * dy * step[1]);
     });
     return () => {
-      const [x, y] = key.map(k => figure.settings[k]);
+      const [x, y] = key.map(k => figure.settings[k]), words = `${written(x, digits)}, ${written(y, digits)}`;
       g.setAttribute("transform", `translate(${panel.X(x).toFixed(1)} ${panel.Y(y).toFixed(1)})`);
+      if (chosen) return g.setAttribute("aria-label", `${label} at ${words}`);
       g.setAttribute("aria-valuenow", x);
-      g.setAttribute("aria-valuetext", `${written(x, digits)}, ${written(y, digits)}`);
+      g.setAttribute("aria-valuetext", words);
     };
   }
 
@@ -170,6 +183,8 @@
       this.panels = spec.panels.map((p, i) => new Panel(panels, p, points.some(c => (c.panel || 0) === i)));
       const controls = element("div", box, {class: "fe-controls", role: "group", "aria-label": spec.title});
       this.shown = spec.controls.map((c, i) => Array.isArray(c.key) ? handle(c, this) : slider(c, controls, `${id}-control-${i}`, this));
+      if (panels.querySelector("[aria-pressed]")) element("p", box, {class: "fe-hint", id: `${id}-hint`},
+        "By keys: arrows choose a point, Enter takes it up, arrows move it (with Shift five steps), Enter lets it go.");
       this.words = element("p", box, {class: "fe-numbers"});
       this.spoken = element("p", box, {class: "fe-spoken", "aria-live": "polite"});
       this.show();

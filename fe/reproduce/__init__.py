@@ -302,12 +302,13 @@ def loops(settings, executor, folder, progress=True):
             at = turn["lam"], turn["gam"]
             scratch[f"scratch_{key}"] = partial(scratch_job, again, *at, 100 + r["seed"])
     ended = run_jobs(scratch, executor, folder, progress, "from scratch")
+    still = lambda r: columns(dict(rows=r["frozen"]))["rows"]
     return {
         "what": "there and back with C held on the training set, a frozen control beside each run, "
         "and models from scratch at the turn, trained for as many epochs; amortised encoder; nats "
         "per example",
         "seconds": sum(r["seconds"] for r in (found | ended).values()),
-        "runs": [columns(r) for r in found.values()],
+        "runs": [columns(r) | dict(frozen=still(r)) for r in found.values()],
         "scratch": [rounded(r | dict(beside=key)) for key, r in ended.items()],
     }
 

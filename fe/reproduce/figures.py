@@ -44,17 +44,23 @@ def _titled(axes, *titles):
 
 def fig2(record):
     """Four panels: the curves in the (D, R) plane, in the (λ, γ) plane, training C, and validation
-    accuracy along λ.
+    accuracy along λ. Large marks are starts, filled ones the first seed.
     """
     figure, axes = plt.subplots(2, 2, figsize=(8.4, 6.6))
     seen = set()
     for i, run, c in _curves(record):
         style = _style(i, None if i in seen else f"$\\gamma_0 = {run['gam']:g}$", **_SMALL)
+        style |= dict(mfc=None if run["seed"] == 0 else "white")  # the first seed filled
         seen.add(i)
-        axes[0, 0].plot(c["distortion"], c["rate"], **style)
-        axes[0, 1].plot(c["lam"], c["gam"], **style)
-        axes[1, 0].plot(c["lam"], c["classification"], **style)
-        axes[1, 1].plot(c["lam"], 100 * c["val_accuracy"], **style)
+        panels = (
+            (axes[0, 0], c["distortion"], c["rate"]),
+            (axes[0, 1], c["lam"], c["gam"]),
+            (axes[1, 0], c["lam"], c["classification"]),
+            (axes[1, 1], c["lam"], 100 * c["val_accuracy"]),
+        )
+        for ax, x, y in panels:
+            ax.plot(x, y, **style)
+            ax.plot(x[:1], y[:1], **style | dict(markersize=7, label=None))  # where it starts
     _titled(
         axes,
         ("distortion D (pixel²)", "rate R (nats)", "rate and distortion"),
@@ -84,13 +90,13 @@ def fig4a(record):
 
 
 def fig4b(record):
-    """F along the curves of the smallest γ₀ against the recorded step."""
+    """F against λ along the curves of the smallest γ₀."""
     figure, ax = plt.subplots(figsize=(6.4, 3.8))
     for i, run, c in _curves(record):
         if i == 0:
             seed = run["seed"]
-            ax.plot(c["F"], **_style(seed, f"seed {seed}"))
-    ax.set(xlabel="recorded step", ylabel="F = R + λD + γC (nats)")
+            ax.plot(c["lam"], c["F"], **_style(seed, f"seed {seed}"))
+    ax.set(xlabel="λ", ylabel="F = R + λD + γC (nats)")
     ax.legend()
     return figure
 

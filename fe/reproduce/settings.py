@@ -114,14 +114,15 @@ class Curves(Trained):
 
 @dataclass(frozen=True)
 class Loops(Trained):
-    """There and back on a fifth of MNIST, by epochs a stage."""
+    """There and back on a tenth of MNIST, by epochs a stage."""
 
     process = staticmethod(walk)
-    images_used: int | None = 12_000
+    images_used: int | None = 6_000
+    hidden: int = 128
     lam: float = 0.25
     lam_end: float = 3.5
     stages: int = 9  # one way, even in λ
-    gammas: list = field(default_factory=lambda: [8.0, 4.0])
+    gammas: list = field(default_factory=lambda: [8.0])
     lengths: list = field(default_factory=lambda: [3, 12, 48])  # epochs a stage
     options: dict = field(
         default_factory=lambda: dict(tolerance=0.03, band=0.15, corrections=3, station=3)

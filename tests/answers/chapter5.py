@@ -910,3 +910,128 @@ STATED = {
     ],
 }
 GIVEN = {}
+
+
+WRONG["ex-5-cut-short"] = [
+    (
+        "hard-wired to the statement",
+        "off by",
+        """
+def cut_short(A, B, eta, T):
+    return torch.tensor([[-0.375, 0.0625], [0.0625, -0.375]])
+""",
+    ),
+    (
+        "at rest",
+        "slopes at rest",
+        """
+def cut_short(A, B, eta, T):
+    return -B.T @ torch.linalg.solve(A, B)
+""",
+    ),
+    (
+        "the geometric sum, divided by A: right where A is not singular",
+        "not finite|off by",
+        """
+def cut_short(A, B, eta, T):
+    I = torch.eye(len(A), dtype=A.dtype)
+    return -B.T @ (I - torch.linalg.matrix_power(I - eta * A, T)) @ torch.linalg.inv(A) @ B
+""",
+    ),
+    (
+        "the sign lost",
+        "the sign",
+        """
+def cut_short(A, B, eta, T):
+    moved = torch.zeros_like(B)
+    for _ in range(T):
+        moved = moved - eta * (A @ moved - B)
+    return B.T @ moved
+""",
+    ),
+    (
+        "T times the first step",
+        "T times the first step",
+        """
+def cut_short(A, B, eta, T):
+    return -eta * T * B.T @ B
+""",
+    ),
+    (
+        "one step too many",
+        "off by",
+        """
+def cut_short(A, B, eta, T):
+    moved = eta * B
+    for _ in range(T):
+        moved = moved - eta * (A @ moved - B)
+    return -B.T @ moved
+""",
+    ),
+    (
+        "gradient flow for the time ηT",
+        "off by",
+        """
+def cut_short(A, B, eta, T):
+    a, U = torch.linalg.eigh(A)
+    k = torch.where(a.abs() < 1e-12, eta * T, -torch.expm1(-a * eta * T) / a)
+    return -(U.T @ B).T @ (k[:, None] * (U.T @ B))
+""",
+    ),
+    (
+        "absolute values",
+        "off by|the sign",
+        """
+def cut_short(A, B, eta, T):
+    moved = torch.zeros_like(B)
+    for _ in range(T):
+        moved = moved - eta * (A @ moved - B)
+    return (B.T @ moved).abs()
+""",
+    ),
+]
+RIGHT["ex-5-cut-short"] = [
+    (
+        "the sum of powers, in NumPy, nested lists",
+        """
+def cut_short(A, B, eta, T):
+    import numpy as np
+    A, B = np.asarray(A), np.asarray(B)
+    K, power = np.zeros_like(A), np.eye(len(A))
+    for _ in range(T):
+        K += eta * power
+        power = power @ (np.eye(len(A)) - eta * A)
+    return (-B.T @ K @ B).tolist()
+""",
+    ),
+    (
+        "geometric sums in the eigenbasis, entry by entry",
+        """
+def cut_short(A, B, eta, T):
+    a, U = torch.linalg.eigh(A)
+    k = [eta * sum((1 - eta * float(v)) ** j for j in range(T)) for v in a]
+    c = (U.T @ B).tolist()
+    entry = lambda q, r: -sum(k[i] * c[i][q] * c[i][r] for i in range(len(k)))
+    return (entry(0, 0), entry(0, 1)), (entry(1, 0), entry(1, 1))
+""",
+    ),
+    (
+        "descent itself on J = ½θᵀAθ − pᵀBᵀθ, differentiated",
+        """
+def cut_short(A, B, eta, T):
+    def measured(p):
+        theta = torch.zeros(len(A), dtype=A.dtype)
+        for _ in range(T):
+            theta = theta - eta * (A @ theta - B @ p)
+        return -B.T @ theta
+    return torch.func.jacfwd(measured)(torch.zeros(2, dtype=A.dtype))
+""",
+    ),
+]
+STATED["ex-5-cut-short"] = [
+    (
+        "0.0625",
+        "cut_short(torch.tensor([[2.0, 1.0], [1.0, 2.0]]), torch.eye(2), 0.25, 2)[1][0]",
+    )
+]
+GIVEN["ex-5-cut-short"] = "0.25"

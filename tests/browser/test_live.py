@@ -325,6 +325,38 @@ def keys(page, name):
         box = control.bounding_box()
         if min(box["width"], box["height"]) < 24:
             yield f"{label} is {box['width']} × {box['height']} px"
+    yield from points(page, name)
+
+
+def points(page, name):
+    """What is wrong with points that are chosen by keys: one stop of the Tab key for all of a
+    panel, arrows to the next, Enter to take one up and to let it go.
+    """
+    stops = page.locator(f"#fig-{name}-live .fe-panels svg").evaluate_all(
+        "all => all.map(svg => svg.querySelectorAll(':scope > g > [tabindex=\"0\"]').length)"
+    )
+    if max(stops) > 1:
+        yield f"{stops} stops of the Tab key in the panels"
+    if not page.locator(f"#fig-{name}-live [aria-pressed]").count():
+        return
+    shown = "() => document.activeElement.getAttribute('aria-label')"
+
+    def press(*keys):
+        for key in keys:
+            page.keyboard.press(key)
+        page.evaluate("() => new Promise(done => requestAnimationFrame(() => done()))")
+        return page.evaluate(shown)
+
+    page.locator(f"#fig-{name}-live [aria-pressed][tabindex='0']").focus()
+    first = page.evaluate(shown)
+    second = press("ArrowRight")
+    if second == first or press("ArrowLeft") != first or press("ArrowDown") != second:
+        yield f"arrows do not choose: {first}, {second}"
+    moved, back = press("Enter", "ArrowUp"), press("ArrowDown", "Escape")
+    if moved == second or moved.split(" at ")[0] != second.split(" at ")[0] or back != second:
+        yield f"a point taken up is not moved: {second}, {moved}, {back}"
+    if press("ArrowUp") != first:
+        yield "a point let go does not give the arrows back"
 
 
 @pytest.fixture(scope="module")

@@ -2,8 +2,8 @@
 (function () {
   "use strict";
   const {figure} = window.feLive, N = 12, LOG = -Math.log(N);
-  const START = [[0.9, 2.6], [1.4, 3.4], [0.6, 1.5], [1.9, 2.3], [1.2, 0.8], [2.2, 3.1], [2.4, 1.2], [1.7, 1.6], [2.8, 2.2], [0.5, 3.2], [3.1, 0.7], [2.7, 3.6],
-    [3.6, 3.5], [4.2, 2.9], [4.9, 3.5], [3.8, 2.0], [4.6, 1.9], [5.3, 2.6], [4.1, 1.0], [5.0, 0.8], [5.6, 1.6], [3.4, 2.8], [5.5, 3.3], [3.5, 1.3]];
+  const START = [[0.5, 3.2], [0.6, 1.5], [0.9, 2.6], [1.2, 0.8], [1.4, 3.4], [1.7, 1.6], [1.9, 2.3], [2.2, 3.1], [2.4, 1.2], [2.7, 3.6], [2.8, 2.2], [3.1, 0.7],
+    [3.4, 2.8], [3.5, 1.3], [3.6, 3.5], [3.8, 2.0], [4.1, 1.0], [4.2, 2.9], [4.6, 1.9], [4.9, 3.5], [5.0, 0.8], [5.3, 2.6], [5.5, 3.3], [5.6, 1.6]];
   const names = [...Array(N).keys()], log_sum = a => { const top = Math.max(...a); return top + Math.log(a.reduce((s, v) => s + Math.exp(v - top), 0)); };
 
   // The cheapest permutation: one source after the other, along shortest paths in the reduced costs (the Hungarian method)

@@ -1,0 +1,94 @@
+"""Aids of every page: links show what they lead to, in a box beside them (book/_static/preview.js),
+and formulas speak for who switches it on (access.js).
+"""
+
+import pytest
+from test_pages import axe
+
+from serving import PATIENCE, visit
+
+# a link of chapter 7: what its box says
+SHOWN = {
+    "a[href='#equation-eq-ch7-j']:not(.headerlink)": "(7.1)",
+    "a[href*='08-optimal-transport.html#equation-']": "(8.",
+    "a[href='#ch7-force']": "Theorem 7.1",
+    "a[href='#fig-ch7-path']": "Fig. 7.",
+    "a[href*='references.html#']": "Gao and",
+    "a.symbol-link": " ",
+}
+TAKES_THE_FOCUS = "a, button, input, [tabindex], [id]"
+
+
+@pytest.fixture(scope="module")
+def page(tab, address):
+    wrong = []
+    with visit(tab, f"{address}/book/07-a-changing-task.html", "dark", wrong) as page:
+        page.emulate_media(reduced_motion="reduce")
+        yield page
+    assert not wrong, wrong
+
+
+def test_a_link_shows_what_it_leads_to(page):
+    box, article = page.locator("#preview"), page.locator("article")
+    for selector, words in SHOWN.items():
+        link = article.locator(selector).first
+        link.hover()
+        box.wait_for(timeout=PATIENCE)
+        described = page.locator(f"[id='{link.get_attribute('aria-describedby')}']")
+        assert words in box.inner_text() and described.get_attribute("role") == "tooltip"
+        assert box.locator(TAKES_THE_FOCUS).count() == 0, selector
+        if "equation" in selector:
+            box.locator("mjx-container").first.wait_for(timeout=PATIENCE)
+        if "fig" in selector:
+            page.wait_for_function("document.querySelector('#preview img').naturalWidth")
+        if "ch7-force" in selector:
+            assert not (found := axe(page, within="#preview")), found
+        page.keyboard.press("Escape")
+        assert box.count() == 0
+    assert article.locator("[aria-describedby=preview]").count() == 0
+
+
+def test_it_stays_for_who_reads_it_and_comes_with_the_keyboard(page):
+    box = page.locator("#preview")
+    link = page.locator("article a[href='#ch7-force']").first
+    link.hover()
+    box.hover(timeout=PATIENCE)
+    page.wait_for_timeout(400)
+    assert box.is_visible()
+    window, at = page.viewport_size, box.bounding_box()
+    assert at["x"] >= 0 and at["x"] + at["width"] <= window["width"]
+    assert at["y"] >= 0 and at["y"] + at["height"] <= window["height"]
+    page.mouse.move(2, 2)
+    box.wait_for(state="detached", timeout=PATIENCE)
+    page.keyboard.press("Tab")  # from now on the focus is the keyboard's
+    link.focus()
+    box.wait_for(timeout=PATIENCE)
+    page.emulate_media(media="print")
+    assert not box.is_visible()
+    page.emulate_media(media="screen")
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.getAttribute('href')") != "#ch7-force"
+    box.wait_for(state="detached", timeout=PATIENCE)
+
+
+def test_a_finger_opens_no_box(page):
+    touch = "new PointerEvent('pointerover', {bubbles: true, pointerType: 'touch'})"
+    page.locator("article a[href='#ch7-force']").first.evaluate(f"e => e.dispatchEvent({touch})")
+    page.wait_for_timeout(400)
+    assert page.locator("#preview").count() == 0
+
+
+def test_formulas_speak_if_switched_on(tab, address):
+    """Their words come from files of this book, which nobody loads who did not ask for them."""
+    wrong, asked, keep = [], [], lambda request: asked.append(request.url)
+    tab.on("request", keep)
+    with visit(tab, f"{address}/book/glossary.html", "light", wrong) as page:
+        assert not any("/sre" in url for url in asked)
+        page.locator(".page-footer button").click()
+        spoken = page.locator("mjx-container[role=application][aria-label]")
+        spoken.first.wait_for(timeout=PATIENCE)
+        assert any("/sre" in url for url in asked)
+        assert page.locator(".page-footer button").inner_text() == "Formulas speak: on"
+        page.evaluate("localStorage.removeItem('MathJax-Menu-Settings')")
+    tab.remove_listener("request", keep)
+    assert not wrong, wrong
