@@ -19,7 +19,8 @@ from .transport import Plan, optimal_plan
 
 def _check_time(t):
     """Raise `ValueError` unless 0 ≤ t ≤ 1 (to rounding)."""
-    if not -1e-9 <= (value := float(torch.as_tensor(t).detach())) <= 1 + 1e-9:
+    value = float(t.detach() if isinstance(t, torch.Tensor) else t)
+    if not -1e-9 <= value <= 1 + 1e-9:
         raise ValueError(f"t must lie between 0 (source) and 1 (target), got {value}")
 
 
