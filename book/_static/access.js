@@ -29,9 +29,11 @@
 })();
 
 // Formulas that speak and that one can walk through with the arrow keys: MathJax's explorer, loaded only for who switches it on.
+// Opened as a file, a page cannot load its words, and no formula would be set.
 (function () {
   var KEY = "MathJax-Menu-Settings", foot = document.querySelector("p.page-footer");
   if (!foot || !document.querySelector(".math")) return;
+  if (location.protocol === "file:") return localStorage.removeItem(KEY);
   var settings = JSON.parse(localStorage.getItem(KEY) || "{}"), button = document.createElement("button");
   button.textContent = "Formulas speak: " + (settings.explorer ? "on" : "off");
   button.addEventListener("click", function () {

@@ -590,6 +590,15 @@ def newton_decrement(J, theta, p):
 """,
         ),
         (
+            "sizes of the eigenvalues",
+            "near a saddle",
+            """
+def newton_decrement(J, theta, p):
+    a, U = torch.linalg.eigh(torch.func.hessian(J)(theta, p))
+    return 0.5 * ((U.T @ torch.func.grad(J)(theta, p)) ** 2 / a.abs()).sum()
+""",
+        ),
+        (
             "the Hessian at zero",
             "at θ itself",
             """

@@ -280,6 +280,14 @@ def response(J, theta, p):
     ],
     "ex-5-4": [
         (
+            "a small overlap taken for none",
+            "this is a fold",
+            """
+def kind(path):
+    return "pitchfork" if path.jumps[0].overlap < 0.01 else "fold"
+""",
+        ),
+        (
             "every jump is a fold",
             "this is a pitchfork and you say fold; the overlap",
             """

@@ -253,6 +253,30 @@ def log_slopes(train, lam, gam, delta, seed):
 """,
         ),
         (
+            "a δ of its own",
+            "handed in",
+            """
+def log_slopes(train, lam, gam, delta, seed):
+    u, v = math.exp(1e-4), math.exp(-1e-4)
+    ends = [train(lam * u, gam, seed), train(lam * v, gam, seed), train(lam, gam * u, seed), train(lam, gam * v, seed)]
+    table = [(D, math.log(C)) for D, C in ends]
+    return [[(table[k][i] - table[k + 1][i]) / 2e-4 for k in (0, 2)] for i in (0, 1)]
+""",
+        ),
+        (
+            "the mean over three seeds",
+            "not with the one alone",
+            """
+def log_slopes(train, lam, gam, delta, seed):
+    u, v, total = math.exp(delta), math.exp(-delta), np.zeros((2, 2))
+    for s in (seed, seed + 1, seed + 2):
+        ends = [train(lam * u, gam, s), train(lam * v, gam, s), train(lam, gam * u, s), train(lam, gam * v, s)]
+        table = [(D, math.log(C)) for D, C in ends]
+        total += [[(table[k][i] - table[k + 1][i]) / (2 * delta) for k in (0, 2)] for i in (0, 1)]
+    return total / 3
+""",
+        ),
+        (
             "half the distance",
             "twice too large",
             """

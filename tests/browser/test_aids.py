@@ -5,7 +5,7 @@ and formulas speak for who switches it on (access.js).
 import pytest
 from test_pages import axe
 
-from serving import PATIENCE, visit
+from serving import HTML, PATIENCE, visit
 
 # a link of chapter 7: what its box says
 SHOWN = {
@@ -90,5 +90,10 @@ def test_formulas_speak_if_switched_on(tab, address):
         assert any("/sre" in url for url in asked)
         assert page.locator(".page-footer button").inner_text() == "Formulas speak: on"
         page.evaluate("localStorage.removeItem('MathJax-Menu-Settings')")
+        page.goto((HTML / "book" / "glossary.html").as_uri())  # there it would stop all formulas
+        page.evaluate("localStorage.setItem('MathJax-Menu-Settings', '{\"explorer\": true}')")
+        page.reload()
+        page.locator("mjx-container").first.wait_for(timeout=PATIENCE)
+        assert page.locator(".page-footer button").count() == 0
     tab.remove_listener("request", keep)
     assert not wrong, wrong

@@ -392,6 +392,18 @@ def check_newton_decrement(answer):
             raise AssertionError(
                 f"where J is no quadratic ½gᵀA⁻¹g is {right:.6f}, got {got:.6f}: {why}"
             )
+    saddle = lambda theta, p: p[0] * theta[0].cos() + 0.5 * p[1] * theta[1] ** 2
+    theta, p = torch.tensor([0.3, 0.2], dtype=F64), torch.tensor([2.0, 1.0], dtype=F64)
+    try:
+        got = number(answer(saddle, theta, p), "newton_decrement")
+    except (RuntimeError, ValueError):  # who refuses an indefinite A is right too
+        got = None
+    right = 0.5 * (0.2**2 - 2.0 * math.sin(0.3) ** 2 / math.cos(0.3))
+    if got is not None and not near(got, right, 1e-8 * abs(right)):
+        raise AssertionError(
+            f"near a saddle ½gᵀA⁻¹g is {right:.6f}, got {got:.6f}: no eigenvalue of A is made "
+            "positive, so that a negative number says that A is indefinite"
+        )
     return (
         "right: J − min J on three quadratics, the same in other coordinates, ½gᵀA⁻¹g where J is "
         "none"

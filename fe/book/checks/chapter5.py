@@ -371,6 +371,7 @@ def _transitions():
         # one
         ("fold", 0.5, 1, 0.0, 1.0, 0.2),
         ("pitchfork", 0.55, 2, 2.0, -2.0, 3.0),
+        ("fold", 0.35, 3, 30.0, 0.0, 1.0),  # most of b acts elsewhere
     )
     for seed, (name, at, dimension, push, shift, size) in enumerate(cases):
         g = torch.Generator().manual_seed(seed)

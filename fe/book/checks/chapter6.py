@@ -329,8 +329,8 @@ def check_correct(correct):
 
 
 class _Training:
-    """A training script with a closed form: D and ln C are quadratic in (ln λ, ln γ), the noise is
-    a function of the seed.
+    """A training script with a closed form: D and ln C are cubic in (ln λ, ln γ), so that a
+    difference is that of its δ and no other; the noise is a function of the seed.
     """
 
     def __init__(self, g):
@@ -338,7 +338,7 @@ class _Training:
         self.first = torch.tensor([[-6.0, -0.8], [-0.3, -0.9]], dtype=torch.float64) * (
             1 + 0.3 * rand(2, 2)
         )
-        self.second, self.seeds = 0.3 * rand(2, 3), []
+        self.second, self.third, self.seeds = 0.3 * rand(2, 3), 0.3 * rand(2, 2), []
 
     def __call__(self, lam, gam, seed):
         self.seeds.append(int(seed))
@@ -348,13 +348,19 @@ class _Training:
             torch.tensor([u, v], dtype=torch.float64),
             torch.tensor([u * u, u * v, v * v], dtype=torch.float64),
         )
-        D, ln_C = (self.first @ one + self.second @ two).tolist()
+        D, ln_C = (self.first @ one + self.second @ two + self.third @ one**3).tolist()
         return 30.0 + D + 3.0 * noise[0], math.exp(-2.0 + ln_C + 0.5 * noise[1])
 
-    def slopes(self, lam, gam):
+    def slopes(self, lam, gam, delta):
+        """Central differences of ±δ; at δ = 0 the derivatives."""
         u, v = math.log(lam), math.log(gam)
-        a, b, c = self.second.T
-        return self.first + torch.stack([2 * a * u + b * v, b * u + 2 * c * v], 1)
+        (a, b, c), (d, e) = self.second.T, self.third.T
+        cubic = [d * (3 * u * u + delta**2), e * (3 * v * v + delta**2)]
+        return (
+            self.first
+            + torch.stack([2 * a * u + b * v, b * u + 2 * c * v], 1)
+            + torch.stack(cubic, 1)
+        )
 
 
 @on_cpu
@@ -374,16 +380,16 @@ def check_log_slopes(log_slopes):
         found = log_slopes(
             lambda lam, gam, seed, train=train: train(lam, gam, seed), lam, gam, delta, seed
         )
-        found, want = array(found, "log_slopes", (2, 2), f": return {what}"), train.slopes(lam, gam)
+        found = array(found, "log_slopes", (2, 2), f": return {what}")
+        want = train.slopes(lam, gam, delta)
         used = set(train.seeds)
         if near(
             found, want, 1e-8, scale=10
         ):  # in single precision differences of D = 30 are what limits it
-            if seed not in used:
+            if used != {seed}:
                 raise AssertionError(
-                    f"the trainings ran with the seeds {sorted(used)}, not with the one that "
-                    "was "
-                    f"handed in ({seed})"
+                    f"the trainings ran with the seeds {sorted(used)}, not with the one alone "
+                    f"that was handed in ({seed})"
                 )
             continue
         if len(used) > 1:
@@ -405,6 +411,11 @@ def check_log_slopes(log_slopes):
         forward = torch.stack([(v - base) / delta for v in up], 1)
         if alike(2 * want):
             raise AssertionError("twice too large: from −δ to +δ is a distance of 2δ")
+        if near(found, train.slopes(lam, gam, 0.0), 1e-4):
+            raise AssertionError(
+                f"the derivative, and not the difference at the δ that was handed in ({delta}): a "
+                "training script is too noisy for a smaller one"
+            )
         if alike(want.T):
             raise AssertionError(f"rows and columns are exchanged: return {what}")
         if alike(-want):
