@@ -4,35 +4,14 @@ from .amortised import AmortisedObjective, free_energy_gap
 from .data import digits
 from .equilibrium import Equilibrium, minimise, schedule
 from .errors import NegativeCurvature, NotAtEquilibrium, NotConverged, SingularHessian
-from .gibbs import (
-    GibbsObjective,
-    GridModel,
-    GridTooCoarse,
-    TabularModel,
-    check_resolution,
-    gauss_hermite,
-    gibbs_posterior,
-    log_partition,
-    uniform_grid,
-)
+from .gibbs import GridModel, GridTooCoarse, TabularModel, check_resolution, uniform_grid
 from .linear_gaussian import LinearGaussian
 from .networks import Classifier, Decoder, Encoder
-from .objective import Functionals, Ridge, classification, distortion, flatten, functionals, rate
-from .path import Conserve, Geodesic, Path, QuasiStatic, follow
+from .objective import Ridge, classification, distortion, flatten, functionals, rate
+from .path import Conserve, Geodesic, QuasiStatic, follow
 from .rate_distortion import blahut_arimoto, rate_distortion_curve
-from .response import (
-    Response,
-    conjugate_gradient,
-    dense_response,
-    linear_response,
-    smallest_eigenpair,
-)
-from .sampling import (
-    TooFewSamples,
-    annealed_importance_sampling,
-    importance_sampling,
-    reverse_annealed,
-)
+from .response import Response, conjugate_gradient, linear_response, smallest_eigenpair
+from .sampling import TooFewSamples, annealed_importance_sampling, importance_sampling
 from .tasks import Displacement, Mixture, TaskObjective
 from .topographic import TopographicMap
 from .training import train

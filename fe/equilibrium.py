@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 import torch
 
-from .errors import NegativeCurvature, NotConverged, NotFinite, SingularHessian, check_vector
-from .objective import check_controls
+from .errors import NegativeCurvature, NotConverged, NotFinite, SingularHessian
+from .objective import check_state
 from .response import Local, Solver, check_deterministic, check_stability
 
 
@@ -28,29 +28,25 @@ class Equilibrium(NamedTuple):
 
 
 def minimise(J, theta, p, *, tol=1e-10, preconditioner=None, max_iterations=5000):
-    """A minimum of J(·, p) near θ, to ‖∇J‖ ≤ tol, with positive semi-definite A.
+    """A minimum of J(·, p) near θ, to ‖∇J‖ ≤ tol, with positive semi-definite A; a local one, which
+    is all that a gradient can promise.
 
     Args:
         preconditioner: callable (theta, p) -> (apply: (P, m) -> (P, m)), an approximate A⁻¹, for
             example `TopographicMap.preconditioner`; else A is factorised where that is cheap
         max_iterations: evaluations of ∇J by L-BFGS, over all restarts
 
-    Returns:
-        Equilibrium. The minimum is local; that is all that a gradient can promise.
-
     Raises:
         NotConverged: no descent is left but ‖∇J‖ > tol (float32, or J is not smooth), the budget
             is used up, or every way down ends at a saddle
         ValueError, TypeError: NaN, wrong shapes or dtypes, λ < 0, a J that changes between calls
 
-    Example:
-        >>> J = lambda theta, p: p[0] * (theta.square() - 1).square().sum()  # minima at ±1
-        >>> e = minimise(J, torch.zeros(1, dtype=torch.float64), torch.ones(1, dtype=torch.float64))
-        >>> round(abs(float(e.theta)), 9), round(e.curvature, 6)
-        (1.0, 8.0)
+    >>> J = lambda theta, p: p[0] * (theta.square() - 1).square().sum()  # minima at ±1
+    >>> e = minimise(J, torch.zeros(1, dtype=torch.float64), torch.ones(1, dtype=torch.float64))
+    >>> round(abs(float(e.theta)), 9), round(e.curvature, 6)
+    (1.0, 8.0)
     """
-    check_vector("theta", theta)
-    check_controls(p, theta)
+    check_state(theta, p)
     check_deterministic(J, theta, p)
     theta, p, spent, solve = theta.detach().clone(), p.detach().clone(), 0, Solver(preconditioner)
     for _ in range(10):

@@ -52,9 +52,8 @@ def check_finite(name, tensor):
     """Raise `ValueError` naming the argument if `tensor` holds a NaN or an infinity."""
     bad = ~torch.isfinite(tensor)
     if bad.any():
-        first = tuple(bad.nonzero()[0].tolist())
-        count = f"{int(bad.sum())} NaN or infinite entries"
-        raise ValueError(f"{name} has {count} (the first at index {first})")
+        count, first = int(bad.sum()), tuple(bad.nonzero()[0].tolist())
+        raise ValueError(f"{name} has {count} NaN or infinite entries (the first at index {first})")
 
 
 def check_shape(name, tensor, *shape):
@@ -74,11 +73,16 @@ def check_like(name, tensor, other, like):
         )
 
 
-def check_vector(name, tensor, like=None):
-    """Raise unless `tensor` is a finite floating 1-D tensor (of the dtype and device of `like`)."""
+def _check_floating(name, tensor):
+    """Raise `TypeError` unless `tensor` is a floating tensor."""
     if not isinstance(tensor, torch.Tensor) or not tensor.is_floating_point():
         kind = getattr(tensor, "dtype", type(tensor).__name__)
         raise TypeError(f"{name} must be a floating torch.Tensor, got {kind}")
+
+
+def check_vector(name, tensor, like=None):
+    """Raise unless `tensor` is a finite floating 1-D tensor (of the dtype and device of `like`)."""
+    _check_floating(name, tensor)
     if tensor.ndim != 1 or tensor.numel() == 0:
         raise ValueError(f"{name} must be 1-D and not empty, got shape {tuple(tensor.shape)}")
     check_finite(name, tensor)
@@ -90,27 +94,25 @@ def check_data(x, y=None, n_classes=None, soft=False):
     """Raise unless `x` (N, D) is finite and floating and `y` (N,) holds int64 labels in 0 …
     n_classes − 1, or with soft=True (N, Y) probabilities of the labels (paper, Remark 11).
     """
-    kind = lambda v: getattr(v, "dtype", type(v).__name__)
-    if not isinstance(x, torch.Tensor) or not x.is_floating_point():
-        raise TypeError(f"x must be a floating torch.Tensor of shape (N, D), got {kind(x)}")
+    _check_floating("x", x)
     if x.ndim != 2 or x.numel() == 0:
-        raise ValueError(
-            f"x must have shape (N, D) and not be empty, got {tuple(x.shape)}; flatten images "
-            "first, for example x.flatten(1)"
-        )
+        got = f"{tuple(x.shape)}; flatten images first, for example x.flatten(1)"
+        raise ValueError(f"x must have shape (N, D) and not be empty, got {got}")
     check_finite("x", x)
     if y is None:
         return
-    if isinstance(y, torch.Tensor) and y.device != x.device:
+    soft = soft and isinstance(y, torch.Tensor) and y.is_floating_point()
+    if not soft and (not isinstance(y, torch.Tensor) or y.dtype != torch.int64):
+        kind = getattr(y, "dtype", type(y).__name__)
+        raise TypeError(f"y must be a torch.Tensor of int64 labels, got {kind}")
+    if y.device != x.device:
         raise TypeError(f"y is on {y.device}, but x is on {x.device}")
-    if soft and isinstance(y, torch.Tensor) and y.is_floating_point():
+    if soft:
         fits = y.ndim == 2 and len(y) == len(x) and bool((y >= 0).all())
         if not fits or bool(((y.sum(1) - 1).abs() >= 1e-5).any()):
             want = f"{len(x)} rows of numbers ≥ 0 with sum 1"
             raise ValueError(f"soft labels must be {want}, got shape {tuple(y.shape)}")
         return
-    if not isinstance(y, torch.Tensor) or y.dtype != torch.int64:
-        raise TypeError(f"y must be a torch.Tensor of int64 labels, got {kind(y)}")
     if y.shape != x.shape[:1]:
         raise ValueError(f"y must have shape ({len(x)},) to match x, got {tuple(y.shape)}")
     low, high = int(y.min()), int(y.max())

@@ -13,15 +13,15 @@ of one's own, z on the nodes of a quadrature rule (beyond four dimensions see `f
 N images, K codes, Y classes, d the dimension of z (where it is not the decoder); nats.
 """
 
-import copy
 import math
 from typing import NamedTuple
 
 import numpy as np
 import torch
 
-from .errors import check_data, check_finite, check_like, check_shape, check_weights
-from .objective import Ridged, flatten
+from .errors import check_data, check_finite, check_shape, check_weights
+from .networks import check_modules, check_outputs
+from .objective import Imaged, flatten, normal
 from .rate_distortion import distribution
 
 
@@ -61,7 +61,7 @@ def gibbs_posterior(log_m, log_d, log_c, p):
     return torch.softmax(log_m + p[0] * log_d + p[1] * log_c, 1)
 
 
-class GibbsObjective(Ridged):
+class GibbsObjective(Imaged):
     """J(θ, p) = −Σ_n w_n log Z_n + ½ρ‖θ‖² (eq. 14) of a model that has
 
     * `weights` (N,), the probabilities of the images, and `ridge`, ρ;
@@ -91,14 +91,6 @@ class GibbsObjective(Ridged):
     def __call__(self, theta, p):
         return self.penalty(theta) - self.weights.dot(self.log_partition(theta, p))
 
-    def on(self, x, y, weights):
-        """The same model on other images: y (N,) labels or (N, Y) probabilities, weights (N,); not
-        checked, so that all three may depend on a control that is differentiated (`fe.tasks`).
-        """
-        other = copy.copy(self)
-        other.x, other.y, other.weights = x, y, weights
-        return other
-
 
 class Grid(NamedTuple):
     """A quadrature rule for averages over m(z): Σ_k exp(log_weights_k) f(z_k) ≈ ∫ m(z) f(z) dz."""
@@ -113,10 +105,8 @@ def _tensor_rule(node, log_weight, dim, dtype, device):
             f"a rule of n={len(node)} nodes a side in dim={dim} has {len(node)}^{dim} nodes; at "
             "most 2e6, and dim ≥ 1. Beyond four dimensions use annealed_importance_sampling"
         )
-    nodes, log_weights = (
-        torch.cartesian_prod(*[torch.as_tensor(v, dtype=dtype, device=device)] * dim).view(-1, dim)
-        for v in (node, log_weight)
-    )
+    each = (torch.as_tensor(v, dtype=dtype, device=device) for v in (node, log_weight))
+    nodes, log_weights = (torch.cartesian_prod(*[v] * dim).view(-1, dim) for v in each)
     return Grid(nodes, torch.log_softmax(log_weights.sum(1), 0))
 
 
@@ -155,21 +145,21 @@ def check_resolution(posterior, grid):
 
     Raises `GridTooCoarse` if more than one in a hundred have fewer than 3^d, or more than 1 % of
     their mass on the outermost nodes. A Gaussian of width s on nodes spaced by h occupies s√(2πe)/h
-    ≈ 4.1 s/h of them in each dimension; three correspond to s/h = 0.73, where the trapezoidal rule
-    is good to 2 exp(−2π²s²/h²) ≈ 6e-5; four give 2e-8. Of separate peaks each occupies fewer.
+    ≈ 4.1 s/h of them in each dimension; at three the trapezoidal rule is good to 6e-5, at four to
+    2e-8. Of separate peaks each occupies fewer.
     """
     check_shape("posterior, on the nodes of this grid,", posterior, "N", len(grid.nodes))
     check_finite("posterior", posterior)
-    effective, largest = torch.special.entr(posterior).sum(1).exp(), float(posterior.max())
+    effective, needed = torch.special.entr(posterior).sum(1).exp(), 3 ** grid.nodes.shape[1]
     edge = ((grid.nodes == grid.nodes.amin(0)) | (grid.nodes == grid.nodes.amax(0))).any(1)
-    outermost = posterior[:, edge].sum(1)
-    N, needed = len(posterior), 3 ** grid.nodes.shape[1]
+    outermost, N = posterior[:, edge].sum(1), len(posterior)
     narrow, outside = int((effective < needed).sum()), int((outermost > 0.01).sum())
     if narrow > 0.01 * N:
         raise GridTooCoarse(
             f"{narrow} of {N} posteriors occupy fewer than {needed} effective nodes (the least "
-            f"{float(effective.min()):.3g}, heaviest node {largest:.3g}): log Z is not to be "
-            "trusted. Use more nodes, a smaller λ or γ, or importance_sampling around the peaks"
+            f"{float(effective.min()):.3g}, heaviest node {float(posterior.max()):.3g}): log Z is "
+            "not to be trusted. Use more nodes, a smaller λ or γ, or importance_sampling around "
+            "the peaks"
         )
     if outside > 0.01 * N:
         raise GridTooCoarse(
@@ -177,50 +167,6 @@ def check_resolution(posterior, grid):
             f"(the most {float(outermost.max()):.3g}): they reach beyond the grid. Make it wider"
         )
     return effective
-
-
-def check_modules(x, **modules):
-    """Raise unless J is a fixed smooth function of the modules' parameters, of x's dtype, none of
-    them shared.
-    """
-    owner = {}
-    random = torch.nn.modules.batchnorm._BatchNorm | torch.nn.modules.dropout._DropoutNd
-    for name, module in modules.items():
-        if not isinstance(module, torch.nn.Module):
-            raise TypeError(f"{name} must be a torch.nn.Module, got {type(module).__name__}")
-        for part in module.modules():
-            if part.training and isinstance(part, random):
-                raise ValueError(
-                    f"{name} has a {type(part).__name__} in training mode: J would depend on the "
-                    f"minibatch or on chance. Call {name}.eval() first"
-                )
-        for parameter in module.parameters():
-            check_like(name, parameter, "x", x)
-            if (first := owner.setdefault(id(parameter), name)) != name:
-                raise ValueError(f"{name} shares a parameter with {first}: θ would hold it twice")
-
-
-@torch.no_grad()
-def output_of(name, module, what, inputs):
-    """module(inputs), or in words that it does not take them."""
-    try:
-        return module(inputs)
-    except RuntimeError as e:
-        shape = tuple(inputs.shape[1:])
-        raise ValueError(f"{name} must accept {what} of shape {shape}: {e}") from e
-
-
-def check_outputs(decoder, classifier, z, x, y):
-    """Raise unless decoder(z) has the shape of images and classifier(z) a logit for every label."""
-    xhat = output_of("decoder", decoder, "codes", z)
-    logits = output_of("classifier", classifier, "codes", z)
-    if xhat.shape != (len(z), *x.shape[1:]):
-        raise ValueError(
-            f"decoder(z) must have shape {(len(z), *x.shape[1:])} like the images, got "
-            f"{tuple(xhat.shape)}; see nn.Flatten and nn.Unflatten(1, {tuple(x.shape[1:])})"
-        )
-    check_shape("classifier(z)", logits, len(z), "classes")
-    check_data(x.flatten(1), y.argmax(1) if y.is_floating_point() else y, logits.shape[1])
 
 
 class GridModel(GibbsObjective):
@@ -252,9 +198,10 @@ class GridModel(GibbsObjective):
         grid = Grid(*(v.to(x) for v in grid))
         check_modules(x, decoder=decoder, classifier=classifier)
         check_outputs(decoder, classifier, grid.nodes[:2], x, y)
-        self.decoder, self.classifier, self.x, self.y, self.grid = decoder, classifier, x, y, grid
         super().__init__(ridge)
-        self.log_m, self.weights = grid.log_weights, check_weights(weights, x)
+        self._show(x, y, check_weights(weights, x))
+        self.decoder, self.classifier, self.grid = decoder, classifier, grid
+        self.log_m = grid.log_weights
         self.theta0, self.unflatten = flatten(decoder, classifier)
         self.n_parameters = self.theta0.numel()
 
@@ -302,6 +249,4 @@ class TabularModel(GibbsObjective):
 
     def initial(self, seed, scale=1.0):
         """θ drawn from N(0, scale²), the same for the same seed on every device."""
-        rng = torch.Generator("cpu").manual_seed(seed)
-        draw = torch.randn(self.n_parameters, generator=rng, dtype=torch.float64, device="cpu")
-        return scale * draw.to(self.weights)
+        return scale * normal(self.n_parameters, seed=seed, like=self.weights)

@@ -10,14 +10,9 @@ import hashlib
 import io
 import json
 import os
-import warnings
 from pathlib import Path
 
 import torch
-
-
-class CorruptedCheckpoint(RuntimeError):
-    """A checkpoint that is not what was written, and no earlier one to go back to."""
 
 
 class Journal:
@@ -32,46 +27,27 @@ class Journal:
 
     Raises:
         TypeError: an argument is of another kind
-        ValueError: the checkpoint belongs to a run with other arguments
-        CorruptedCheckpoint: neither the checkpoint nor the one before it can be read
+        ValueError: the checkpoint is damaged, or belongs to a run with other arguments
     """
 
     def __init__(self, path=None, arguments=None):
         self.path, self.arguments = path and Path(path), json.loads(json.dumps(arguments or {}))
-        self.entries, self.tensors, self._whole = [], {}, False
-        found = [p for p in (self.path, self._previous) if p.exists()] if self.path else []
-        for p in found:
-            try:
-                record = self._read(p)
-            except CorruptedCheckpoint as e:
-                warnings.warn(f"{e}; going back to the checkpoint before it", stacklevel=2)
-                continue
+        self.entries, self.tensors = [], {}
+        if self.path and self.path.exists():
+            record = self._read(self.path)
             mine, its = self.arguments, record["arguments"]
             differ = sorted(k for k in {**mine, **its} if mine.get(k) != its.get(k))
             if differ:
-                raise ValueError(
-                    f"{p} belongs to another run (other {', '.join(differ)}); delete it or choose "
-                    "another folder"
-                )
-            vars(self).update(record, _whole=p == self.path)
-            return
-        if found:
-            raise CorruptedCheckpoint(
-                f"neither {self.path} nor the checkpoint before it can be read; delete both to "
-                "start anew"
-            )
-
-    @property
-    def _previous(self):
-        return self.path.with_suffix(".previous.pt")
+                whose = f"another run (other {', '.join(differ)})"
+                raise ValueError(f"{path} belongs to {whose}; delete it or choose another folder")
+            vars(self).update(record)
 
     @staticmethod
     def _read(path):
         data = path.read_bytes()
         if len(data) < 32 or hashlib.sha256(data[32:]).digest() != data[:32]:
-            raise CorruptedCheckpoint(
-                f"{path} is damaged: its checksum does not match its contents"
-            )
+            what = "its checksum does not match its contents; delete it to start anew"
+            raise ValueError(f"{path} is damaged: {what}")
         return torch.load(io.BytesIO(data[32:]), map_location="cpu", weights_only=True)
 
     def save(self, tensors, *entries):
@@ -83,26 +59,21 @@ class Journal:
         record = dict(arguments=self.arguments, entries=[*self.entries, *entries], tensors=tensors)
         record = copy.deepcopy(record)
         if self.path:
-            buffer = io.BytesIO()
-            torch.save(record, buffer)
-            self._write(buffer.getvalue())
+            self._write(record)
         vars(self).update(record)  # in one step: an interruption finds the old ones or the new ones
 
-    def _write(self, data):
-        """Beside the target, then renamed, twice. A damaged checkpoint never takes the place of the
-        whole one before it.
-        """
-        part = self.path.with_suffix(".part")
+    def _write(self, record):
+        """Beside the target, to the disk, then renamed."""
+        buffer, part = io.BytesIO(), self.path.with_suffix(".part")
+        torch.save(record, buffer)
+        data = buffer.getvalue()
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with open(part, "wb") as f:
                 f.write(hashlib.sha256(data).digest() + data)
                 f.flush()
                 os.fsync(f.fileno())
-            if self._whole and self.path.exists():
-                os.replace(self.path, self._previous)
             os.replace(part, self.path)
-            self._whole = True
         except OSError as e:
             raise OSError(
                 f"cannot write the checkpoint {self.path}: {e.strerror or e}. The last good one is "

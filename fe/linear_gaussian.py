@@ -27,7 +27,7 @@ another: the gradient itself jumps.
 import torch
 
 from .errors import check_finite, check_shape, check_vector
-from .objective import Ridged
+from .objective import Ridged, normal
 
 
 class LinearGaussian(Ridged):
@@ -93,9 +93,7 @@ class LinearGaussian(Ridged):
 
     def initial(self, seed, scale=0.1):
         """θ drawn from N(0, scale²), the same on every device; θ = 0 is stationary for every p."""
-        rng = torch.Generator("cpu").manual_seed(seed)
-        draw = torch.randn(self.n_parameters, generator=rng, dtype=torch.float64, device="cpu")
-        return scale * draw.to(self.cov.device)
+        return scale * normal(self.n_parameters, seed=seed, like=self.cov)
 
     def _spectrum(self, p):
         """Eigenvalues e (descending) and eigenvectors of T, and the mask of the active ones."""
@@ -173,45 +171,36 @@ class LinearGaussian(Ridged):
 
     def _regular(self, p, what, thresholds=False, rtol=1e-12):
         """Raise where the closed form of `what` does not exist, to the eigenvalues' round-off."""
-        e = self.eigenvalues(p)
-        k, slack = self.k, rtol * max(1.0, e[0].item())
-        if k < len(e) and e[k] > 1 and e[k - 1] - e[k] <= slack:
-            raise ValueError(
-                f"F has no {what} at p = {p.tolist()}: e_{k} = e_{k + 1} = {e[k].item():.6g} > 1, "
-                f"so k = {k} codes serve either direction equally well. Use more codes or move p"
-            )
+        e, k, why = self.eigenvalues(p), self.k, None
+        slack = rtol * max(1.0, e[0].item())
         at_one = (e[:k] - 1).abs() <= slack
-        if thresholds and at_one.any():
-            raise ValueError(
-                f"F has no {what} at p = {p.tolist()}: e_{int(at_one.nonzero()[0]) + 1} is 1, the "
-                "threshold at which that code collapses. Move p to one of its sides"
-            )
+        if k < len(e) and e[k] > 1 and e[k - 1] - e[k] <= slack:
+            equal = f"e_{k} = e_{k + 1} = {e[k].item():.6g} > 1"
+            why = f"{equal}, so k = {k} codes serve either direction equally well"
+        elif thresholds and at_one.any():
+            number = int(at_one.nonzero()[0]) + 1
+            why = f"e_{number} is 1, the threshold at which that code collapses"
+        if why:
+            raise ValueError(f"F has no {what} at p = {p.tolist()}: {why}; move p")
 
-    def thresholds(self, *, lam=None, gam=None):
-        r"""Values of one control at which a code enters use, ascending, the other control held.
+    def thresholds(self, gam):
+        r"""Values of λ at which a code enters use, ascending, at a given γ ≥ 0.
 
-        For λ at a given γ > 0: det(diag(2λ, 2γ)⁻¹ − Σ) = 0, and by the Schur complement of the
-        block of y
+        There det(diag(2λ, 2γ)⁻¹ − Σ) = 0, and by the Schur complement of the block of y
 
             1/(2λ) = an eigenvalue μ > 0 of   Σ_xx + Σ_xy (I/(2γ) − Σ_yy)⁻¹ Σ_yx.
 
-        Crossings beyond the k-th code change nothing and are left out. Raises `ValueError` unless
-        exactly one of lam and gam is given, ≥ 0, and no threshold by itself.
+        Crossings beyond the k-th code change nothing and are left out. Raises `ValueError` for γ <
+        0, and where γ is a threshold by itself.
         """
-        if (lam is None) == (gam is None):
-            raise ValueError(f"give the one control that is held, got {lam=} and {gam=}")
-        held, vary = float(lam if gam is None else gam), int(gam is None)
-        at_zero = self.cov.new_tensor([0.0, held] if vary == 0 else [held, 0.0])
-        already = self.active(at_zero)  # checks the sign too
-        n = self.dim_x
+        gam, n = float(gam), self.dim_x
+        already = self.active(self.cov.new_tensor([0.0, gam]))  # checks the sign too
         xx, yy, xy = self.cov[:n, :n], self.cov[n:, n:], self.cov[:n, n:]
-        if vary == 1:
-            xx, yy, xy = yy, xx, xy.T
-        block = torch.eye(len(yy), dtype=yy.dtype, device=yy.device) - 2 * held * yy
-        size = max(1.0, 2 * held * yy.abs().max().item())
+        block = torch.eye(len(yy), dtype=yy.dtype, device=yy.device) - 2 * gam * yy
+        size = max(1.0, 2 * gam * yy.abs().max().item())
         if torch.linalg.eigvalsh(block).abs().min() <= 1e-12 * size:
-            raise ValueError(f"the held control {held} is a threshold by itself; move it")
-        mu = torch.linalg.eigvalsh(xx + 2 * held * xy @ torch.linalg.solve(block, xy.T))
+            raise ValueError(f"γ = {gam} is a threshold by itself; move it")
+        mu = torch.linalg.eigvalsh(xx + 2 * gam * xy @ torch.linalg.solve(block, xy.T))
         positive = mu[mu > 1e-13 * mu.abs().max()].flip(0)
         return 1 / (2 * positive[: self.k - already])
 

@@ -11,6 +11,7 @@ this library is R′ = R + ½ρ‖θ‖². For R′ the first law, Lemma 3 (Hess
 (30) hold to the last digit. A model that knows its ridge gives the bare R (`Ridged.bare_rate`).
 """
 
+import copy
 import math
 from typing import NamedTuple
 
@@ -20,7 +21,7 @@ from .errors import check_vector
 
 
 class Functionals(NamedTuple):
-    """R, D, C at (θ, p), each a scalar tensor in nats per example."""
+    """Of one (θ, p), scalar tensors in nats per example."""
 
     objective: torch.Tensor  # J
     rate: torch.Tensor  # J − λD − γC: R, and the ridge where J has one
@@ -28,8 +29,9 @@ class Functionals(NamedTuple):
     classification: torch.Tensor  # C = ∂J/∂γ
 
 
-def check_controls(p, theta=None):
-    """Raise unless p = (λ, γ, …) is a finite vector (like theta) with λ ≥ 0 and γ ≥ 0."""
+def check_state(theta, p):
+    """Raise unless θ (P,) and p = (λ, γ, …) are finite vectors of one kind, λ ≥ 0 and γ ≥ 0."""
+    check_vector("theta", theta)
     check_vector("p", p, like=theta)
     for name, value in zip(("λ", "γ"), p.tolist()):
         if value < 0:
@@ -43,8 +45,7 @@ def functionals(J, theta, p):
     classifier and C is 0. Raises `ValueError` or `TypeError` for NaN, a negative multiplier, wrong
     shapes or dtypes.
     """
-    check_vector("theta", theta)
-    check_controls(p, theta)
+    check_state(theta, p)
     dJ, value = torch.func.grad_and_value(J, argnums=1)(theta, p)
     C = dJ[1] if len(p) > 1 else torch.zeros_like(value)
     return Functionals(value, value - dJ[:2] @ p[:2], dJ[0], C)
@@ -66,21 +67,19 @@ def classification(J, theta, p):
     return torch.func.grad(J, argnums=1)(theta, p)[1]
 
 
+def normal(*size, seed, like):
+    """N(0, 1) of this size, a function of the seed on every device, as `like` is."""
+    random = torch.Generator("cpu").manual_seed(seed)
+    return torch.randn(size, generator=random, dtype=torch.float64, device="cpu").to(like)
+
+
 class Ridged:
     """What the models of `fe` that have a ridge ½ρ‖θ‖² inside J share; `ridge` is ρ ≥ 0."""
 
     def __init__(self, ridge):
-        self.ridge = ridge
-
-    @property
-    def ridge(self):
-        return self._ridge
-
-    @ridge.setter
-    def ridge(self, rho):
-        if not 0 <= rho < math.inf:
-            raise ValueError(f"ridge must be a finite number rho ≥ 0, got {rho}")
-        self._ridge = float(rho)
+        if not 0 <= ridge < math.inf:
+            raise ValueError(f"ridge must be a finite number rho ≥ 0, got {ridge}")
+        self.ridge = float(ridge)
 
     def penalty(self, theta):
         """½ρ‖θ‖², the part of J that is no average over images."""
@@ -89,6 +88,21 @@ class Ridged:
     def bare_rate(self, theta, p):
         """R without the ridge, KL(e‖m) averaged over images, in nats per example; for plots."""
         return functionals(self, theta, p).rate - self.penalty(theta)
+
+
+class Imaged(Ridged):
+    """What the models of `fe` that are an average over images x with labels y share."""
+
+    def on(self, x, y, weights):
+        """The same model on other images: y (N,) labels or (N, Y) probabilities, weights (N,); not
+        checked, so that all three may depend on a control that is differentiated (`fe.tasks`).
+        """
+        other = copy.copy(self)
+        other._show(x, y, weights)
+        return other
+
+    def _show(self, x, y, weights):
+        self.x, self.y, self.weights = x, y, weights
 
 
 class Ridge(Ridged):
@@ -128,8 +142,9 @@ def flatten(*modules):
 
     def unflatten(vector):
         if vector.shape[-1] != len(theta):
-            got = tuple(vector.shape)
-            raise ValueError(f"unflatten expects {len(theta)} parameters, got shape {got}")
+            raise ValueError(
+                f"unflatten expects {len(theta)} parameters, got {tuple(vector.shape)}"
+            )
         rest = iter(vector.split(sizes))
         return [{name: next(rest).view(v.shape) for name, v in g.items()} for g in named]
 

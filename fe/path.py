@@ -79,8 +79,7 @@ class Conserve:
             `classification`, or for Remark 8 `classification(J, th, p) + rate(J, th, p) / beta`
         along: (n,) the part of ṗ that is given (default λ̇ = 1), or a function p -> (n,); (λ̇, 0, 1)
             for eq. (38), with t the third control
-        adjust: (n,) the direction of p that is free (default γ), or (m, n), one for each quantity.
-            `ValueError` while following if g does not respond to them
+        adjust: (n,) the direction of p that is free (default γ), or (m, n), one for each quantity
     """
 
     def __init__(self, quantity, along=(1.0, 0.0), adjust=(0.0, 1.0)):
@@ -131,11 +130,10 @@ class QuasiStatic(Conserve):
 
 
 class Geodesic(Conserve):
-    """Geodesic transfer (paper, eq. 30): while t runs, C stays and the state moves on a line dD/dR
-    = k.
+    """Geodesic transfer (paper, eq. 30): while t runs, C and D − kR are conserved, the state moves
+    on a line dD/dR = k. Both prices answer for it; p = (λ, γ, t).
 
-    Both demands are conserved quantities, C and D − kR, and both prices answer for them; p = (λ, γ,
-    t). With Ṙ = F_t − λḊ − γĊ (the first law for a task that changes), Ḋ = kṘ and Ċ = 0 are the
+    With Ṙ = F_t − λḊ − γĊ (the first law for a task that changes), Ḋ = kṘ and Ċ = 0 are the
     paper's D_λ λ̇ + D_γ γ̇ + D_t = k F_t/(1 + kλ). Where 1 + kλ = 0 the line is parallel to the RD
     curve of the task as it stands, dR = −λ dD, and the prices cannot follow the task: to within
     0.02 of it `velocity` raises `ValueError`.
@@ -195,7 +193,6 @@ def follow(
     """The `Path` of an equilibrium from (θ, p) for `length` units of s (by default, of λ).
 
     Args:
-        J: objective
         theta, p: (P,) and (n,), where to start; minimised first
         law: `QuasiStatic`, `Conserve`, `Geodesic`, or an object with their four methods
         step, max_step: first and longest step (defaults length/50, length/15)

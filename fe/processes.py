@@ -1,18 +1,16 @@
 """Processes with trained networks (paper, eq. 22, 31, 38; Remark 7): the laws of `fe.path` on
 slopes that are measured.
 
-`fe.path` follows an equilibrium that Newton's method finds to the last digit. A network trained
-on minibatches has none: its C carries the noise of training, and equation (31) adds that noise up
-step by step. What a law needs is the same, the free energy to second order around p = (λ, γ) or
-(λ, γ, t),
+A network trained on minibatches is at no equilibrium: its C carries the noise of training, and
+equation (31) adds that noise up step by step. What a law needs is the same as in `fe.path`, the
+free energy to second order around p = (λ, γ) or (λ, γ, t),
 
     F(p + δ) = F + D δλ + C δγ + F_t δt + ½ δᵀ (Hess F) δ,
 
 and here it is measured: Hess F from copies trained at (λ, γ), (λe^±δ, γ), (λ, γe^±δ) and at t + dt
 on common random numbers, F_t at fixed θ, by the envelope theorem. `walk` predicts from it, trains,
 measures what the law holds, and corrects until that is back within a tolerance. A step that does
-not arrive is taken back and halved; where C does not answer to γ at all, the process ends and says
-so.
+not arrive is taken back and halved.
 
 Each process is a generator: it asks for `Stage`s, which `fe.retraining` answers.
 """
@@ -32,9 +30,7 @@ from .training import evaluate
 
 
 class ConstraintLost(RuntimeError):
-    """What a law holds left its band, or C does not answer to γ; `record` has the states until
-    then.
-    """
+    """A law cannot be followed any further; `record` has the states until then."""
 
     def __init__(self, message, record):
         super().__init__(message)
@@ -46,10 +42,10 @@ class ConstraintLost(RuntimeError):
 
 @dataclass
 class Record:
-    """What a process went through: `record["lam"]` is a column of its rows, as with `fe.Path`."""
+    """What a process went through: `record["lam"]` is a column of its rows, as in `fe.path`."""
 
     rows: list = field(default_factory=list)  # dicts: prices, R, D, C, F, accuracy, …
-    slopes: list = field(default_factory=list)  # measured on the way
+    slopes: list = field(default_factory=list)  # `Slopes` measured on the way
 
     def __getitem__(self, name):
         return [row[name] for row in self.rows]
@@ -72,13 +68,35 @@ class Slopes(NamedTuple):
         error = t.std(0) / math.sqrt(len(t)) if len(t) > 1 else torch.full_like(t[0], math.nan)
         return cls(lam, gam, D, C, t.mean(0).tolist(), error.tolist())
 
-    def hessian(self, lam=None, gam=None, C=None):
-        """[[D_λ, D_γ, …], [C_λ, C_γ, …]], rows of Hess F; logarithmic slopes vary less, and serve
-        at other (λ, γ), C too.
+    def hessian(self, lam, gam, C):
+        """[[D_λ, D_γ, …], [C_λ, C_γ, …]], rows of Hess F at (λ, γ), C; logarithmic slopes vary
+        less, so that they may have been measured elsewhere.
         """
-        lam, gam, C = lam or self.lam, gam or self.gam, C or self.C
         rows = zip(self.slopes, (1.0, C))
         return [[v * s for v, s in zip(row, (c / lam, c / gam, c))] for row, c in rows]
+
+
+def relayed(process, ask):
+    """The same process, each request of which becomes what the process `ask(request)` returns."""
+    answer = None
+    while True:
+        try:
+            request = process.send(answer)
+        except StopIteration as end:
+            return end.value
+        answer = yield from ask(request)
+
+
+def part(process, first, last):
+    """The same process as a part of a longer one, whose progress runs from `first` to `last`."""
+
+    def ask(request):
+        if getattr(request, "span", None):
+            span = tuple(first + (last - first) * done for done in request.span)
+            request = replace(request, span=span)
+        return (yield request)
+
+    return relayed(process, ask)
 
 
 def finite_differences(lam, gam, epochs=3, delta=0.3, repeats=1, start=None, t=None, dt=0.05):
@@ -86,10 +104,7 @@ def finite_differences(lam, gam, epochs=3, delta=0.3, repeats=1, start=None, t=N
     numbers, `repeats` times, from the kept network `start` or the one as it is.
 
     With t, the time on a task, also the slope against t, from one copy more at t + dt (t − dt near
-    the end).
-
-    Raises:
-        ValueError: Not delta > 0 and repeats ≥ 1, or t without start.
+    the end). Raises `ValueError` unless delta > 0 and repeats ≥ 1, and for t without start.
     """
     if not (delta > 0 and repeats >= 1):
         raise ValueError(f"need delta > 0 and repeats ≥ 1, got {delta} and {repeats}")
@@ -124,9 +139,7 @@ class FreeEnergyRate:
     gam: float
 
     def measure(self, run):
-        """Two evaluations of the network as it is, no training, with statistics of batch
-        normalisation from the task at t.
-        """
+        """Two evaluations of the network as it is, batch normalisation as trained at t."""
         values = []
         for t in (self.t, round(self.t + self.dt, 9)):
             R, D, C, _ = (float(v) for v in evaluate(run.network, *run.data(t), seed=2))
@@ -174,9 +187,10 @@ class _Held:
         return g(p), torch.func.jacrev(g)(p)
 
     def off(self, p, state):
-        """ln(1 + (g − target)/scale) of each quantity: ln C/C₀ where C is held."""
+        """ln(1 + (g − target)/scale) of each quantity: ln C/C₀ where C is held, 0 where nothing."""
         g, _ = self.expand(p, state)
-        return ((g - self.target) / self.scale).clamp_min(-0.999).log1p().tolist()
+        off = ((g - self.target) / self.scale).clamp_min(-0.999).log1p()
+        return off.tolist() or [0.0]
 
     def step(self, p, state, slopes, F_t, h, corrector):
         """p after a step h of the law that also makes up for what is missing (with `corrector`);
@@ -211,6 +225,16 @@ class _Held:
                 self.record,
             )
 
+    def lost(self, p, off, count, miss, slopes, band):
+        """The error for a step that stays out of the band however short it is."""
+        bands, by = (f"{v:.0%}" for v in band), (f"{v:+.2f}" for v in off)
+        return ConstraintLost(
+            f"what is held left its band of {' and '.join(bands)} at {_words(p)}, by "
+            f"{', '.join(by)} after {count} corrections, {miss:+.2f} before them. There the slopes "
+            f"of ln C against ln λ, ln γ (and t) are {slopes.slopes[1]}",
+            self.record,
+        )
+
 
 def _words(p):
     return ", ".join(f"{name} = {v:.3g}" for name, v in zip("λγt", p.tolist()))
@@ -243,8 +267,8 @@ def walk(
         start: Name of the kept network to begin with (default: the network as it is).
         settle: (nats of F, ln C) by which one more equilibration may change the start; up to six
             are tried (default: one, whatever it changes).
-        tolerance: On the size of ln C/C₀, or of ln(1 + (g − g₀)/scale) where g is held, of the
-            scale of its terms in R, D and C; to stop correcting. One number, or one for each g.
+        tolerance: Where to stop correcting: the size of ln C/C₀, or of ln(1 + (g − g₀)/scale)
+            where g is held, of the scale of its terms in R, D and C. One number, or one for each g.
         band: On the same, to accept a step.
         corrections: At most so many after a step.
         station: Accepted steps between two measurements of the slopes.
@@ -262,75 +286,66 @@ def walk(
 
     Raises:
         ConstraintLost: Out of the band however small the step, nothing answers to the prices, 1 +
-            kλ = 0 for a geodesic, or a price that would vanish; its `record` is what was recorded
-            before.
+            kλ = 0 for a geodesic, or a price that would vanish.
         ValueError: Prices that are not positive, no stops, p not at the first, t outside 0 … 1, a
             law of another number of controls, not 0 < tolerance ≤ band.
     """
     p = torch.tensor(list(p), dtype=torch.float64, device="cpu")
-    stops, record, spent, own, F_t = [float(s) for s in stops], Record(), 0, 0, 0.0
+    stops, record, moves, spent, F_t = [float(s) for s in stops], Record(), len(p) == 3, 0, 0.0
     tolerance, band = (v if isinstance(v, tuple | list) else [v] for v in (tolerance, band))
     t_dot = _t_dot(p, law, stops, tolerance, band)
     ahead = [(b, abs(b - a)) for a, b in zip(stops, stops[1:])]  # stops, and their distances
 
-    def train(p, start=None):
-        nonlocal spent, own
-        (lam, gam), t = p[:2].tolist(), round(p[2].item(), 9) if len(p) == 3 else None
-        done, needs = 1 - sum(s in stops for s, _ in ahead) / len(stops), {hold} - {"train"}
-        how = dict(t=t, start=start, needs=tuple(needs), span=(done, done))
+    def train(p, own=0, start=None):
+        nonlocal spent
+        (lam, gam), t = p[:2].tolist(), dict(t=round(p[2].item(), 9)) if moves else {}
+        done = 1 - sum(s in stops for s, _ in ahead) / len(stops)
+        how = dict(start=start, needs=tuple({hold} - {"train"}), span=(done, done)) | t
         entry = yield Stage(lam, gam, epochs, **how)
-        spent, own = spent + entry["epochs"], own + epochs
-        return state_of(entry, lam, gam) | ({} if t is None else dict(t=t))
+        spent += entry["epochs"]
+        return state_of(entry, lam, gam) | dict(own=own + epochs) | t
 
     def row(**more):
-        off = [*held.off(p, state), 0.0]
-        more |= dict(drift=off[0], off=max(map(abs, off)), spent=spent, own=own)
-        record.rows.append(state | more | (dict(F_t=F_t) if len(p) == 3 else {}))
+        off = held.off(p, state)
+        more |= dict(drift=off[0], off=max(map(abs, off)), spent=spent)
+        record.rows.append(state | more | (dict(F_t=F_t) if moves else {}))
         return Row(record.rows[-1])
 
-    state, settled = (yield from train(p, start)), dict(corrections=0)
+    state, settled = (yield from train(p, start=start)), dict(corrections=0)
     if settle:
-        state, settled = yield from _settled(state, lambda: train(p), hold, *settle)
+        state, settled = yield from _settled(state, lambda own: train(p, own), hold, *settle)
     held, s, slopes, since = _Held(law, hold, p, state, record), stops[0], None, station
-    holds = len(held.target)
-    beyond = lambda off, most: max((abs(v) / q for v, q in zip(off, cycle(most))), default=0.0)
+    holds = len(held.target) > 0
+    beyond = lambda off, most: max(abs(v) / q for v, q in zip(off, cycle(most)))
     yield row(step=0.0, miss=0.0, **settled)
     while ahead:
-        h, miss = ahead[0][0] - s, None
-        if holds and since >= station:  # measure
-            at = state["lam"], state["gam"], epochs
+        h, own, prices = ahead[0][0] - s, state["own"], p[:2].tolist()
+        if holds and since >= station:  # measure; the first of the copies stays
             dt = min(0.05, abs(h * t_dot)) or 0.05  # a slope that changes fast, over the step ahead
-            slopes = yield from finite_differences(*at, 0.3, repeats, "row", state.get("t"), dt)
-            spent, since = spent + (5 + (len(p) == 3)) * repeats * epochs, 0
-            own += repeats * epochs  # the first copy stays
+            how = dict(repeats=repeats, start="row", t=state.get("t"), dt=dt)
+            slopes = yield from finite_differences(*prices, epochs, **how)
             record.slopes.append(slopes)
             held.check(p, state, slopes)
+            spent, own = spent + (5 + moves) * repeats * epochs, own + repeats * epochs
+            since = 0
         if holds and h * t_dot:
-            rise = FreeEnergyRate(state["t"], h * t_dot, state["lam"], state["gam"])
-            F_t = (yield rise)["F_t"]
-        new, there = p, state
+            F_t = (yield FreeEnergyRate(state["t"], h * t_dot, *prices))["F_t"]
+        new, there, miss = p, state | dict(own=own), None
         for count in range(1 + corrections * corrector):  # predict, then correct
             new = held.step(new, there, slopes, F_t, 0.0 if count else h, corrector)
-            there = yield from train(new)
+            there = yield from train(new, there["own"])
             off = held.off(new, there)
-            miss = miss if count else [*off, 0.0][0]
+            miss = miss if count else off[0]
             if beyond(off, tolerance) <= 1:
                 break
-        if corrector and not beyond(off, band) <= 1:  # back to the last row, and half as far
+        if beyond(off, band) <= 1 or not corrector:
+            p, state, (s, _), since = new, there, ahead.pop(0), since + 1
+            yield row(step=h, corrections=count, miss=miss)
+        elif abs(h) > ahead[0][1] / 16:  # half as far, from the network of the last row
             ahead.insert(0, (s + h / 2, ahead[0][1]))
-            own = record.rows[-1]["own"]
-            since = station  # a measurement begins with the network of the last row
-            if abs(h) <= ahead[0][1] / 16:
-                bands, by = (f"{v:.0%}" for v in band), (f"{v:+.2f}" for v in off)
-                raise ConstraintLost(
-                    f"what is held left its band of {' and '.join(bands)} at {_words(new)}, by "
-                    f"{', '.join(by)} after {count} corrections, {miss:+.2f} before them. There "
-                    f"the slopes of ln C against ln λ, ln γ (and t) are {slopes.slopes[1]}",
-                    record,
-                )
-            continue
-        p, state, (s, _), since = new, there, ahead.pop(0), since + 1
-        yield row(step=h, corrections=count, miss=miss)
+            since = station
+        else:
+            raise held.lost(new, off, count, miss, slopes, band)
     return record
 
 
@@ -355,44 +370,21 @@ def _settled(state, train, hold, nats, ln_C, rounds=6):
     """One more equilibration until F changes by less than so many nats, and ln C by less too."""
     name = "classification" if hold == "train" else f"{hold}_classification"
     for count in range(1, rounds + 1):
-        before, state = state, (yield from train())
+        before, state = state, (yield from train(state["own"]))
         change_F = state["F"] - before["F"]
         if abs(change_F) < nats and abs(math.log(state[name]) - math.log(before[name])) < ln_C:
             break
     return state, dict(corrections=count, change_F=change_F)
 
 
-def part(process, first, last):
-    """The same process as a part of a longer one, whose progress runs from `first` to `last`."""
-    answer = None
-    while True:
-        try:
-            request = process.send(answer)
-        except StopIteration as end:
-            return end.value
-        if getattr(request, "span", None):
-            span = tuple(first + (last - first) * done for done in request.span)
-            request = replace(request, span=span)
-        answer = yield request
-
-
 def iso_classification(lam, gam, lam_end, *, start_epochs=120, start_lr=1e-3, step=0.06, **options):
     """A process: new weights, trained at (λ, γ), then `walk` to λ_end with C held (eq. 22, 31).
 
     Args:
-        lam, gam: λ and γ at the start.
-        lam_end: λ at the end.
-        start_epochs: Of the training from scratch that comes first.
-        start_lr: Its learning rate.
+        lam, gam, lam_end: λ and γ at the start, λ at the end; > 0, or `ValueError`.
+        start_epochs, start_lr: Of the training from scratch that comes first.
         step: Longest step in √λ.
         options: As for `walk`; `settle` is (0.1, 0.02) unless given.
-
-    Returns:
-        `Record`.
-
-    Raises:
-        ConstraintLost: See `walk`.
-        ValueError: Not 0 < λ, 0 < λ_end, γ > 0 and step > 0.
     """
     if not (0 < min(lam, lam_end, gam, step) and max(lam, lam_end, gam) < math.inf):
         raise ValueError(f"need λ, λ_end, γ and step > 0, got {lam}, {lam_end}, {gam} and {step}")

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import torch
 
-from .errors import NotConverged, check_finite
+from .errors import NotConverged, check_finite, check_shape
 
 
 def _array(name, values, ndim):
@@ -53,8 +53,7 @@ def rate(p_x, encoder, marginal):
     """
     p_x, e = _with_rows(p_x, "encoder", encoder, distribution)
     m = distribution("marginal", marginal)
-    if e.shape[1] != len(m):
-        raise ValueError(f"marginal has {len(m)} codes but encoder has {e.shape[1]}")
+    check_shape("marginal", m, e.shape[1])
     joint = p_x[:, None] * e  # (X, Z)
     return (torch.xlogy(joint, e) - torch.xlogy(joint, m)).sum()
 
@@ -72,9 +71,7 @@ def expected(p_x, encoder, energy):
     """
     p_x, e = _with_rows(p_x, "encoder", encoder, distribution)
     energy = _array("energy", energy, 2)
-    if e.shape != energy.shape:
-        got = f"{tuple(e.shape)} and {tuple(energy.shape)}"
-        raise ValueError(f"encoder and energy must have one shape (X, Z), got {got}")
+    check_shape("energy", energy, *e.shape)
     return (p_x[:, None] * e * energy).sum()
 
 
@@ -171,8 +168,5 @@ def rate_distortion_curve(p_x, distortion, lams, *, tol=1e-12):
     if (lams < 0).any():
         raise ValueError(f"lams must not be negative, got a minimum of {lams.min().item()}")
     points = [blahut_arimoto(p_x, lam * distortion, tol=tol) for lam in lams.tolist()]
-    return RateDistortionCurve(
-        torch.stack([point.rate for point in points]),
-        torch.stack([expected(p_x, point.encoder, distortion) for point in points]),
-        torch.stack([point.value for point in points]),
-    )
+    rows = [(q.rate, expected(p_x, q.encoder, distortion), q.value) for q in points]
+    return RateDistortionCurve(*map(torch.stack, zip(*rows)))

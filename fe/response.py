@@ -11,8 +11,7 @@ and the free energy F(p) = J(θ*(p), p) has F_q = ∂_q J and
 
 There is one solver, conjugate gradients (Hestenes and Stiefel 1952) on products A v from one
 reverse pass through the gradient (Pearlmutter 1994). Where A itself is cheap its Cholesky factor is
-the preconditioner, and two iterations do. A trained network is seldom at a minimum, and its A
-seldom positive: `network_response` puts the Gauss–Newton matrix in its place.
+the preconditioner, and two iterations do.
 """
 
 import contextlib
@@ -29,9 +28,8 @@ from .errors import (
     NotFinite,
     SingularHessian,
     check_finite,
-    check_vector,
 )
-from .objective import check_controls
+from .objective import check_state, normal
 
 # most parameters for which A is written out, by products or by J
 BY_PRODUCTS, ASSEMBLED = 300, 4000
@@ -63,8 +61,7 @@ class Local:
         self.dp, self._mixed, self._dense, self._factor = self._dp.detach(), None, None, None
         finite = torch.isfinite(self.gradient.sum() + self.value) & (p[:2].detach() >= 0).all()
         if not finite:  # one host read; the words below cost more
-            check_vector("theta", theta)
-            check_controls(p, theta)
+            check_state(theta, p)
             what = "∇J is not finite although J is: look for sqrt or log at 0"
             if not torch.isfinite(self.value):
                 what = f"J is {float(self.value)}: an overflow, or NaN in the data or in θ"
@@ -93,10 +90,8 @@ class Local:
             v = torch.linspace(-1, 1, n, dtype=theta.dtype, device=theta.device)
             A, Av = self.J.dense_hessian(theta, self.p.detach()), self.hvp(v)
             if (A @ v - Av).norm() > 1e-3 * (1 + Av.norm()):
-                name = f"dense_hessian of {type(self.J).__name__}"
-                raise ValueError(
-                    f"{name} is not the Hessian of J: a product differs from autograd's"
-                )
+                wrong = "is not the Hessian of J: a product differs from autograd's"
+                raise ValueError(f"dense_hessian of {type(self.J).__name__} {wrong}")
             self._dense = A
         elif self._dense is None and n <= BY_PRODUCTS:
             A = self.hvp(torch.eye(n, dtype=theta.dtype, device=theta.device))
@@ -105,22 +100,20 @@ class Local:
 
     def factor(self):
         """The Cholesky factor L (P, P) of A where A is cheap, or None; where A is not positive
-        definite of A + εI, ε from 1e-8 of its largest diagonal entry on.
+        definite of A + εI, ε from 1e-8 of its largest entry on.
         """
-        if self._factor is not None or (A := self.dense()) is None:
-            return self._factor
-        top = float(A.diagonal().abs().max())
-        if not math.isfinite(top):
-            raise NotFinite("A has NaN or infinite entries: J is not twice differentiable near θ")
-        for shift in (0.0, *(100.0**k * (top or 1.0) for k in range(-4, 3))):
-            B = A.clone()
-            B.diagonal().add_(shift)
-            L, failed = torch.linalg.cholesky_ex(B)
-            pivots = L.diagonal().square()
-            if failed == 0 and pivots.min() > 1e4 * torch.finfo(A.dtype).eps * pivots.max():
-                self._factor = L
-                return L
-        raise SingularHessian("A has entries far larger than its diagonal: no minimum is near")
+        if self._factor is None and (A := self.dense()) is not None:
+            top = float(A.abs().max())
+            if not math.isfinite(top):
+                raise NotFinite("A has NaN or infinite entries: J has no second derivative near θ")
+            for shift in (0.0, *(100.0**k * (top or 1.0) for k in range(-4, 3))):
+                B = A.clone()
+                B.diagonal().add_(shift)
+                self._factor, failed = torch.linalg.cholesky_ex(B)
+                pivots = self._factor.diagonal().square()
+                if failed == 0 and pivots.min() > 1e4 * torch.finfo(A.dtype).eps * pivots.max():
+                    break
+        return self._factor
 
     def inverse(self, make=None):
         """An approximate A⁻¹, (P, m) -> (P, m): make(θ, p) if it is given, or by the factor."""
@@ -303,31 +296,21 @@ def check_stability(local, preconditioner=None, start=None, **options):
     null directions (rotations of z) away from the exact minimum.
     """
     theta, A = local.theta.detach(), local.dense()
-    eps, large = torch.finfo(theta.dtype).eps, len(theta) > BY_PRODUCTS
-    if large:
-        random = torch.Generator("cpu").manual_seed(0)
-        noise = torch.randn(len(theta), 2, generator=random, dtype=torch.float64, device="cpu")
-        noise = noise.to(theta)
-        scale = float(local.hvp(noise).norm() / noise.norm())  # of the order of ‖A‖
-    else:
-        values, vectors = torch.linalg.eigh(A)
-        scale = float(values.abs().max())
+    eps, exact = torch.finfo(theta.dtype).eps, len(theta) <= BY_PRODUCTS
     size, norm = torch.stack([local.gradient.norm(), theta.norm()]).tolist()
-    slack = max(1e-10, 10 * eps) * scale + 10 * size / max(norm, 1.0)
-    if large:
+    noise_level = lambda scale: max(1e-10, 10 * eps) * scale + 10 * size / max(norm, 1.0)
+    if not exact:
+        noise = normal(len(theta), 2, seed=0, like=theta)
+        scale = float(local.hvp(noise).norm() / noise.norm())  # of the order of ‖A‖
+        slack = noise_level(scale)
         start = noise if start is None else torch.cat([start.reshape(len(theta), -1), noise], 1)
         M = preconditioner if A is None else local.inverse()
         how = dict(preconditioner=M, atol=slack / 10, rtol=1e-3) | options
         mu, u, error = smallest_eigenpair(local.hvp, start, **how)
-        missed = (
-            A is not None
-            and torch.linalg.cholesky_ex(
-                A - (mu - error - slack / 10) * torch.eye(len(A), dtype=A.dtype, device=A.device)
-            ).info
-        )
-        if missed:
-            values, vectors = torch.linalg.eigh(A)
-        elif A is None and error > max(how["rtol"] * abs(mu), how["atol"], 10 * eps * scale):
+        if A is not None:  # does anything lie lower?
+            one = torch.eye(len(A), dtype=A.dtype, device=A.device)
+            exact = bool(torch.linalg.cholesky_ex(A - (mu - error - slack / 10) * one).info)
+        elif error > max(how["rtol"] * abs(mu), how["atol"], 10 * eps * scale):
             warnings.warn(
                 f"the search for the smallest eigenvalue of A has not settled: it is at most "
                 f"{mu:.2e}, with an eigenvalue within {error:.1e} of that, "
@@ -336,8 +319,10 @@ def check_stability(local, preconditioner=None, start=None, **options):
                 RuntimeWarning,
                 stacklevel=3,
             )
-    if not large or missed:
-        mu, u, error = float(values[0]), vectors[:, 0], 10 * eps * scale
+    if exact:
+        values, vectors = torch.linalg.eigh(A)
+        scale = float(values.abs().max())
+        mu, u, error, slack = float(values[0]), vectors[:, 0], 10 * eps * scale, noise_level(scale)
     if not mu >= -slack:
         raise NegativeCurvature(
             f"A has a negative eigenvalue (at most {mu:.3e}): θ is a saddle, not a minimum. Move "
@@ -390,16 +375,14 @@ def linear_response(
     Args:
         J: any objective (theta (P,), p (n,)) -> scalar
         theta, p: an equilibrium, for example from `fe.minimise`
-        preconditioner: (P, m) -> (P, m), an approximate A⁻¹ for where A is too large to be written
-            out (for example `TopographicMap.preconditioner(theta, p)`)
+        preconditioner: (P, m) -> (P, m), an approximate A⁻¹, for an A too large to be written out
+            (for example `TopographicMap.preconditioner(theta, p)`)
         rtol: relative error of each θ_q in the energy norm; Hess F is then good to about rtol²
         gradient_tol: largest ‖∇_θ J‖ that counts as an equilibrium, or `NotAtEquilibrium`
         stability: also look for negative curvature that no b_q sees
 
     Raises:
-        NegativeCurvature: θ is a saddle or a maximum
-        SingularHessian: A is singular and b_q is not in its range (θ sits on a bifurcation)
-        NotConverged: conjugate gradients ran out of iterations
+        NegativeCurvature, SingularHessian, NotConverged: see `conjugate_gradient`
         ValueError, TypeError: NaN, wrong shapes or dtypes, λ < 0, a J that changes between calls
 
     >>> J = lambda theta, p: 0.5 * theta.dot(theta) - p[0] * theta.sum()  # F = −½λ²
@@ -408,8 +391,7 @@ def linear_response(
     >>> float(r.theta_p), float(r.hess)
     (1.0, -1.0)
     """
-    check_vector("theta", theta)
-    check_controls(p, theta)
+    check_state(theta, p)
     check_deterministic(J, theta, p)
     local = Local(J, theta, p)
     size = float(local.gradient.norm())
@@ -432,93 +414,3 @@ def linear_response(
             )
     hess, maxwell = hessian_of_free_energy(local, X)
     return Response(X, hess, local.dp, maxwell, mu, error, report)
-
-
-def dense_response(J, theta, p):
-    """(theta_p, hess, eigenvalues of A) from the dense A (P, P): for teaching, and as an oracle.
-
-    Null directions are left out (pseudo-inverse); `SingularHessian` if B acts on one.
-    """
-    local = Local(J, theta, p)
-    A = local.hvp(torch.eye(len(theta), dtype=theta.dtype, device=theta.device))
-    B, J_pp = local.mixed()
-    values, vectors = torch.linalg.eigh(0.5 * (A + A.T))
-    keep = values.abs() > 1e-10 * values.abs().max()
-    along = vectors.T @ B
-    if along[~keep].norm() > 1e-6 * B.norm():
-        raise SingularHessian("B has a part in the null space of A: A x = b has no solution")
-    theta_p = vectors[:, keep] @ (along[keep] / values[keep, None])
-    return theta_p, J_pp - B.T @ theta_p, values
-
-
-class NetworkResponse(NamedTuple):
-    """The answer of `network_response`."""
-
-    hess: torch.Tensor  # (2, 2): [[D_λ, D_γ], [C_λ, C_γ]]
-    matrix: str  # "Hessian" or "Gauss-Newton"
-    gradient_norm: float
-    D: float
-    C: float
-
-
-def _gauss_newton(J, theta, p):
-    """V (P, m) -> (J_oᵀ ∇²_o G J_o + ρ) V, J_o = ∂o/∂θ, of an `AmortisedObjective` at (θ, p).
-
-    G = R + λD + γC is convex in what the networks put out, o = (μ, log σ, x̂, logits): this matrix
-    (Schraudolph 2002) is positive semi-definite. What ∇²G has beyond it, Σ_k (∂G/∂o_k) ∇²o_k,
-    weighs the curvature of the networks with what is left of the error.
-    """
-    outputs, pull = torch.func.vjp(J.outputs, theta)
-    _, log_sigma, _, logits = (o.detach() for o in outputs)
-    images = J.weights[:, None]  # (N, 1)
-    draws = J.noise_weights[:, None, None] * images  # (S, N, 1)
-    prob = torch.softmax(logits, 2)
-
-    def product(v):
-        mu, ls, xhat, lg = torch.func.jvp(J.outputs, (theta,), (v,))[1]
-        softmax = prob * lg - prob * (prob * lg).sum(2, keepdim=True)
-        sigma = 2 * (2 * log_sigma).exp() * ls
-        second = images * mu, images * sigma, 2 * p[0] * draws * xhat, p[1] * draws * softmax
-        return pull(second)[0] + J.ridge * v
-
-    return lambda V: torch.stack([product(v) for v in V.T], 1)
-
-
-def predicted_decrease(J, theta, p, *, preconditioner=None, rtol=1e-2, max_iterations=2000):
-    """How many nats a Newton step on an `AmortisedObjective` promises: ½ gᵀG⁻¹g with g = ∇J and the
-    Gauss–Newton matrix G, ridge included.
-
-    Zero at rest. Near it, the Newton decrement with G in place of A, so that it is defined where A
-    is not positive too. Raises what `conjugate_gradient` does.
-    """
-    g = Local(J, theta, p).gradient[:, None]
-    options = dict(preconditioner=preconditioner, rtol=rtol, max_iterations=max_iterations)
-    X, _ = conjugate_gradient(_gauss_newton(J, theta, p), g, **options)
-    return 0.5 * float((g * X).sum())
-
-
-def network_response(J, theta, p, *, damping=1e-3, rtol=1e-2, max_iterations=400):
-    """Hess F = −Bᵀ(A + damping)⁻¹B of an `AmortisedObjective` where training left it.
-
-    A is the Hessian if no negative curvature is met while solving, and the Gauss–Newton matrix
-    otherwise; the answer says which. No equilibrium is demanded: compare (chapter 6). `damping` is
-    to be small against the curvatures in which B acts, large against those that training never
-    resolved.
-
-    Raises:
-        ValueError: damping is negative or not finite
-        NotConverged: the solver used up its iterations: raise damping
-    """
-    if not 0 <= damping < math.inf:
-        raise ValueError(f"damping must be ≥ 0 and finite, got {damping}")
-    local = Local(J, theta, p)
-    B, options = local.mixed()[0], dict(rtol=rtol, max_iterations=max_iterations)
-    try:
-        matrix = "Hessian"
-        X, _ = conjugate_gradient(lambda V: local.hvp(V) + damping * V, B, **options)
-    except (NegativeCurvature, SingularHessian, NotConverged):
-        matrix, product = "Gauss-Newton", _gauss_newton(J, theta, p)
-        X, _ = conjugate_gradient(lambda V: product(V) + damping * V, B, **options)
-    hess = -(B.T @ X)
-    size, D, C = float(local.gradient.norm()), *local.dp.tolist()
-    return NetworkResponse(0.5 * (hess + hess.T), matrix, size, D, C)

@@ -10,7 +10,6 @@ that was stopped begins its process anew and is sent the old answers. Processes 
 same time are trained as one ensemble.
 """
 
-import builtins
 import copy
 import functools
 import hashlib
@@ -19,7 +18,7 @@ import math
 import time
 import warnings
 from concurrent.futures import Future
-from dataclasses import asdict, dataclass
+from dataclasses import KW_ONLY, asdict, dataclass
 
 import torch
 from tqdm.auto import tqdm
@@ -40,39 +39,26 @@ class Stage:
     first 20,000 images; of one network on all, and the same on every probe (`val_rate`, …); epochs
     trained, times the copies; seconds; with `trace` also (R, D, C) of every copy after each epoch.
 
-    Args:
-        lam, gam: λ and γ, two numbers, or two tuples of M: copies, of which the first stays.
-        epochs: Passes over the training set.
-        lr: Learning rate, or function (step, steps) -> learning rate.
-        t: Time on the task, for a run whose images are a function of it.
-        start: Name of the kept network to begin with (default: the network as it is).
-        keep: Name under which the trained network is kept.
-        ahead: Minibatches and noise are a function of (the run's seed, number of the stage); those
-            of the stage that is so many further on are taken.
-        trace: Whether to measure after each epoch.
-        needs: Names of probes without which the process would be lost.
-        span: What part of the whole process this is, from 0 to 1, for a progress bar.
+    Minibatches and noise are a function of (the run's seed, number of the stage).
     """
 
-    lam: float | tuple
-    gam: float | tuple
-    epochs: int
-    lr: object = schedule
-    t: float | None = None
-    start: str | None = None
-    keep: str | None = None
-    ahead: int = 0
-    trace: bool = False
-    needs: tuple = ()
-    span: tuple | None = None
+    lam: float | tuple  #: λ, a number, or M of them: copies, of which the first stays
+    gam: float | tuple  #: γ, likewise
+    epochs: int  #: passes over the training set
+    lr: object = schedule  #: learning rate, or function (step, steps) -> learning rate
+    t: float | None = None  #: time on the task, for a run whose images are a function of it
+    start: str | None = None  #: the kept network to begin with (default: the one as it is)
+    keep: str | None = None  #: name under which the trained network is kept
+    ahead: int = 0  #: take the chance of the stage that is so many further on
+    trace: bool = False  #: measure after each epoch
+    needs: tuple = ()  #: names of probes without which the process would be lost
+    span: tuple | None = None  #: what part of the process this is, of 0 … 1, for a progress bar
 
     def __post_init__(self):
         several = [isinstance(q, tuple | list) for q in (self.lam, self.gam)]
         if any(several) and not (all(several) and len(self.lam) == len(self.gam)):
-            raise ValueError(
-                "λ and γ must be two numbers, or two lists of one length, got "
-                f"{self.lam} and {self.gam}"
-            )
+            what = f"two numbers, or two lists of one length, got {self.lam} and {self.gam}"
+            raise ValueError(f"λ and γ must be {what}")
         for name, value in (("lam", self.lam), ("gam", self.gam)):
             value = tuple(map(float, value)) if several[0] else float(value)
             object.__setattr__(self, name, value)
@@ -102,46 +88,35 @@ class Row:
     values: dict
 
 
+@dataclass(eq=False)
 class Retraining:
     """A network, its images, and the journal of what was done to it.
 
-    Args:
-        network: (encoder, decoder, classifier), or an `Ensemble` of one, which changes in place.
-        data: Training set (x, y), or a task: see `fe.tasks.training_set`.
-        validation: (x, y), or None.
-        probes: Dict name -> (x, y), further sets on which the network is measured, or a function
-            of t that says (x, y).
-        seed: Every stage's minibatches and noise are functions of (seed, number of the stage).
-        batch_size: B.
-        journal: `Journal`; a process is resumed with the one that it was begun with. It knows the
-            images and the network's first weights, and refuses others.
-        on_row: Called with each recorded row.
-        on_progress: Called with the part of the process that is done, from 0 to 1.
-        save_every: Seconds between checkpoints inside a stage.
+    A process is resumed with the journal that it was begun with, which knows the images and the
+    network's first weights, and refuses others.
     """
 
-    def __init__(
-        self,
-        network,
-        data,
-        validation=None,
-        *,
-        probes=None,
-        seed=0,
-        batch_size=250,
-        journal=None,
-        on_row=None,
-        on_progress=None,
-        save_every=15.0,
-    ):
-        self.network = network if isinstance(network, Ensemble) else Ensemble([network])
+    network: object  #: (encoder, decoder, classifier), or an `Ensemble` of one: changes in place
+    data: object  #: training set (x, y), or a task: see `fe.tasks.training_set`
+    validation: tuple | None = None  #: (x, y)
+    _: KW_ONLY
+    probes: dict | None = None  #: name -> (x, y), or a function of t that says it
+    seed: int = 0  #: every stage's minibatches and noise follow from (seed, number of the stage)
+    batch_size: int = 250
+    journal: Journal | None = None  #: what resumes a run; default: one that is not on disk
+    on_row: object = None  #: called with each recorded row
+    on_progress: object = None  #: called with the part of the process that is done, of 0 … 1
+    save_every: float = 15.0  #: seconds between checkpoints inside a stage
+
+    def __post_init__(self):
+        data, validation = self.data, self.validation
+        if not isinstance(self.network, Ensemble):
+            self.network = Ensemble([self.network])
         self.moves = not isinstance(data, tuple | list)
-        at = functools.lru_cache(1)(lambda t: training_set(data, t, seed=seed))
+        at = functools.lru_cache(1)(lambda t: training_set(data, t, seed=self.seed))
         self.data = at if self.moves else lambda t: data
-        self.probes = ({"val": validation} if validation is not None else {}) | (probes or {})
-        self.seed, self.batch_size, self.save_every = seed, batch_size, save_every
-        self.journal, self.on_row, self.on_progress = journal or Journal(), on_row, on_progress
-        self.done, self.kept, self.failed = 0, {}, []
+        self.probes = ({} if validation is None else {"val": validation}) | (self.probes or {})
+        self.journal, self.done, self.kept = self.journal or Journal(), 0, {}
         self.first, self.images = _fingerprint(self.network.state().values()), None
         if not self.replaying:
             self._resume()
@@ -195,10 +170,8 @@ class Retraining:
                 self.on_row(request.values)
             return {}
         if (getattr(request, "t", None) is not None) != self.moves:
-            raise ValueError(
-                "a run whose images are a function of t needs stages at a t, one of fixed images "
-                f"stages without, got {request}"
-            )
+            are = "a function of t: it needs" if self.moves else "no function of t: it needs no"
+            raise ValueError(f"the images of this run are {are} stages at a t, got {request}")
         missing = [name for name in getattr(request, "needs", ()) if name not in self.probes]
         if missing:
             raise ValueError(
@@ -208,12 +181,6 @@ class Retraining:
         if not self.replaying:
             return None
         entry = copy.deepcopy(self.journal.entries[self.done])
-        failed = entry.pop("failed", [])[len(self.failed) :]
-        if failed:  # as it did before
-            self.check(failed[0][0], request)
-            self.failed.append(failed[0])
-            return getattr(builtins, failed[0][1], RuntimeError)(failed[0][2])
-        self.failed = []
         self.check(entry.pop("request"), request)
         self.done += 1
         if not self.replaying:
@@ -238,10 +205,9 @@ class Retraining:
         name = getattr(request, "keep", None)
         kept = self.kept | ({name: network} if name else {})
         record = entry | dict(request=self.words(request))
-        record |= dict(failed=self.failed) if self.failed else {}
         self.journal.save(dict(network=network, kept=kept), record)
         self.network.load(network)
-        self.kept, self.done, self.failed = kept, self.done + 1, []
+        self.kept, self.done = kept, self.done + 1
         return entry
 
     def state(self, start, copies):
@@ -303,13 +269,10 @@ def drive(processes):
         request = waiting.pop(name, None)
         try:
             if isinstance(found, Exception):
-                run.failed.append([run.words(request), type(found).__name__, str(found)])
-                request = process.throw(found)
-            else:
-                request = process.send(found and run.answer(request, *found))
+                raise found
+            request = process.send(found and run.answer(request, *found))
             while (answer := run.known(request)) is not None:
-                failed = isinstance(answer, Exception)
-                request = process.throw(answer) if failed else process.send(answer)
+                request = process.send(answer)
             waiting[name] = request
             return
         except StopIteration as end:
@@ -380,7 +343,7 @@ def _bytes(asked):
     """
     run, stage = asked[0]
     x, y = (v[: run.batch_size] for v in run.data(stage.t))
-    kept = []
+    y, kept = torch.zeros_like(y), []  # labels that do not fit are refused in training, in words
     with torch.autograd.graph.saved_tensors_hooks(kept.append, kept.append):
         run.network(x, y, x.new_zeros(len(x), run.network.code_size(x)))
     kept = {v.data_ptr(): v.nbytes for v in kept}
@@ -392,9 +355,11 @@ def _bytes(asked):
 def _train(asked):
     """For each (run, stage) its answer and its trained network, all trained as one ensemble."""
     (run, stage), sizes = asked[0], [s.copies for _, s in asked]
-    each = lambda whole: [
-        dict(zip(whole, rows)) for rows in zip(*(v.split(sizes) for v in whole.values()))
-    ]
+
+    def each(state):
+        parts = zip(*(v.split(sizes) for v in state.values()))
+        return zip(asked, (dict(zip(state, part)) for part in parts))
+
     ensemble, parts = Ensemble([run.network[0]] * sum(sizes)), [r.partial(s) for r, s in asked]
     if len({p["epoch"] if p else 0 for p in parts}) > 1:  # one of them could not write its last
         raise RuntimeError("their checkpoints are of different epochs")
@@ -402,52 +367,36 @@ def _train(asked):
     states = [p["ensemble"] if p else r.state(s.start, s.copies) for (r, s), p in zip(asked, parts)]
     whole = {k: torch.cat([state[k].cpu() for state in states]) for k in states[0]}
     ensemble.load(whole, adam if parts[0] else None)
-    first, spent, traced = 0, 0.0, []
-    if parts[0]:
-        first, spent, traced = (parts[0][k] for k in ("epoch", "seconds", "trace"))
-    elif stage.trace:
-        traced = [_traced(ensemble, *run.data(stage.t))]
-    began = saved = time.monotonic()
+    trace = lambda: [_traced(ensemble, *run.data(stage.t))] if stage.trace else []
+    begun = parts[0] or dict(epoch=0, seconds=0.0, trace=trace())
+    traced, began = begun["trace"], time.monotonic()
+    saved = began
 
     def on_epoch(epoch, adam, _):
         nonlocal saved
         now = time.monotonic()
-        if stage.trace:
-            traced.append(_traced(ensemble, *run.data(stage.t)))
-        keep = epoch < stage.epochs and now - saved > min(r.save_every for r, _ in asked)
-        saved = now if keep else saved
-        for (r, s), state in zip(
-            asked, each(ensemble.state(adam)) if keep else [None] * len(asked)
-        ):
+        traced.extend(trace())
+        for r, s in asked:
             if r.on_progress and s.span:
                 r.on_progress(s.span[0] + (s.span[1] - s.span[0]) * epoch / s.epochs)
-            if state and r.journal.path:
-                partial = dict(request=r.words(s), ensemble=state, epoch=epoch, trace=traced)
-                partial |= dict(seconds=spent + now - began)
-                r.journal.save(r.journal.tensors | dict(partial=partial))
+        if epoch < stage.epochs and now - saved > min(r.save_every for r, _ in asked):
+            saved, done = now, dict(epoch=epoch, seconds=begun["seconds"] + now - began)
+            for (r, s), state in each(ensemble.state(adam)):
+                if r.journal.path:
+                    partial = dict(request=r.words(s), ensemble=state, trace=traced) | done
+                    r.journal.save(r.journal.tensors | dict(partial=partial))
 
     x, y = zip(*(r.data(s.t) for r, s in asked for _ in range(s.copies)))
-    train_ensemble(
-        ensemble,
-        x,
-        y,
-        [v for _, s in asked for v in s.prices[0]],
-        [v for _, s in asked for v in s.prices[1]],
-        stage.epochs,
-        stage.lr,
-        [(r.seed, r.words(s)["number"]) for r, s in asked for _ in range(s.copies)],
-        batch_size=run.batch_size,
-        first=first,
-        adam=adam,
-        on_epoch=on_epoch,
-    )
-    found = []
-    for (r, s), state in zip(asked, each(ensemble.state())):
+    lam, gam = ([q for _, s in asked for q in s.prices[i]] for i in (0, 1))
+    seeds = [(r.seed, r.words(s)["number"]) for r, s in asked for _ in range(s.copies)]
+    how = dict(batch_size=run.batch_size, first=begun["epoch"], adam=adam, on_epoch=on_epoch)
+    train_ensemble(ensemble, x, y, lam, gam, stage.epochs, stage.lr, seeds, **how)
+    seconds, found = (begun["seconds"] + time.monotonic() - began) / len(ensemble), []
+    for (r, s), state in each(ensemble.state()):
         copies = Ensemble([r.network[0]] * s.copies)
         copies.load(state)
         entry = _measured(copies, r, s)
-        seconds = round((spent + time.monotonic() - began) * s.copies / len(ensemble), 2)
-        entry |= dict(epochs=s.epochs * s.copies, seconds=seconds)
+        entry |= dict(epochs=s.epochs * s.copies, seconds=round(seconds * s.copies, 2))
         entry |= dict(trace=traced) if s.trace else {}
         found.append((entry, {k: v[:1] for k, v in copies.state().items()}))
     return found

@@ -116,10 +116,10 @@ def reverse_annealed(
     """The same path walked from e* back to m(z): above log Z on average, a bracket with the other.
 
     Started from independent samples of e*, z_posterior (S, N, d), the weights estimate 1/Z without
-    bias, so that −log w̄ lies above log Z on average (Grosse, Ghahramani and Adams, arXiv
-    1511.02543, 2015). They are to be had where the data were simulated (z ~ m, then x ~ N(x̂(z), ½I)
-    and y ~ c: z is a sample of e* at λ = γ = 1), or from the posterior on a fine grid. From other
-    samples there is no bound. `weights` and `samples` of the `Estimate` belong to m(z).
+    bias (Grosse, Ghahramani and Adams, arXiv 1511.02543, 2015). They are to be had where the data
+    were simulated (z ~ m, then x ~ N(x̂(z), ½I) and y ~ c: z is a sample of e* at λ = γ = 1), or
+    from the posterior on a fine grid. From other samples there is no bound. `weights` and `samples`
+    of the `Estimate` belong to m(z).
     """
     options = dict(step_size=step_size, n_leapfrog=n_leapfrog, back=True)
     walk = _anneal(log_prior, log_joint, z_posterior, betas, generator, **options)

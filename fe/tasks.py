@@ -41,16 +41,9 @@ def _deal(weights, n, random):
     return index[torch.randperm(n, generator=random, device="cpu")].to(weights.device)
 
 
-class Task:
-    """What the two tasks of this module share; each says what it is `at(t)`: (x, y, w)."""
-
-    def sample(self, t, n=None, seed=0):
-        """A training set of n images at time t (default: as many as it has); which ones is a
-        function of the seed, the same at every t as far as the weights are.
-        """
-        x, y, weights = self.at(t)
-        index = _deal(weights, n or len(x), generator(seed, 12))
-        return x[index], y[index]
+def _drawn(x, y, weights, n, seed):
+    index = _deal(weights, n, generator(seed, 12))
+    return x[index], y[index]
 
 
 def training_set(task, t, seed=0):
@@ -60,30 +53,23 @@ def training_set(task, t, seed=0):
     if hasattr(task, "sample"):
         return task.sample(t, seed=seed)
     x, y, *weights = getattr(task, "at", task)(t)
-    if not weights:
-        return x, y
-    index = _deal(weights[0], len(x), generator(seed, 12))
-    return x[index], y[index]
+    return _drawn(x, y, *weights, len(x), seed) if weights else (x, y)
 
 
-class Mixture(Task):
+class Mixture:
     """p(x, t) = (1 − t) pˢ + t pᵗ (paper, eq. 23): images and labels stay, their weights move.
 
     Args:
         source, target: (x (N, D), y (N,) int64) each; numbers of images may differ
-        source_weights, target_weights: probabilities within each (default: equal)
 
     Data that do not fit, and t outside [0, 1] when called, raise `ValueError` or `TypeError`.
     """
 
-    def __init__(self, source, target, source_weights=None, target_weights=None):
+    def __init__(self, source, target):
         _check_pair(source, target)
         self.source, self.target = source, target
         self.x, self.y = torch.cat([source[0], target[0]]), torch.cat([source[1], target[1]])
-        self.weights = [
-            check_weights(source_weights, source[0], "source_weights"),
-            check_weights(target_weights, target[0], "target_weights"),
-        ]
+        self.weights = [check_weights(None, x) for x, _ in (source, target)]
 
     def at(self, t):
         """(x (N, D), y (N,), w (N,)) at time t, a number or a scalar tensor."""
@@ -91,8 +77,8 @@ class Mixture(Task):
         return self.x, self.y, torch.cat([(1 - t) * self.weights[0], t * self.weights[1]])
 
     def sample(self, t, n=None, seed=0):
-        """As `Task.sample` (default: as many as the source has): slot k holds a source image until
-        t passes u_k, then a target image.
+        """A training set of n images (default: as many as the source has): slot k holds a source
+        image until t passes u_k, then a target image.
 
         The u_k are stratified: the share of target images is t to within 1/n. Images, slots and u_k
         are functions of the seed alone: two sets at t and t + δ differ in the δn slots that they
@@ -106,7 +92,7 @@ class Mixture(Task):
         return self.x[index], self.y[index]
 
 
-class Displacement(Task):
+class Displacement:
     """p(x, t) = Σ Γ_ij δ(x − (1 − t)x_i − t x'_j) (paper, eq. 37): images move along the pairs of a
     plan, and labels as probabilities y(t) = (1 − t) δ_{y_i} + t δ_{y'_j} (K, Y) (Remark 11).
 
@@ -132,9 +118,8 @@ class Displacement(Task):
         self.plan, self.weights = plan, plan.mass.to(source[0])
         ys, yt = source[1][plan.i], target[1][plan.j]
         self._ends = source[0][plan.i], target[0][plan.j], ys, yt
-        self._changing = float(
-            self.weights @ (ys != yt).to(self.weights)
-        )  # mass of changing labels
+        # the mass of changing labels
+        self._changing = float(self.weights @ (ys != yt).to(self.weights))
 
     def at(self, t):
         """(x (K, D), y, w (K,)) at time t; y (K,) if no pair's labels differ, else (K, Y)."""
@@ -145,6 +130,12 @@ class Displacement(Task):
             return x, ys, self.weights
         one = torch.eye(self.n_classes, dtype=xs.dtype, device=xs.device)
         return x, (1 - t) * one[ys] + t * one[yt], self.weights
+
+    def sample(self, t, n=None, seed=0):
+        """A training set of n images at time t (default: as many as there are pairs), whose pairs
+        are a function of the seed, the same at every t.
+        """
+        return _drawn(*self.at(t), n or len(self.weights), seed)
 
     def label_entropy(self, t):
         """E H(y(x, t)) ≤ log 2 in nats: no classifier has a smaller C on uncertain labels."""
@@ -185,11 +176,10 @@ class TaskObjective:
 
 def align_labels(source, target):
     """Rename the target's classes so that each takes the name of the source class that costs least
-    to turn into it: then the label of a pair can stay while its image moves.
+    to turn into it, by W₂² between classes: the label of a pair can stay while its image moves.
 
-    The cost of a pair of classes is W₂² between them (`optimal_plan`); the pairing is the cheapest
-    of all. Returns y (M,), the target's labels renamed; names, a dict old -> new; cost (classes,
-    classes). Raises `ValueError` if the numbers of classes differ.
+    Returns y (M,), the target's labels renamed; names, a dict old -> new; cost (classes, classes).
+    Raises `ValueError` if the numbers of classes differ.
     """
     _check_pair(source, target)
     old, new = target[1].unique().tolist(), source[1].unique().tolist()

@@ -10,13 +10,11 @@ rounding. Without the classifier this is the generative topographic mapping of B
 Williams (Neural Computation 10, 1998).
 """
 
-import copy
-
 import torch
 
 from . import gibbs
 from .errors import check_data, check_shape, check_weights
-from .objective import check_controls
+from .objective import check_state
 
 
 class TopographicMap(gibbs.GibbsObjective):
@@ -36,15 +34,12 @@ class TopographicMap(gibbs.GibbsObjective):
     def __init__(
         self, x, y, n_classes=None, *, grid=15, half_width=2.5, features=4, ridge=1e-3, weights=None
     ):
-        check_data(x, y)
-        n_classes = int(y.max()) + 1 if n_classes is None else n_classes
         check_data(x, y, n_classes)
         if grid < 2 or features < 1 or not half_width > 0:
-            raise ValueError(
-                f"need grid ≥ 2, features ≥ 1, half_width > 0; got {grid}, {features}, {half_width}"
-            )
+            what = "grid ≥ 2, features ≥ 1, half_width > 0"
+            raise ValueError(f"need {what}; got {grid}, {features}, {half_width}")
         super().__init__(ridge)
-        self.n_classes = n_classes
+        self.n_classes = n_classes = int(y.max()) + 1 if n_classes is None else n_classes
         self._show(x, y, check_weights(weights, x))
         line = lambda n: torch.linspace(-half_width, half_width, n, dtype=x.dtype, device=x.device)
         self.nodes = torch.cartesian_prod(line(grid), line(grid))  # (K, 2)
@@ -59,16 +54,10 @@ class TopographicMap(gibbs.GibbsObjective):
 
     def _show(self, x, y, weights):
         one = torch.eye(self.n_classes, dtype=x.dtype, device=x.device)
-        self.x, self.y, self.weights = x, y, weights
+        super()._show(x, y, weights)
         self._labels = y if y.is_floating_point() else one[y]  # (N, Y)
         self._x_squared = x.square().sum(1, keepdim=True)  # (N, 1)
         self._images = torch.cat([x, self._labels, self._x_squared, torch.ones_like(x[:, :1])], 1)
-
-    def on(self, x, y, weights):
-        """The same map (nodes, features, ridge) on other data, as `GibbsObjective.on`."""
-        other = copy.copy(self)
-        other._show(x, y, weights)
-        return other
 
     def unpack(self, theta):
         """W (M, D) and V (M, Y) as views of θ."""
@@ -127,9 +116,8 @@ class TopographicMap(gibbs.GibbsObjective):
         w_mean = w[:, None] * mean
         # E Cov(φb, φb) L − 2 E Cov(φb, φ) ⊗ t, its half with L from the left, (M Q, M Q)
         twice = (phi_b.T @ (g[:, None] * phi_b) - mean.T @ w_mean).view(-1, M + Y) @ L
-        twice = twice.view(M * (M + Y), -1) - 2 * (
-            phi_b.T @ outer(phi, we.T @ t) - w_mean.T @ outer(mean_phi, t)
-        )
+        cross = phi_b.T @ outer(phi, we.T @ t) - w_mean.T @ outer(mean_phi, t)
+        twice = twice.view(M * (M + Y), -1) - 2 * cross
         twice = (L.T @ twice.view(M, M + Y, -1)).flatten(0, 1)
         # −E Cov(φ, φ) ⊗ ttᵀ, of which each pair of features is computed once, (M, M, Q, Q)
         i, j = torch.triu_indices(M, M, device=w.device)
@@ -143,22 +131,21 @@ class TopographicMap(gibbs.GibbsObjective):
         A[..., D:, D:] += (outer(phi, phi).T @ fisher.flatten(1)).view(M, M, Y, Y)
         A = A.transpose(1, 2).reshape(twice.shape).sub_(twice, alpha=0.5).sub_(twice.T, alpha=0.5)
         A = A.view(M, D + Y, M, D + Y)
-        w_rows, v_rows = (
-            torch.cat([r[..., :D].flatten(2).flatten(0, 1), r[..., D:].flatten(2).flatten(0, 1)], 1)
+        rows = (
+            torch.cat([r[..., :D].flatten(2), r[..., D:].flatten(2)], 2)
             for r in (A[:, :D], A[:, D:])
         )
-        A = torch.cat([w_rows, v_rows])  # θ: W first, then V
+        A = torch.cat([r.flatten(0, 1) for r in rows])  # θ: W first, then V
         A.diagonal().add_(self.ridge)
         return A
 
     def preconditioner(self, theta, p):
-        """An approximate inverse of A, (P,) or (P, m) -> the same shape: that of E⟨∇²H⟩ + ρI.
-
-        It is what A = E[⟨∇²H⟩ − Cov(∇H)] + ρI (Lemma 5) would be if the codes z were known, the
-        Hessian of the M-step of EM: a block (2λ ΦᵀGΦ + ρI) ⊗ I_D for W and one of M Y rows for V,
-        where G = diag(Σ_n w_n e(z_k|x_n)).
+        """An approximate inverse of A, (P,) or (P, m) -> the same shape: that of E⟨∇²H⟩ + ρI, which
+        A = E[⟨∇²H⟩ − Cov(∇H)] + ρI (Lemma 5) would be if the codes z were known, the Hessian of
+        the M-step of EM: a block (2λ ΦᵀGΦ + ρI) ⊗ I_D for W and one of M Y rows for V, where G =
+        diag(Σ_n w_n e(z_k|x_n)).
         """
-        check_controls(p, theta)
+        check_state(theta, p)
         _, V = self.unpack(theta)
         M, Y, D = self.n_features, self.n_classes, self.x.shape[1]
         g = self.weights @ self.posterior(theta, p)  # (K,)

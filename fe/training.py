@@ -3,12 +3,11 @@
     loss = Σ_m  R_m + λ_m D_m + γ_m C_m        z = μ + σε,  one sample ε for each image
 
 The members of an `Ensemble` are one computation, each with its own (λ, γ). Those with one seed see
-the same minibatches, noise and dropout masks: *common random numbers*, without which a finite
-difference of C or D between two of them drowns (chapter 6 measures it).
+the same minibatches, noise and dropout masks: *common random numbers* (chapter 6).
 
-Randomness has no state: what an epoch draws is a function of (seed, epoch). A run that stopped
-between two epochs goes on as if it had not. It is drawn before the epoch's first step, and between
-two epochs the host reads nothing from the device; on a GPU the step is one CUDA graph.
+Randomness has no state: what an epoch draws is a function of (seed, epoch), so that a run that
+stopped between two epochs goes on as if it had not. It is drawn before the epoch's first step, and
+between two epochs the host reads nothing from the device; on a GPU the step is one CUDA graph.
 """
 
 import copy
@@ -19,8 +18,9 @@ import numpy as np
 import torch
 from torch import nn
 
-from .amortised import check_networks, kl_to_standard_normal
+from .amortised import kl_to_standard_normal
 from .equilibrium import schedule
+from .networks import check_networks
 
 
 def generator(*seeds, device="cpu"):
@@ -35,9 +35,7 @@ def step_decay(step, steps, epochs=120, top=1e-3):
 
 
 def _masked(layer, arguments, _):
-    """What a layer of dropout gives, as a hook: its mask, of mean one, is set from outside. Without
-    one it learns the mask's shape.
-    """
+    """A hook: dropout by a mask, of mean one, set from outside. Without one it learns its shape."""
     (x,) = arguments
     if layer._mask is not None:
         return x * layer._mask
@@ -49,6 +47,18 @@ def _masked(layer, arguments, _):
 def _mask(layer, random, like):
     mask = torch.empty(layer._shape, dtype=like.dtype, device=like.device)
     return mask.bernoulli_(1 - layer.p, generator=random).div_(1 - layer.p)
+
+
+def _tensors(module):
+    """Parameters and buffers, those that are not persistent too, name -> tensor."""
+    return dict([*module.named_parameters(), *module.named_buffers()])
+
+
+@torch.no_grad()
+def _fill(module, values):
+    """Set its `_tensors` in place."""
+    for k, v in _tensors(module).items():
+        v.copy_(values[k])
 
 
 class _Losses(nn.Module):
@@ -88,8 +98,8 @@ class Ensemble:
     `ensemble[i]` gives member i back as ordinary modules, in evaluation mode.
 
     Args:
-        members: List of (encoder, decoder, classifier), any modules of one architecture, which are
-            copied. Raises `ValueError` if there are none, or of different architectures.
+        members: List of (encoder, decoder, classifier), any modules of one architecture, or
+            `ValueError`; they are copied.
     """
 
     def __init__(self, members):
@@ -114,7 +124,7 @@ class Ensemble:
 
     def __getitem__(self, i):
         net = copy.deepcopy(self.member)
-        net.load_state_dict({k: v[i] for k, v in self.tensors().items()}, strict=False)
+        _fill(net, {k: v[i] for k, v in self.tensors().items()})
         return net.encoder, net.decoder, net.classifier
 
     def parameters(self):
@@ -126,8 +136,8 @@ class Ensemble:
         memory in which they are trained.
         """
         row = (lambda v: v) if self.stack else (lambda v: v.detach()[None])
-        named = [*self.net.named_parameters(), *self.net.named_buffers()]
-        found = self.stack[0] | self.stack[1] if self.stack else {k: row(v) for k, v in named}
+        found = {k: row(v) for k, v in _tensors(self.net).items()}
+        found = self.stack[0] | self.stack[1] if self.stack else found
         for i, p in enumerate(self.parameters() if adam else ()):
             if not adam.state[p]:
                 zeros = dict(exp_avg=torch.zeros_like(p), exp_avg_sq=torch.zeros_like(p))
@@ -147,9 +157,7 @@ class Ensemble:
         """
         mine = self.tensors(adam)
         if {k: v.shape for k, v in mine.items()} != {k: v.shape for k, v in state.items()}:
-            raise ValueError(
-                "the state is that of another ensemble: other names or shapes of parameters"
-            )
+            raise ValueError("the state is that of another ensemble: other parameters or shapes")
         with torch.no_grad():
             for k, v in mine.items():
                 one = slice(1 if k.endswith(".step") else None)  # one number, which all share
@@ -159,7 +167,6 @@ class Ensemble:
         """(R, D, C) of every member, (M, 3); with noise (S, B, d) also accuracy, (M, 4). Unless
         `shared`, x, y, noise and masks have a first axis of length M.
         """
-
         data = x, y, noise, *masks
         if not self.stack:
             return self.net(*(data if shared else (v[0] for v in data)))[None]
@@ -255,8 +262,7 @@ def train_ensemble(
         x, y: Images (N, …) on the device of the ensemble and labels (N,), or (N, Y) probabilities
             of labels; or lists of M such, a task for each member.
         lam, gam: λ and γ, each a number or M numbers.
-        epochs: Number of passes; minibatches are of one size, so that what is left over at the end
-            of a pass is left out of it.
+        epochs: Number of passes; minibatches are of one size, what is left over is left out.
         lr: Learning rate, or function (step from 0, number of steps) -> learning rate.
         seed: Integer or tuple of integers, or a list of M: members with one seed have common
             minibatches, noise and masks.
@@ -267,7 +273,7 @@ def train_ensemble(
         capture: Whether the step becomes a CUDA graph (default: on a GPU).
 
     Returns:
-        `History` and the `torch.optim.Adam`, which another call may be given.
+        `History` and the `torch.optim.Adam`.
 
     Raises:
         ValueError: The loss is NaN or infinite (the learning rate is too high).
@@ -277,20 +283,16 @@ def train_ensemble(
     seeds = [(s,) if isinstance(s, int) else tuple(s) for s in _listed(seed, ensemble)]
     xs, ys = ([v] if isinstance(v, torch.Tensor) else list(v) for v in (x, y))
     if not (0 <= first <= epochs and epochs >= 1 and batch_size >= 2):
-        raise ValueError(
-            f"need 0 ≤ first ≤ epochs, epochs ≥ 1 and batch_size ≥ 2, got {first}, {epochs}, "
-            f"{batch_size}"
-        )
+        what = "0 ≤ first ≤ epochs, epochs ≥ 1 and batch_size ≥ 2"
+        raise ValueError(f"need {what}, got {first}, {epochs}, {batch_size}")
     if not len(xs) == len(ys) in (1, M) or len({v.shape for v in xs}) > 1:
-        raise ValueError(
-            f"x and y must be tensors, or lists of {M} with as many images each, got "
-            f"{[tuple(v.shape) for v in xs]}"
-        )
+        what = f"tensors, or lists of {M} with as many images each"
+        raise ValueError(f"x and y must be {what}, got {[tuple(v.shape) for v in xs]}")
     tasks = {(id(a), id(b)): (a, b) for a, b in zip(xs, ys)}
     for data in tasks.values():
-        check_networks(*ensemble[0], *data)
+        d = check_networks(*ensemble[0], *data)
     X, Y = (v[0] if len(v) == 1 else torch.cat(v) for v in zip(*tasks.values()))
-    prices, images, d = _prices(lam, gam, M, X), len(xs[0]), ensemble.code_size(X)
+    prices, images = _prices(lam, gam, M, X), len(xs[0])
     number = {key: k for k, key in enumerate(tasks)}
     offsets = [images * number[id(a), id(b)] for a, b in _listed([*zip(xs, ys)], ensemble)]
     shared = len(tasks) == 1 and len(set(seeds)) == 1  # then one minibatch serves all members
@@ -364,22 +366,16 @@ def _prices(lam, gam, M, like):
         each = [torch.as_tensor(q, dtype=like.dtype, device=like.device) for q in (1.0, lam, gam)]
         prices = torch.stack([q.expand(M) for q in each], 1)
     except (RuntimeError, TypeError, ValueError) as e:
-        raise ValueError(
-            f"λ and γ must be numbers, or {M} numbers each, got {lam!r} and {gam!r}"
-        ) from e
+        what = f"numbers, or {M} numbers each, got {lam!r} and {gam!r}"
+        raise ValueError(f"λ and γ must be {what}") from e
     if not (torch.isfinite(prices).all() and (prices >= 0).all()):
         raise ValueError(f"λ and γ must be finite and ≥ 0, got {lam}, {gam}")
     return prices
 
 
 def train(encoder, decoder, classifier, x, y, p, epochs, batch_size, lr, seed):
-    """`train_ensemble` for one network of three modules, which change in place, at p = (λ, γ).
-
-    Two runs with one seed see the same minibatches and the same noise, whatever their λ, γ or
-    initial weights: common random numbers.
-
-    Returns:
-        `History` of vectors (epochs,).
+    """`train_ensemble` for one network of three modules, which change in place, at p = (λ, γ): the
+    `History` of vectors (epochs,).
     """
     ensemble, modules = Ensemble([(encoder, decoder, classifier)]), (encoder, decoder, classifier)
     try:
@@ -387,8 +383,7 @@ def train(encoder, decoder, classifier, x, y, p, epochs, batch_size, lr, seed):
         history, _ = train_ensemble(ensemble, x, y, *map(float, p), epochs, **options)
     finally:
         for module, trained in zip(modules, ensemble[0]):
-            module.load_state_dict(trained.state_dict())
-            module.eval()
+            _fill(module.eval(), _tensors(trained))
     return History(*(v[:, 0] for v in history))
 
 

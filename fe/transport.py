@@ -8,8 +8,8 @@ the targets,
 
 An optimal Γ has at most n + m − 1 pairs with mass (it is a permutation for equal numbers with equal
 weights), so the pairs are what is kept. The solvers are those of POT (Flamary et al., JMLR 22,
-2021); every plan comes with a certificate. Between features f of the images (Remark 12) it is the
-plan from f(x) to f(x'), for the images x and x' themselves.
+2021); every plan comes with a certificate. Between features of the images (Remark 12) it is the
+plan of these for the images themselves.
 """
 
 import math
@@ -22,6 +22,8 @@ import torch
 
 from .errors import NotConverged, about, check_data, check_finite, check_shape, check_weights
 from .gibbs import squared_distances
+
+_SWEEPS = 10_000  # of Sinkhorn, at most
 
 
 class Plan(NamedTuple):
@@ -39,11 +41,8 @@ def _problem(source, target, a, b, cost):
     for name, x in (("source", source), ("target", target)):
         with about(name):
             check_data(x)
-    if cost is None and source.shape[1] != target.shape[1]:
-        raise ValueError(
-            f"source images have {source.shape[1]} pixels and target images {target.shape[1]}: "
-            "take features of both that can be compared, or give a cost"
-        )
+    if cost is None:
+        check_shape("target, with as many pixels as source,", target, "m", source.shape[1])
     a, b = check_weights(a, source, "source_weights"), check_weights(b, target, "target_weights")
     if cost is None:
         ends = (x.detach().cpu().double() for x in (source, target))
@@ -95,15 +94,7 @@ def optimal_plan(
 
 
 def sinkhorn_plan(
-    source,
-    target,
-    source_weights=None,
-    target_weights=None,
-    *,
-    blur,
-    cost=None,
-    keep=1e-4,
-    max_iterations=10**4,
+    source, target, source_weights=None, target_weights=None, *, blur, cost=None, keep=1e-4
 ):
     """The entropic plan argmin Σ Γ κ + ε Σ Γ log Γ (Cuturi 2013) by Sinkhorn's iteration in the log
     domain, what the paper computes with.
@@ -115,7 +106,7 @@ def sinkhorn_plan(
         keep: pairs with less than this share of their source's mass are dropped, and the rest
             scaled up
 
-    Raises `NotConverged` if the marginals are off by more than 1e-6 after max_iterations.
+    Raises `NotConverged` if the marginals are off by more than 1e-6 after 10,000 iterations.
     """
     import ot
 
@@ -123,16 +114,14 @@ def sinkhorn_plan(
     if not 0 < blur < math.inf:
         raise ValueError(f"blur must be a finite number > 0, got {blur}")
     epsilon = blur * kappa.mean()
-    how = dict(method="sinkhorn_log", numItermax=max_iterations, stopThr=1e-9, log=True)
+    how = dict(method="sinkhorn_log", numItermax=_SWEEPS, stopThr=1e-9, log=True)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         gamma, log = ot.sinkhorn(a, b, kappa, epsilon, **how)
     off = np.abs(gamma.sum(1) - a).sum() + np.abs(gamma.sum(0) - b).sum()
     if not off < 1e-6:
-        raise NotConverged(
-            f"Sinkhorn's marginals are off by {off:.1e} after {max_iterations} iterations at blur "
-            f"{blur}: raise either"
-        )
+        what = f"off by {off:.1e} after {_SWEEPS} iterations at blur {blur}: raise the blur"
+        raise NotConverged(f"Sinkhorn's marginals are {what}")
     i, j = np.nonzero(gamma > keep * gamma.sum(1, keepdims=True))
     mass = gamma[i, j] / gamma[i, j].sum()
     return _certified(i, j, mass, a, b, kappa, epsilon * log["log_u"], source)

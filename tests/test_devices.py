@@ -26,22 +26,33 @@ from fe import (
     tasks,
     transport,
 )
-from fe.amortised import kl_to_standard_normal
+from fe.amortised import kl_to_standard_normal, network_response, predicted_decrease
 from fe.book import notebook
 from fe.book.sliders import explore, live
-from fe.processes import ConstraintLost, finite_differences, iso_classification, walk
+from fe.processes import (
+    ConstraintLost,
+    FreeEnergyRate,
+    finite_differences,
+    iso_classification,
+    walk,
+)
 from fe.rate_distortion import entropy, expected, mutual_information
 from fe.reproduce import figures, images
 from fe.response import (
     Local,
     check_stability,
     conjugate_gradient,
-    network_response,
-    predicted_decrease,
     smallest_eigenpair,
 )
-from fe.retraining import Retraining, progress_bar
-from fe.training import Ensemble, evaluate, refresh_statistics, step_decay, train_ensemble
+from fe.retraining import Retraining, Row, Stage, progress_bar
+from fe.training import (
+    Ensemble,
+    evaluate,
+    generator,
+    refresh_statistics,
+    step_decay,
+    train_ensemble,
+)
 
 X, Y = fe.digits(60)
 P, CPU = torch.tensor([0.5, 4.0]), dict(dtype=torch.float64, device="cpu")
@@ -76,7 +87,7 @@ def test_exact_models():
     r = fe.linear_response(MAP, e.theta, P)
     assert (
         torch.isfinite(r.hess).all()
-        and torch.isfinite(fe.dense_response(fe.Ridge(MAP, 0.1), e.theta, P)[1]).all()
+        and torch.isfinite(Local(fe.Ridge(MAP, 0.1), e.theta, P).hvp(e.theta)).all()
     )
     path = fe.follow(
         MAP,
@@ -151,7 +162,7 @@ def test_grids_and_sampling():
     assert (
         torch.isfinite(J(J.theta0, P))
         and J.posterior(J.theta0, P).isfinite().all()
-        and fe.gauss_hermite(5, 2, device="cpu").nodes.shape == (25, 2)
+        and gibbs.gauss_hermite(5, 2, device="cpu").nodes.shape == (25, 2)
     )
     random = torch.Generator("cpu").manual_seed(0)
     joint = lambda z: sampling.log_standard_normal(z) - (X[:, 20:21] - z).square().sum(2)
@@ -159,7 +170,7 @@ def test_grids_and_sampling():
     found = fe.annealed_importance_sampling(
         sampling.log_standard_normal, joint, z, [0, 0.5, 1], random, step_size=0.1
     )
-    back = fe.reverse_annealed(
+    back = sampling.reverse_annealed(
         sampling.log_standard_normal, joint, found.samples, [0, 0.5, 1], random, step_size=0.1
     )
     near = fe.importance_sampling(joint, z[0], torch.ones(60, 1, **CPU), 50, random, min_ess=0)
@@ -229,7 +240,9 @@ def test_processes_of_networks():
     settings, hard = reproduce.SMALL | dict(hidden=8, codes=2), dict(tolerance=9.0, band=9.0)
     network = reproduce.networks(settings, x, Y, 0)
     run = Retraining(network, (x, Y), (x, Y), batch_size=20, on_progress=progress_bar())
-    assert run.follow(finite_differences(0.5, 4.0, 2)).slopes
+    assert (
+        run.follow(finite_differences(0.5, 4.0, 2)).slopes and generator(1, 2).device.type == "cpu"
+    )
     hard |= dict(epochs=2)
     try:
         run.follow(iso_classification(0.5, 4.0, 0.55, start_epochs=20, settle=(9.0, 9.0), **hard))
@@ -241,6 +254,14 @@ def test_processes_of_networks():
         run.follow(walk((0.5, 4.0, 0.0), fe.Geodesic(1.0), [0.0, 0.5, 1.0], **hard))
     except ConstraintLost as e:
         assert "does not answer" in str(e)
+
+    def by_hand():
+        yield Stage(0.5, 4.0, 1, t=0.0)
+        yield Row({})
+        return (yield FreeEnergyRate(0.0, 0.1, 0.5, 4.0))["F_t"]
+
+    run = Retraining(network, lambda t: task.sample(t, 30), batch_size=20)
+    assert abs(run.follow(by_hand())) < 1e3
 
 
 def test_jobs_of_the_figures():

@@ -167,3 +167,15 @@ def test_near_an_equilibrium_the_metric_of_A_saves_most_evaluations():
     (cold, many), (warm, few) = ends
     torch.testing.assert_close(warm, cold, rtol=0, atol=1e-7)
     assert few < 0.5 * many
+
+
+@pytest.mark.parametrize("diagonal", [0.0, 1e-9])
+def test_a_saddle_whose_hessian_has_hardly_a_diagonal_is_left(diagonal):
+    """½ε‖θ‖² + θ₀θ₁ + ¼Σθ⁴ has its saddle at 0 and its minima at ±√(1 − ε)(1, −1)."""
+    J = lambda th, p: 0.5 * diagonal * th.dot(th) + th[0] * th[1] + 0.25 * th.pow(4).sum()
+    e = fe.minimise(J, torch.zeros(2), torch.ones(1))
+    side = (1 - diagonal) ** 0.5
+    assert e.theta.tolist() == pytest.approx([side, -side], abs=1e-9) or (
+        e.theta.tolist() == pytest.approx([-side, side], abs=1e-9)
+    )
+    assert e.curvature == pytest.approx(2.0, rel=1e-6)

@@ -136,11 +136,8 @@ reproduce.main(["fig4a", "--scale", "small", "--workers", "{workers}", "--out", 
 
 
 def epoch(path):
-    """Up to which epoch a job has come, by its checkpoint or the one before it (a kill may fall
-    between two renames); 0 without any.
-    """
-    found = [Journal._read(p) for p in (path, path.with_suffix(".previous.pt")) if p.exists()]
-    return found[0]["tensors"]["partial"]["epoch"] if found else 0
+    """Up to which epoch a job has come, by its checkpoint; 0 without one."""
+    return Journal._read(path)["tensors"]["partial"]["epoch"] if path.exists() else 0
 
 
 def stopped_at_once(folder, kernel, workers):

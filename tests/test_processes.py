@@ -21,6 +21,7 @@ from fe.processes import (
     _Held,
     finite_differences,
     iso_classification,
+    relayed,
     state_of,
     walk,
 )
@@ -35,6 +36,7 @@ TINY = reproduce.SMALL5 | dict(
     codes=4,
     size=400,
     start_epochs=100,
+    round=5,
     epochs=6,
     steps=4,
     options=dict(tolerance=0.05, band=0.5, corrections=2, station=2),
@@ -130,7 +132,7 @@ def test_differences_agree_with_lemma_5_where_both_are_right():
         torch.testing.assert_close(
             row_found, row_exact, rtol=0, atol=0.1 * float(row_exact.abs().max())
         )
-    measured = d.hessian()
+    measured = d.hessian(d.lam, d.gam, d.C)
     torch.testing.assert_close(
         torch.tensor(measured, dtype=x64.dtype) * scale, found, rtol=0.05, atol=1e-4
     )
@@ -434,6 +436,10 @@ def test_controls_of_a_transfer_have_its_budgets(found):
         rows = runs[name]["rows"]
         assert [r["t"] for r in rows] == [r["t"] for r in held]
         assert {(r["lam"], r["gam"]) for r in rows} == {(4.0, 8.0)}
+    for name in ("fixed_end", "finetuned_end"):
+        rows = runs[name]["rows"]
+        assert [r["own"] for r in rows] == [r["own"] for r in held]
+        assert {(r["lam"], r["gam"]) for r in rows} == {(4.0, held[-1]["gam"])}
     frozen = runs["frozen"]["rows"]
     assert [r["own"] for r in frozen] == [*range(6, held[-1]["own"] + 1, 6)]
     assert {r["t"] for r in frozen} == {0.0}
@@ -570,18 +576,11 @@ def test_the_rate_of_F_steers_a_geodesic():
 
     class Deaf(OneF):
         def follow(self, process):
-            def deaf():
-                answer = None
-                while True:
-                    try:
-                        request = process.send(answer)
-                    except StopIteration as end:
-                        return end.value
-                    answer = yield request
-                    if isinstance(request, FreeEnergyRate):
-                        answer = dict(F_t=0.0)
+            def deaf(request):
+                answer = yield request
+                return dict(F_t=0.0) if isinstance(request, FreeEnergyRate) else answer
 
-            return super().follow(deaf())
+            return super().follow(relayed(process, deaf))
 
     missed = []
     for kind in (OneF, Deaf):

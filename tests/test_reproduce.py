@@ -707,65 +707,58 @@ def columns(run):
 
 
 def test_stored_figure_5_holds_C(figure_5):
-    """Three seeds a kind, on MNIST. Where labels are paired C stays in its band of 15 % in ln C to
-    the end, median within 4 %;
-    with ten outputs it does not at every seed, and then the run says so."""
+    """On MNIST, labels paired and ten outputs: C stays in its band of 15 % in ln C to the end, at
+    every seed, and D − kR in its own on the lines; the worst deviations are those of the rows.
+    """
     arguments = figure_5["provenance"]["arguments"]
-    assert (
-        arguments["data"] == "mnist"
-        and arguments["hidden"] == 400
-        and arguments["codes"] == 64
-        and arguments["head"] is None
-    )
+    assert arguments["data"] == "mnist" and arguments["early"][0] == 0.0025
     assert {(r["kind"], r["seed"]) for r in figure_5["runs"]} == {
-        (k, s) for k in ("mixture", "aligned", "transport") for s in (0, 1, 2)
+        (k, s) for k in arguments["kinds"] for s in arguments["seeds"]
     }
-    drifts = []
+    slack = 0.002  # rows are rounded
     for r in figure_5["runs"]:
-        held = r["runs"]["held"]
-        if r["kind"] == "mixture":
-            assert held["stopped"] is None or "unbounded" in r["runs"]
-            continue
-        assert held["stopped"] is None, (r["kind"], r["seed"])
-        c = columns(held)
-        drifts.append(c["drift"][1:].abs())
-        torch.testing.assert_close(
-            c["F"],
-            c["rate"] + c["lam"] * c["distortion"] + c["gam"] * c["classification"],
-            rtol=1e-4,
-            atol=0,
-        )
-        assert float(c["t"][-1]) == 1.0 and float(c["drift"].abs().max()) <= 0.15
-    assert float(torch.cat(drifts).median()) <= 0.04
+        for name in {"held", "geodesic", "falling"} & set(r["runs"]):
+            run = r["runs"][name]
+            c, where = columns(run), (r["kind"], r["seed"], name)
+            assert run["stopped"] is None and float(c["t"][-1]) == 1.0, where
+            worst = float((c["classification"] / c["classification"][0]).log().abs().max())
+            assert worst == pytest.approx(run["worst"]["C"], abs=slack) and worst <= 0.15, where
+            torch.testing.assert_close(
+                c["F"],
+                c["rate"] + c["lam"] * c["distortion"] + c["gam"] * c["classification"],
+                rtol=1e-4,
+                atol=0,
+            )
+            if run["k"]:
+                line = c["distortion"] - run["k"] * c["rate"]
+                off = float((line - line[0]).abs().max())
+                assert off == pytest.approx(run["worst"]["line"], abs=slack), where
+                scale = c["distortion"][0] + abs(run["k"]) * c["rate"][0]
+                assert off <= 0.06 * scale, where
 
 
-def test_stored_figure_5_is_at_equal_compute(figure_5):
+def test_stored_figure_5_has_equal_budgets(figure_5):
+    """Row by row as many epochs of the network itself; or of the whole run."""
     for r in figure_5["runs"]:
-        spent = {
-            name: run["rows"]["spent"][-1] for name, run in r["runs"].items() if not run["stopped"]
-        }
-        longest = spent.get("held", spent.get("unbounded"))
+        held = r["runs"]["held"]["rows"]
+        for name in ("fixed", "finetuned", "scratch", "fixed_end", "finetuned_end"):
+            rows = r["runs"][name]["rows"]
+            assert rows["own"] == rows["spent"] == held["own"], (r["kind"], name)
         for name in ("fixed", "finetuned", "scratch"):
-            assert abs(spent[name] - longest) <= 7, (
-                r["kind"],
-                r["seed"],
-                spent,
-            )  # epochs are whole: 13 stages, half an epoch each
-        assert all(
-            abs(n / spent["fixed"] - 1) < 0.06 for n in spent.values()
-        )  # chapter 9: within six per cent, the geodesic's own total too
+            rows = r["runs"][f"{name}_longer"]["rows"]
+            assert rows["own"][-1] == rows["spent"][-1] == held["spent"][-1]
+        assert r["runs"]["frozen"]["rows"]["own"][-1] == held["own"][-1]
 
 
-def test_stored_figure_5_controls_have_the_smaller_loss(figure_5):
-    """What chapter 9 says: the same path at fixed prices ends with a smaller C than the run that
-    holds it.
+def test_stored_figure_5_beside_its_controls(figure_5):
+    """What chapter 9 says: the frozen control moves little, and at fixed prices C has risen at the
+    end of the same path, by half at least.
     """
     for r in figure_5["runs"]:
-        if r["kind"] != "mixture":
-            assert (
-                r["runs"]["fixed"]["rows"]["classification"][-1]
-                < r["runs"]["held"]["rows"]["classification"][-1]
-            )
+        frozen, fixed, held = (columns(r["runs"][n]) for n in ("frozen", "fixed", "held"))
+        assert float((frozen["F"] - frozen["F"][0]).abs().max()) < 1.0
+        assert 0.7 < float(frozen["classification"][-1] / frozen["classification"][0]) < 1.0
+        assert float(fixed["classification"][-1]) > 1.4 * float(held["classification"][-1])
 
 
 @pytest.mark.parametrize("run", ["fig2", "fig4a", "fig5"])

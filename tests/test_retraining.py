@@ -408,32 +408,15 @@ def test_one_run_that_fails_does_not_end_the_others():
             found[name].result()
 
 
-def test_a_process_may_go_on_after_a_training_that_failed():
+def test_labels_that_do_not_fit_are_named_in_a_group_too():
     (x, y), _ = reproduce.load(TINY)
-
-    def careful():
-        try:
-            yield Stage(0.3, 4.0, 2, lr=1e30)
-        except ValueError as e:
-            assert "NaN or infinite" in str(e)
-        return (yield Stage(0.3, 4.0, 2))["rate"]
-
-    assert tiny().follow(careful()) == pytest.approx(tiny().follow(one()))
-
-
-def test_a_process_that_goes_on_after_a_failure_is_resumed():
-    """The journal has the failure too: told again what was done, the process ends at once."""
-
-    def careful():
-        with pytest.raises(ValueError, match="NaN or infinite"):
-            yield Stage(0.3, 4.0, 2, lr=1e30)
-        rate = (yield Stage(0.3, 4.0, 2))["rate"]
-        return rate, (yield Stage(0.3, 5.0, 2))["rate"]
-
-    journal = Journal()
-    first = tiny(journal=journal).follow(careful())
-    again = tiny(journal=journal)
-    assert again.follow(careful()) == first and again.done == 2
+    network = reproduce.networks(TINY, x, y, 0)
+    bad = Retraining(network, (x, y + 5), batch_size=tiny().batch_size)
+    with pytest.warns(UserWarning, match="2 runs, trained as one, failed: labels run from 5"):
+        found = drive({"bad": (bad, one()), "good": (tiny(), one())})
+    assert found["good"].result() == pytest.approx(tiny().follow(one()), rel=1e-4)
+    with pytest.raises(ValueError, match="labels run from 5"):
+        found["bad"].result()
 
 
 def test_a_frozen_network_beside_a_free_one_stays_frozen():

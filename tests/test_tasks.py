@@ -465,14 +465,6 @@ def test_classes_that_cannot_be_paired_are_refused():
         align_labels(fe.digits(20, classes=range(3)), fe.digits(20, classes=range(2)))
 
 
-@pytest.mark.parametrize("wrong", [torch.ones(10), -torch.ones(10), torch.ones(9) / 9])
-def test_weights_that_are_no_distribution_are_refused(wrong):
-    data = fe.digits(10, classes=range(3))
-    for name in ("source_weights", "target_weights"):
-        with pytest.raises(ValueError, match=name):
-            Mixture(data, data, **{name: wrong.double()})
-
-
 def test_fewer_classes_than_labels_are_refused():
     source, target = (
         (torch.rand(4, 3), torch.tensor([0, 1, 0, 1])),

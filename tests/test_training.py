@@ -203,6 +203,27 @@ def test_a_readers_own_modules_with_dropout():
     ).all()
 
 
+class Counting(torch.nn.Linear):
+    """Counts its minibatches in a buffer that `state_dict` leaves out."""
+
+    def __init__(self, *sizes):
+        super().__init__(*sizes)
+        self.register_buffer("count", torch.zeros(()), persistent=False)
+
+    def forward(self, z):
+        if self.training:
+            self.count += 1
+        return super().forward(z)
+
+
+def test_buffers_that_are_not_persistent_come_back():
+    x, y = digits(60)
+    encoder, decoder, _ = members(norm=None)
+    classifier = Counting(3, 10)
+    training.train(encoder, decoder, classifier, x, y, (0.5, 4.0), 2, 20, 1e-3, 0)
+    assert classifier.count == 6
+
+
 def test_bad_input_is_named():
     x, y = digits(100)
     with pytest.raises(ValueError, match="one architecture"):

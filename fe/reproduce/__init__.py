@@ -267,14 +267,14 @@ def fig5(settings, executor, folder, progress=True):
     """
     jobs = {
         f"{kind}_s{s}": partial(transfer_job, settings, kind, s)
-        for kinds in (settings.kinds[:2], settings.kinds[2:])
         for s in settings.seeds
-        for kind in kinds
+        for kind in settings.kinds
     }
     found = run_jobs(jobs, executor, folder, progress, "transfer")
     return {
         "what": "transfer of networks with C held on the training set of the task at t; controls "
-        "at equal epochs of the network itself and, `…_longer`, at equal compute; amortised "
+        "at equal epochs of the network itself, `…_longer` at equal compute, `…_end` at the prices "
+        "at which it ends; amortised "
         "encoder; source_…, target_… and test_… (task at t) on test images; nats per example; "
         "own, spent: epochs of `size` images since the source, without and with copies; `rest`: "
         "the source after each round of its last training",

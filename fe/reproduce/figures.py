@@ -105,10 +105,19 @@ NAMES = {
     "held": "C held (38)",
     "unbounded": "C held, no band",
     "geodesic": "geodesic (30)",
-    "fixed": "(λ, γ) fixed, same path",
+    "falling": "falling geodesic (30)",
+    "fixed": "prices fixed, same path",
     "finetuned": "fine-tuning",
     "scratch": "from scratch",
+    "frozen": "task frozen at t = 0",
 }
+KINDS = {
+    "aligned": "paired, mixture",
+    "mixture": "ten outputs, mixture",
+    "transport": "paired, transport",
+    "paired": "paired, mixture",
+}
+_LOOKS = dict(held=0, unbounded=0, geodesic=1, falling=3, fixed=2, finetuned=3, scratch=4, frozen=4)
 
 
 def seeds_of(record, kind, name):
@@ -117,32 +126,70 @@ def seeds_of(record, kind, name):
     return [_arrays(run["rows"]) for run in runs if run["rows"]]
 
 
-def transfer_figure(record, kind=None):
-    """Four panels of one kind of task: (D, R), the prices, training C along t, and accuracy on the
-    target against epochs.
+def _drawn(ax, record, kind, names, x, y):
+    """Lines of all seeds: y against x, names of columns or functions of the rows; the first seed
+    strong, an open mark at its start and a full one at its end.
     """
-    kind = kind or record["runs"][0]["kind"]
-    figure, axes = plt.subplots(2, 2, figsize=(8.4, 6.8))
-    for i, (name, label) in enumerate(NAMES.items()):
+    of = lambda c, q: q(c) if callable(q) else c[q]
+    for name in names:
         for number, c in enumerate(seeds_of(record, kind, name)):
-            style = _style(i, None if number else label, **_SMALL)
-            style |= dict(color=LINES[max(0, i - 1)])  # with and without a band it is one method
-            moves = len(set(c["t"])) > 1
-            if moves:
-                axes[0, 0].plot(c["rate"], c["distortion"], **style)
-                axes[1, 0].plot(c["t"], c["classification"], **style)
-            if moves and name != "fixed":
-                axes[0, 1].plot(c["lam"], c["gam"], **style)
-            axes[1, 1].plot(c["spent"], 100 * c["target_accuracy"], **style)
-    _titled(
-        axes,
-        ("rate R (nats)", "distortion D (pixel²)", "rate and distortion along t"),
-        ("λ", "γ", "the prices"),
-        ("t (0 source, 1 target)", "training loss C (nats)", "the loss on the task at t"),
-        ("epochs spent", "accuracy on the target (%)", "test images of the target"),
+            style = dict(
+                color=LINES[_LOOKS[name]], lw=1 if number else 1.8, alpha=0.5 + (not number) / 2
+            )
+            style |= dict(ls="--" if name in ("fixed", "frozen") else "-")
+            ax.plot(of(c, x), of(c, y), label=None if number else NAMES[name], **style)
+            for at, fill in ((0, "white"), (-1, style["color"])):
+                marks = dict(color=style["color"], markerfacecolor=fill, alpha=style["alpha"])
+                ax.plot(of(c, x)[at], of(c, y)[at], MARKERS[_LOOKS[name]], **marks)
+    ax.legend()
+
+
+def _asked(ax, record, kind):
+    """The straight lines that the geodesics of the first seed were asked for."""
+    for name in ("geodesic", "falling"):
+        runs = [r["runs"][name] for r in record["runs"] if r["kind"] == kind and name in r["runs"]]
+        for run in [run for run in runs if run.get("k")][:1]:
+            R, D = (np.array(run["rows"][q], dtype=float) for q in ("rate", "distortion"))
+            ends = np.array([R.min(), R.max()])
+            ax.plot(ends, D[0] + run["k"] * (ends - R[0]), color="0.6", lw=1, zorder=0)
+
+
+def transfer_figure(record, kind=None, panels="abcd"):
+    """Panels of one kind of task, all seeds: (a) plane of rate and distortion with the lines that
+    were asked for, (b) C on the training set of the task at t against the network's own epochs,
+    (c) γ along t, (d) accuracy on test images of the target against own epochs.
+    """
+    kind, n = kind or record["runs"][0]["kind"], len(panels)
+    figure, axes = plt.subplots(-(-n // 2), 2, figsize=(8.4, 3.4 * -(-n // 2)), squeeze=False)
+    has = [name for name in NAMES if seeds_of(record, kind, name)]
+    lead = "held" if "unbounded" not in has else "unbounded"
+    titles = dict(
+        a=("rate R (nats)", "distortion D (pixel²)", "on a line?"),
+        b=(
+            "epochs of the network itself",
+            "training C / C at the start",
+            "the loss on the task at t",
+        ),
+        c=("t (0 source, 1 target)", "γ", "the price of a nat of C"),
+        d=("epochs of the network itself", "accuracy (%)", "test images of the target"),
     )
-    axes[1, 0].set_ylim(bottom=0)
-    axes[1, 1].legend()
+    drawn = dict(
+        a=([q for q in ("geodesic", "falling") if q in has] or [lead], "rate", "distortion"),
+        b=(
+            [lead, "fixed", "frozen"],
+            "own",
+            lambda c: c["classification"] / c["classification"][0],
+        ),
+        c=([lead, "geodesic", "falling"], "t", "gam"),
+        d=([lead, "fixed", "finetuned", "scratch"], "own", lambda c: 100 * c["target_accuracy"]),
+    )
+    for ax, letter in zip(axes.flat, panels):
+        names, x, y = drawn[letter]
+        _drawn(ax, record, kind, [q for q in names if q in has], x, y)
+        x, y, title = titles[letter]
+        ax.set(xlabel=x, ylabel=y, title=f"({letter}) {title}")
+        if letter == "a":
+            _asked(ax, record, kind)
     return figure
 
 

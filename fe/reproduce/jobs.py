@@ -244,7 +244,8 @@ def transfer_job(settings, kind, seed, checkpoint=None):
     `finetuned` and `scratch` are trained on the target, from the source and from new weights. Each
     has stage for stage the epochs that the network that held C was trained itself; its `…_longer`
     has as many stages as would take all that run's epochs, copies counted, at the same tasks in
-    proportion. Their rows are those after the stages of the rows that hold C; `frozen` has all.
+    proportion; `fixed_end` and `finetuned_end` are at the prices at which that run ends. Their rows
+    are those after the stages of the rows that hold C; `frozen` has all.
 
     Returns also `rest`, the source after every round of its last training, and in each run that
     holds something its `worst` deviation.
@@ -260,14 +261,14 @@ def transfer_job(settings, kind, seed, checkpoint=None):
     hold_C = Conserve(classification, along=(settings.speed, 0, 1), adjust=(0, 1, 0))
     lines = dict(geodesic=settings.k, falling=settings.falling if kind == "aligned" else None)
     lines, found = {name: k for name, k in lines.items() if k is not None}, {}
-    total = 10 + len(lines)  # parts of the progress: source (2), C held, lines, controls (7)
+    total = 12 + len(lines)  # parts of the progress: source (2), C held, lines, controls (9)
 
-    def go(name, law, t, start="start", k=None, **options):
+    def go(name, law, t, start="start", k=None, at=prices, **options):
         number, stopped = 2 + len(found), None
         span = min(0.98, number / total), min(0.99, (number + 1) / total)
         options = dict(epochs=epochs, start=start) | options
         try:
-            record = yield from part(walk((*prices, t[0]), law, t, **options), *span)
+            record = yield from part(walk((*at, t[0]), law, t, **options), *span)
         except ConstraintLost as e:
             record, stopped = e.record, str(e)
         slopes, rows = [s._asdict() for s in record.slopes], [_of_test(r) for r in record.rows]
@@ -275,9 +276,9 @@ def transfer_job(settings, kind, seed, checkpoint=None):
         found[name] |= dict(k=k, worst=_worst(rows, k)) if options.get("tolerance") else {}
         return rows
 
-    def control(name, times, last, start="start"):
+    def control(name, times, last, start="start", at=prices):
         law = QuasiStatic((0.0, 0.0, 1.0))
-        rows = yield from go(name, law, times, start)
+        rows = yield from go(name, law, times, start, at=at)
         idle = "drift", "off", "miss", "F_t", "step", "corrections"
         kept = [{k: v for k, v in rows[i].items() if k not in idle} for i in last]
         found[name] = dict(rows=kept, stopped=None)
@@ -305,6 +306,9 @@ def transfer_job(settings, kind, seed, checkpoint=None):
             yield from control(f"fixed{end}", t, at)
             yield from control(f"finetuned{end}", [1.0] * len(t), at)
             yield from control(f"scratch{end}", [1.0] * len(t), at, "new")
+        ends = tuple(lead["rows"][-1][q] for q in ("lam", "gam"))
+        yield from control("fixed_end", own, last, at=ends)
+        yield from control("finetuned_end", [1.0] * short, last, at=ends)
         floor = [task.label_entropy(t) if kind == "transport" else 0.0 for t in times]
         return dict(kind=kind, seed=seed, label_entropy=floor, rest=rest, runs=found)
 

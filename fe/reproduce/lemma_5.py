@@ -4,9 +4,8 @@ from dataclasses import dataclass
 
 import torch
 
-from ..amortised import AmortisedObjective
-from ..processes import Slopes
-from ..response import network_response
+from ..amortised import AmortisedObjective, network_response
+from ..processes import Slopes, relayed
 from ..training import generator
 
 
@@ -56,14 +55,14 @@ def compared(process, found, **how):
     """The same process; after each measurement of its slopes `lemma_5` measures them too, and what
     comes out is appended to `found`.
     """
-    copies = lambda request: isinstance(getattr(request, "lam", None), tuple)
-    answer = last = None
-    while True:
-        try:
-            request = process.send(answer)
-        except StopIteration as end:
-            return end.value
+    copies, last = lambda request: isinstance(getattr(request, "lam", None), tuple), None
+
+    def ask(request):
+        nonlocal last
         if copies(last) and not copies(request):
             slopes, matrices = yield from lemma_5(last.lam[0], last.gam[0], **how)
             found.append(slopes._asdict() | dict(matrices=matrices))
-        last, answer = request, (yield request)
+        last = request
+        return (yield request)
+
+    return relayed(process, ask)

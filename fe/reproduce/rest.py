@@ -16,7 +16,7 @@ import torch
 from torch import nn
 from tqdm.auto import tqdm
 
-from ..amortised import AmortisedObjective
+from ..amortised import AmortisedObjective, gauss_newton, predicted_decrease
 from ..data import digits
 from ..equilibrium import Equilibrium, minimise, schedule
 from ..errors import NotConverged
@@ -24,7 +24,7 @@ from ..journal import Journal
 from ..networks import Classifier, Encoder
 from ..objective import classification, functionals
 from ..path import Conserve, follow
-from ..response import Local, _gauss_newton, conjugate_gradient, predicted_decrease
+from ..response import Local, conjugate_gradient
 from ..training import generator, step_decay
 from .records import rounded
 from .settings import Settings, one_thread
@@ -178,7 +178,7 @@ def _point(J, q):
 
 def _by_gauss_newton(J, q, inverse):
     """The slopes with the Gauss–Newton matrix in place of A, at an equilibrium."""
-    B, product = Local(J, q.theta, q.p).mixed()[0], _gauss_newton(J, q.theta, q.p)
+    B, product = Local(J, q.theta, q.p).mixed()[0], gauss_newton(J, q.theta, q.p)
     X = conjugate_gradient(product, B, preconditioner=inverse, rtol=1e-4)[0]
     return _log_slopes(-(B.T @ X), q.p, q.classification)
 
