@@ -19,6 +19,11 @@ TINY = rest.Exact(
 )  # fmt: skip
 
 
+def stored(name):
+    path = pathlib.Path(__file__).resolve().parents[1] / "results" / f"{name}.json"
+    return json.loads(path.read_text())
+
+
 def test_stopped_between_parts_the_result_is_the_same(tmp_path, monkeypatch):
     walk, going, stopped, walked = rest._exact_path, rest._retrained, [], []
 
@@ -80,8 +85,7 @@ def test_the_stored_run_shows_what_chapter_6_says():
     ended: the excess at the end is the frozen copy's. Slopes of few epochs let γ fall too far, with
     C held.
     """
-    path = pathlib.Path(__file__).resolve().parents[1] / "results" / "exact_network.json"
-    record, settings = json.loads(path.read_text()), rest.Exact()
+    record, settings = stored("exact_network"), rest.Exact()
     made = record["provenance"]
     assert made["arguments"] == settings.arguments() and made["parameters"] == 1758
     check(record, settings)
@@ -132,6 +136,34 @@ def test_loops_of_networks_have_a_frozen_control_and_models_from_scratch(tmp_pat
     ]
     assert run["worst"] == pytest.approx(max(off), rel=1e-3) and len(run["slopes"]) >= 1
     assert fresh["lam"] == pytest.approx(0.3) and fresh["gam"] == run["rows"]["gam"][1]
+
+
+def test_stored_loops_are_not_at_rest():
+    """Chapter 6's words on a tenth of MNIST: budgets are equal, C is held, frozen copies go on
+    learning, models from scratch lie lower, and the rise of γ shrinks with longer equilibrations.
+    """
+    record = stored("loops")
+    arguments = record["provenance"]["arguments"]
+    assert [(r["epochs"], r["seed"]) for r in record["runs"]] == [
+        (n, s) for n in arguments["lengths"] for s in arguments["seeds"]
+    ]
+    rise, above = {}, {}
+    for run, fresh in zip(record["runs"], record["scratch"], strict=True):
+        row, frozen, n = run["rows"], run["frozen"], run["epochs"]
+        k = row["lam"].index(max(row["lam"]))
+        assert run["trained"] == arguments["start_epochs"] + row["own"][-1]
+        assert len(frozen["F"]) * n == row["own"][-1] and set(frozen["gam"]) == {8.0}
+        assert fresh["beside"] == f"scratch_g8_n{n}_s{run['seed']}"
+        assert (fresh["lam"], fresh["gam"]) == pytest.approx((row["lam"][k], row["gam"][k]))
+        held = [abs(math.log(c / row["classification"][0])) for c in row["classification"]]
+        assert max(held) == pytest.approx(run["worst"], rel=1e-3) and run["worst"] < 0.15
+        assert run["slopes"][0]["slopes"][1][0] < 0 and row["gam"][1] < 8.0
+        assert frozen["F"][-1] < frozen["F"][0] - 0.4 and row["F"][k] > fresh["F"] + 4
+        assert frozen["classification"][-1] < 0.7 * row["classification"][0]
+        rise.setdefault(n, []).append(row["gam"][k] - min(row["gam"][: k + 1]))
+        above.setdefault(n, []).append(row["F"][k] - fresh["F"])
+    assert min(rise[3]) > 1.1 and max(rise[48]) < 0.4
+    assert min(above[3]) > max(above[12]) and min(above[12]) > max(above[48])
 
 
 def check(record, settings):
