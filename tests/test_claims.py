@@ -200,6 +200,12 @@ def test_every_section_is_shown_once():
         assert any(number in claim["places"] for claim in CLAIMS)
 
 
+def test_the_report_names_every_stored_run():
+    told = claims.rendered("runs")
+    stored = {path.name for path in (ROOT / "results").glob("*.json")}
+    assert {name for name in stored if name not in told} == {"benchmark_pages.json"}
+
+
 def test_the_report_counts_parameters_as_the_networks_have_them():
     words = (ROOT / "book" / "reproduction.md").read_text()
     for settings, images, classes in (
