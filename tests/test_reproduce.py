@@ -733,8 +733,12 @@ def test_stored_figure_5_holds_C(figure_5):
                 line = c["distortion"] - run["k"] * c["rate"]
                 off = float((line - line[0]).abs().max())
                 assert off == pytest.approx(run["worst"]["line"], abs=slack), where
-                scale = c["distortion"][0] + abs(run["k"]) * c["rate"][0]
-                assert off <= 0.06 * scale, where
+                assert off <= 0.8, (
+                    where
+                )  # a run that is asked for no line moves D − R by 1.6 and more
+                side = (1 + run["k"] * c["lam"]).sign()
+                crossed = int((side[1:] != side[:-1]).sum())  # no line of equilibria may
+                assert crossed == (3 if run["k"] < 0 else 0), where
 
 
 def test_stored_figure_5_has_equal_budgets(figure_5):

@@ -434,6 +434,16 @@ def slope(k, lam, q):
     ],
     "ex-9-4": [
         (
+            "only near the singularity",
+            "however far",
+            """
+def fate(F_t, lam, k):
+    if k >= 0 or abs(1 + k * lam) > 0.1:
+        return "none"
+    return "attracts" if F_t > 0 else "repels"
+""",
+        ),
+        (
             "a singularity for every k",
             "no singularity",
             """

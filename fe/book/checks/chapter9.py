@@ -128,9 +128,9 @@ def check_geodesic_velocity(geodesic_velocity):
             cases.append((-(M @ M.T) - 0.3 * torch.eye(3, dtype=F64), F_t, abs(lam), k))
     cases += [
         (hess, 2.0, 1.0, 1.0),
-        (hess, 2.0, 2.0, -0.489),
-        (hess, -1.0, 2.0, -0.511),
-    ]  # 1 + kλ = ±0.022 are allowed
+        (hess, 2.0, 2.0, -0.48975),
+        (hess, -1.0, 2.0, -0.51025),
+    ]  # 1 + kλ = ±0.0205 are allowed
     for hess, F_t, lam, k in cases:
         where = f"F_t = {F_t:.3g}, λ = {lam:.3g}, k = {k:.3g}: "
         try:
@@ -139,7 +139,7 @@ def check_geodesic_velocity(geodesic_velocity):
             side = "a falling slope is no error, nor is 1 + kλ below zero; " if k < 0 else ""
             raise AssertionError(
                 where
-                + f"1 + kλ = {1 + k * lam:.3f} is refused ({e}), but it is at least 0.02 away "
+                + f"1 + kλ = {1 + k * lam:.4f} is refused ({e}), but it is at least 0.02 away "
                 f"from zero: {side}solve there"
             ) from None
         v = [
@@ -176,18 +176,18 @@ def check_geodesic_velocity(geodesic_velocity):
             "k "
             "F_t/(1 + kλ) − D_t"
         )
-    for lam, k in ((2.0, -0.5), (2.0, -0.495), (2.0, -0.505), (0.25, -4.04)):
+    for lam, k in ((2.0, -0.5), (2.0, -0.49025), (2.0, -0.50975), (0.25, -4.04)):
         try:
             geodesic_velocity(hess.clone(), 1.0, lam, k)
         except ValueError:
             continue
         except Exception as e:
             raise AssertionError(
-                f"at λ = {lam}, k = {k} the denominator 1 + kλ is {1 + k * lam:.3f}: raise "
+                f"at λ = {lam}, k = {k} the denominator 1 + kλ is {1 + k * lam:.4f}: raise "
                 f"ValueError there, not {type(e).__name__}"
             ) from None
         raise AssertionError(
-            f"at λ = {lam}, k = {k} the denominator 1 + kλ is {1 + k * lam:.3f}, within 0.02 of "
+            f"at λ = {lam}, k = {k} the denominator 1 + kλ is {1 + k * lam:.4f}, within 0.02 of "
             "zero on one side or the other: raise ValueError there"
         )
     return "right: C stays, the slope is k, and the singular line is refused"
@@ -222,6 +222,18 @@ def check_fate(fate):
             f"a geodesic with k = {k:.3f} that starts at λ = {lam:.2f}, 1 + kλ {side} zero, "
             "with "
             f"F_t = {F_t:.2f}, shows that λ* {found}; you say {answer!r}"
+        )
+    # far from λ*, where a geodesic shows nothing of it, and at a small F_t: by the theorem
+    for F_t, lam, k in (
+        (0.02, 3.0, -1.0),
+        (-0.02, 3.0, -1.0),
+        (0.02, 0.1, -1.0),
+        (-2.0, 0.1, -1.0),
+    ):
+        answer, want = _fate(fate, F_t, lam, k), "attracts" if F_t > 0 else "repels"
+        assert answer == want, (
+            f"for k = {k} there is λ* = 1, and at λ = {lam}, F_t = {F_t} it {want}, however far or "
+            f"weakly; you say {answer!r}"
         )
     return "right: the sign of F_t decides, on both sides"
 
