@@ -109,7 +109,8 @@ def save(path, printed, address, inside, beside, headings, metadata, front=0):
         number, top = inside[name]
         parent, how = above[max(n for n in above if n < level)], Fit.xyz(top=top)
         look = dict(bold=level == 0, is_open=level == 0)
-        above[level] = writer.add_outline_item(plain(words), number, parent, fit=how, **look)
+        look |= dict(title=plain(words), page_number=number, parent=parent, fit=how)
+        above[level] = writer.add_outline_item(**look)
     if front:
         writer.set_page_label(0, front - 1, style="/r")
         writer.set_page_label(front, len(writer.pages) - 1, style="/D", start=1)

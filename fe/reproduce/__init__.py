@@ -288,7 +288,8 @@ def fig5(settings, executor, folder, progress=True):
 
 def loops(settings, executor, folder, progress=True):
     """There and back with C held by epochs a stage, a frozen control beside each; then models from
-    scratch at the prices of the turn, trained for as long as the path's network had been.
+    scratch at the prices of the turn, trained for as long as the path's network had been and
+    one equilibration more.
     """
     starts = [(g, n, s) for n in settings.lengths for g in settings.gammas for s in settings.seeds]
     name = "g{:g}_n{}_s{}".format

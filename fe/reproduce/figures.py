@@ -104,8 +104,8 @@ def fig4b(record):
 NAMES = {
     "held": "C held (38)",
     "unbounded": "C held, no band",
-    "geodesic": "geodesic (30)",
-    "falling": "falling geodesic (30)",
+    "geodesic": "rising line (30)",
+    "falling": "falling line (30)",
     "fixed": "prices fixed, same path",
     "finetuned": "fine-tuning",
     "scratch": "from scratch",
@@ -145,7 +145,7 @@ def _drawn(ax, record, kind, names, x, y):
 
 
 def _asked(ax, record, kind):
-    """The straight lines that the geodesics of the first seed were asked for."""
+    """The straight lines that the runs of the first seed were asked for."""
     for name in ("geodesic", "falling"):
         runs = [r["runs"][name] for r in record["runs"] if r["kind"] == kind and name in r["runs"]]
         for run in [run for run in runs if run.get("k")][:1]:
@@ -157,7 +157,7 @@ def _asked(ax, record, kind):
 def transfer_figure(record, kind=None, panels="abcd"):
     """Panels of one kind of task, all seeds: (a) plane of rate and distortion with the lines that
     were asked for, (b) C on the training set of the task at t against the network's own epochs,
-    (c) γ along t, (d) accuracy on test images of the target against own epochs.
+    (c) γ along t, (d) accuracy on test images of the target against own epochs; lettered as drawn.
     """
     kind, n = kind or record["runs"][0]["kind"], len(panels)
     figure, axes = plt.subplots(-(-n // 2), 2, figsize=(8.4, 3.4 * -(-n // 2)), squeeze=False)
@@ -183,11 +183,11 @@ def transfer_figure(record, kind=None, panels="abcd"):
         c=([lead, "geodesic", "falling"], "t", "gam"),
         d=([lead, "fixed", "finetuned", "scratch"], "own", lambda c: 100 * c["target_accuracy"]),
     )
-    for ax, letter in zip(axes.flat, panels):
+    for ax, letter, shown in zip(axes.flat, panels, "abcd"):
         names, x, y = drawn[letter]
         _drawn(ax, record, kind, [q for q in names if q in has], x, y)
         x, y, title = titles[letter]
-        ax.set(xlabel=x, ylabel=y, title=f"({letter}) {title}")
+        ax.set(xlabel=x, ylabel=y, title=f"({shown}) {title}")
         if letter == "a":
             _asked(ax, record, kind)
     return figure
