@@ -687,8 +687,8 @@ def well(rho):
 """,
         ),
         (
-            "u for w",
-            "u = 1 \\+ 2w²",
+            "v for w",
+            "v = 1 \\+ 2w²",
             """
 def well(rho):
     u = 4 / (math.sqrt(1 + 4 * rho) + 1)
@@ -697,7 +697,7 @@ def well(rho):
         ),
         (
             "the 2 of 2w² forgotten",
-            "2w² = u − 1",
+            "2w² = v − 1",
             """
 def well(rho):
     return math.sqrt(max(4 / (math.sqrt(1 + 4 * rho) + 1) - 1, 0))
@@ -1085,7 +1085,7 @@ def well(rho):
 """,
         ),
         (
-            "the quadratic for u, ρ = 0 apart",
+            "the quadratic for v, ρ = 0 apart",
             """
 def well(rho):
     if rho == 0:
