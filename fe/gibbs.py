@@ -5,10 +5,7 @@ For one image x with label y the Hamiltonian of a code z is (paper, eq. 11)
     H(z; x) = −log m(z) − λ log d(x|z) − γ log c(y|z),        log d(x|z) := −‖x − x̂(z)‖²,
 
 the best encoder is its Gibbs law e*(z|x) = exp(−H) / Z_x (eq. 9), and J = −E log Z_x (eq. 14). A
-model says what log m, log d and log c are at its K codes, and `GibbsObjective` does the rest:
-`TabularModel` on finite alphabets, m, d and c learned; `GridModel` for a decoder and a classifier
-of one's own, z on the nodes of a quadrature rule (beyond four dimensions see `fe.sampling`);
-`fe.TopographicMap`, both linear in fixed features of a grid in the plane.
+model says what log m, log d and log c are at its K codes, and `GibbsObjective` does the rest.
 
 N images, K codes, Y classes, d the dimension of z (where it is not the decoder); nats.
 """
@@ -62,11 +59,9 @@ def gibbs_posterior(log_m, log_d, log_c, p):
 
 
 class GibbsObjective(Imaged):
-    """J(θ, p) = −Σ_n w_n log Z_n + ½ρ‖θ‖² (eq. 14) of a model that has
-
-    * `weights` (N,), the probabilities of the images, and `ridge`, ρ;
-    * `log_probabilities(theta)`: log m (K,), log d and log c (N, K); or, where m is fixed, `log_m`
-      and `log_likelihoods(theta)`, the last two.
+    """J(θ, p) = −Σ_n w_n log Z_n + ½ρ‖θ‖² (eq. 14) of a model that has `weights` w (N,), the
+    probabilities of the images, `ridge` ρ, and `log_probabilities`; or, where m is fixed, `log_m`
+    and `log_likelihoods(theta)`, which are log d and log c.
 
     p[0] = λ and p[1] = γ; further controls are ignored. Works under every transform of torch.func.
     """
@@ -99,18 +94,18 @@ class Grid(NamedTuple):
     log_weights: torch.Tensor  # (K,), m(z) included, exp of them sums to one
 
 
-def _tensor_rule(node, log_weight, dim, dtype, device):
+def _tensor_rule(node, log_weight, dim, device):
     if dim < 1 or len(node) ** dim > 2_000_000:
         raise ValueError(
             f"a rule of n={len(node)} nodes a side in dim={dim} has {len(node)}^{dim} nodes; at "
             "most 2e6, and dim ≥ 1. Beyond four dimensions use annealed_importance_sampling"
         )
-    each = (torch.as_tensor(v, dtype=dtype, device=device) for v in (node, log_weight))
+    each = (torch.as_tensor(v, device=device) for v in (node, log_weight))
     nodes, log_weights = (torch.cartesian_prod(*[v] * dim).view(-1, dim) for v in each)
     return Grid(nodes, torch.log_softmax(log_weights.sum(1), 0))
 
 
-def gauss_hermite(n, dim, *, dtype=torch.float64, device=None):
+def gauss_hermite(n, dim, *, device=None):
     """The `Grid` of n-point Gauss–Hermite rules, exact for polynomials of degree 2n − 1 in each
     coordinate; 2 ≤ n ≤ 300 (the outer weights underflow soon after), n^dim ≤ 2e6.
 
@@ -120,10 +115,10 @@ def gauss_hermite(n, dim, *, dtype=torch.float64, device=None):
     if not 2 <= n <= 300:
         raise ValueError(f"n must be between 2 and 300, got {n}; use uniform_grid for more nodes")
     node, weight = np.polynomial.hermite_e.hermegauss(n)
-    return _tensor_rule(node, np.log(weight), dim, dtype, device)
+    return _tensor_rule(node, np.log(weight), dim, device)
 
 
-def uniform_grid(n, dim, half_width=6.0, *, dtype=torch.float64, device=None):
+def uniform_grid(n, dim, half_width=6.0, *, device=None):
     """The `Grid` of n ≥ 2 nodes a side on [−half_width, half_width]^dim, weighted by N(0, I); n^dim
     ≤ 2e6.
 
@@ -136,17 +131,15 @@ def uniform_grid(n, dim, half_width=6.0, *, dtype=torch.float64, device=None):
     node = np.linspace(-half_width, half_width, n)
     log_weight = -0.5 * node**2
     log_weight[[0, -1]] -= math.log(2)  # the ends of a trapezoidal rule count half
-    return _tensor_rule(node, log_weight, dim, dtype, device)
+    return _tensor_rule(node, log_weight, dim, device)
 
 
 def check_resolution(posterior, grid):
-    """The effective numbers of nodes (N,), exp of the entropy, of posteriors (N, K) from
-    `gibbs_posterior`.
+    """The effective numbers of nodes (N,), exp of the entropy, of posteriors (N, K).
 
     Raises `GridTooCoarse` if more than one in a hundred have fewer than 3^d, or more than 1 % of
-    their mass on the outermost nodes. A Gaussian of width s on nodes spaced by h occupies s√(2πe)/h
-    ≈ 4.1 s/h of them in each dimension; at three the trapezoidal rule is good to 6e-5, at four to
-    2e-8. Of separate peaks each occupies fewer.
+    their mass on the outermost nodes. A Gaussian of width s on nodes spaced by h occupies 4.1 s/h
+    of them in each dimension; at three the trapezoidal rule is good to 6e-5, at four to 2e-8.
     """
     check_shape("posterior, on the nodes of this grid,", posterior, "N", len(grid.nodes))
     check_finite("posterior", posterior)
@@ -178,7 +171,6 @@ class GridModel(GibbsObjective):
         x, y: (N, D) images and (N,) int64 labels
         grid: Grid of K nodes in d dimensions
         ridge: ρ
-        weights: (N,) probabilities of the images (default 1/N each)
 
     θ stacks the parameters of both; `theta0` holds the present ones, `unflatten(theta)` gives
     [dict, dict]. What does not fit raises `ValueError` or `TypeError`.
@@ -193,13 +185,13 @@ class GridModel(GibbsObjective):
     1.5
     """
 
-    def __init__(self, decoder, classifier, x, y, grid, ridge=0.0, weights=None):
+    def __init__(self, decoder, classifier, x, y, grid, ridge=0.0):
         check_data(x, y)
         grid = Grid(*(v.to(x) for v in grid))
         check_modules(x, decoder=decoder, classifier=classifier)
         check_outputs(decoder, classifier, grid.nodes[:2], x, y)
         super().__init__(ridge)
-        self._show(x, y, check_weights(weights, x))
+        self._show(x, y, check_weights(None, x))
         self.decoder, self.classifier, self.grid = decoder, classifier, grid
         self.log_m = grid.log_weights
         self.theta0, self.unflatten = flatten(decoder, classifier)
@@ -225,16 +217,13 @@ class TabularModel(GibbsObjective):
     2Z null directions of A unless ρ > 0. θ = 0 makes all codes alike and is stationary: start from
     `initial`.
 
-    Args:
-        p_x: (X,) probabilities
-        y: (X,) integer labels y_x in 0 … n_classes − 1
-        n_codes, n_classes: sizes Z and Y of the alphabets
-        ridge: ρ ≥ 0
+    Args: p_x (X,) probabilities; y (X,) integer labels in 0 … n_classes − 1; n_codes and n_classes,
+    the sizes Z and Y of the alphabets; ridge, ρ ≥ 0.
     """
 
     def __init__(self, p_x, y, n_codes, n_classes, ridge=0.0):
         super().__init__(ridge)
-        self.weights = p_x = distribution("p_x", p_x)
+        self.weights = p_x = distribution("p_x", p_x, "X")
         if n_codes < 1 or n_classes < 1:
             raise ValueError(f"sizes must be at least 1, got {n_codes=}, {n_classes=}")
         self.y = torch.as_tensor(y, device=p_x.device)

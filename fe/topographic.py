@@ -5,9 +5,8 @@ Decoder and classifier are linear in M fixed features φ(z) (Gaussian bumps and 
 
     x̂(z) = Wᵀφ(z),        c(y|z) = softmax(Vᵀφ(z))_y,
 
-so that the integral over z in eq. (9) is a finite sum and J(θ, p) = −E log Z + ½ρ‖θ‖² is exact to
-rounding. Without the classifier this is the generative topographic mapping of Bishop, Svensén and
-Williams (Neural Computation 10, 1998).
+so that the integral over z in eq. (9) is a finite sum. Without the classifier this is the generative
+topographic mapping of Bishop, Svensén and Williams (Neural Computation 10, 1998).
 """
 
 import torch
@@ -25,29 +24,26 @@ class TopographicMap(gibbs.GibbsObjective):
         x: (N, D) images, pixels in [0, 1]
         y: (N,) int64 labels
         n_classes: number of classes Y (default: max(y) + 1)
-        grid, half_width: nodes a side, and where they end: z ∈ [−half_width, half_width]²
+        grid: nodes a side, z ∈ [−2.5, 2.5]²
         features: bumps a side; their width is their spacing
         ridge: ρ of ½ρ‖θ‖²
-        weights: (N,) probabilities p(x) of the images (default: 1/N each)
+
+    Images of unequal weights are shown to it by `on`.
     """
 
-    def __init__(
-        self, x, y, n_classes=None, *, grid=15, half_width=2.5, features=4, ridge=1e-3, weights=None
-    ):
+    def __init__(self, x, y, n_classes=None, *, grid=15, features=4, ridge=1e-3):
         check_data(x, y, n_classes)
-        if grid < 2 or features < 1 or not half_width > 0:
-            what = "grid ≥ 2, features ≥ 1, half_width > 0"
-            raise ValueError(f"need {what}; got {grid}, {features}, {half_width}")
+        if grid < 2 or features < 1:
+            raise ValueError(f"need grid ≥ 2 and features ≥ 1; got {grid} and {features}")
         super().__init__(ridge)
         self.n_classes = n_classes = int(y.max()) + 1 if n_classes is None else n_classes
-        self._show(x, y, check_weights(weights, x))
-        line = lambda n: torch.linspace(-half_width, half_width, n, dtype=x.dtype, device=x.device)
+        self._show(x, y, check_weights(None, x))
+        line = lambda n: torch.linspace(-2.5, 2.5, n, dtype=x.dtype, device=x.device)
         self.nodes = torch.cartesian_prod(line(grid), line(grid))  # (K, 2)
         self.log_m = torch.log_softmax(-0.5 * self.nodes.square().sum(1), 0)  # (K,)
         inner = line(features + 2)[1:-1]
-        width = 2 * half_width / (features + 1)
         distance = torch.cdist(self.nodes, torch.cartesian_prod(inner, inner))
-        bumps = torch.exp(-0.5 * (distance / width).square())
+        bumps = torch.exp(-0.5 * (distance / (5 / (features + 1))).square())
         self.phi = torch.cat([bumps, torch.ones_like(bumps[:, :1])], 1)  # (K, M)
         self.n_features = self.phi.shape[1]
         self.n_parameters = self.n_features * (x.shape[1] + n_classes)
