@@ -5,8 +5,8 @@ Decoder and classifier are linear in M fixed features φ(z) (Gaussian bumps and 
 
     x̂(z) = Wᵀφ(z),        c(y|z) = softmax(Vᵀφ(z))_y,
 
-so that the integral over z in eq. (9) is a finite sum. Without the classifier this is the generative
-topographic mapping of Bishop, Svensén and Williams (Neural Computation 10, 1998).
+so that the integral over z in eq. (9) is a finite sum. Without the classifier this is the
+generative topographic mapping of Bishop, Svensén and Williams (Neural Computation 10, 1998).
 """
 
 import torch
@@ -94,6 +94,15 @@ class TopographicMap(gibbs.GibbsObjective):
         W = torch.linalg.solve(gram, self.phi.T @ plane)
         return torch.cat([W.flatten(), W.new_zeros(self.n_features * self.n_classes)])
 
+    def _blocks(self, theta, p, g):
+        """E⟨∇²H⟩ where g (K,) are the mean probabilities of the nodes: (M, M) for W, the same for
+        every pixel, and (M, M, Y, Y) for V.
+        """
+        phi, c = self.phi, (self.phi @ self.unpack(theta)[1]).softmax(1)
+        fisher = g[:, None, None] * (torch.diag_embed(c) - c[:, :, None] * c[:, None])
+        block_v = p[1] * torch.einsum("ka,kb,kij->abij", phi, phi, fisher)
+        return 2 * p[0] * (phi.T * g) @ phi, block_v
+
     def dense_hessian(self, theta, p):
         """A = ∇²_θ J (P, P) by Lemma 5, as sums over images and nodes: nothing is differentiated.
 
@@ -121,43 +130,34 @@ class TopographicMap(gibbs.GibbsObjective):
         pair[i, j] = pair[j, i] = torch.arange(len(i), device=w.device)
         cov = mean.view(len(t), M, -1)[:, i, j] - mean_phi[:, i] * mean_phi[:, j]  # (N, pairs)
         A = ((-w[:, None] * cov).T @ outer(t, t))[pair.flatten()].view(M, M, D + Y, D + Y)
-        # E⟨∇²H⟩
-        A.diagonal(0, 2, 3)[..., :D] += 2 * lam * ((phi.T * g) @ phi)[..., None]
-        fisher = gam * g[:, None, None] * (torch.diag_embed(c) - c[:, :, None] * c[:, None])
-        A[..., D:, D:] += (outer(phi, phi).T @ fisher.flatten(1)).view(M, M, Y, Y)
+        block_w, block_v = self._blocks(theta, p, g)
+        A.diagonal(0, 2, 3)[..., :D] += block_w[..., None]
+        A[..., D:, D:] += block_v
         A = A.transpose(1, 2).reshape(twice.shape).sub_(twice, alpha=0.5).sub_(twice.T, alpha=0.5)
-        A = A.view(M, D + Y, M, D + Y)
-        rows = (
-            torch.cat([r[..., :D].flatten(2), r[..., D:].flatten(2)], 2)
-            for r in (A[:, :D], A[:, D:])
-        )
-        A = torch.cat([r.flatten(0, 1) for r in rows])  # θ: W first, then V
+        rows = torch.arange(len(A), device=w.device).view(M, -1).split([D, Y], 1)
+        order = torch.cat([r.flatten() for r in rows])  # θ: W first, then V
+        A = A[order][:, order]
         A.diagonal().add_(self.ridge)
         return A
 
     def preconditioner(self, theta, p):
         """An approximate inverse of A, (P,) or (P, m) -> the same shape: that of E⟨∇²H⟩ + ρI, which
-        A = E[⟨∇²H⟩ − Cov(∇H)] + ρI (Lemma 5) would be if the codes z were known, the Hessian of
-        the M-step of EM: a block (2λ ΦᵀGΦ + ρI) ⊗ I_D for W and one of M Y rows for V, where G =
-        diag(Σ_n w_n e(z_k|x_n)).
+        A (see `dense_hessian`) would be if the codes z were known, the Hessian of the M-step of EM.
         """
         check_state(theta, p)
-        _, V = self.unpack(theta)
-        M, Y, D = self.n_features, self.n_classes, self.x.shape[1]
         g = self.weights @ self.posterior(theta, p)  # (K,)
-        pi = torch.softmax(self.phi @ V, 1)  # (K, Y)
-        eye = torch.eye(M * Y, dtype=theta.dtype, device=theta.device)
-        fisher = torch.diag_embed(pi) - pi[:, :, None] * pi[:, None, :]  # (K, Y, Y)
-        block_v = p[1] * torch.einsum("k,ka,kb,kij->aibj", g, self.phi, self.phi, fisher)
-        block_v, block_w = block_v.reshape(M * Y, M * Y), 2 * p[0] * (self.phi.T * g) @ self.phi
+        block_w, block_v = self._blocks(theta, p, g)
+        M, size = self.n_features, self.n_features * self.n_classes
+        block_v = block_v.transpose(1, 2).reshape(size, size)
         floor = max(self.ridge, 1e-9 * float(block_w.diagonal().max() + block_v.diagonal().max()))
-        chol_w = torch.linalg.cholesky(block_w + floor * eye[:M, :M])
-        chol_v = torch.linalg.cholesky(block_v + floor * eye)
+        for block in (block_w, block_v):
+            block.diagonal().add_(floor)
+        chol_w, chol_v = torch.linalg.cholesky(block_w), torch.linalg.cholesky(block_v)
 
         def apply(v):
-            w, v = v[: M * D], v[M * D :]
+            w, v = v[:-size], v[-size:]
             w_solved = torch.cholesky_solve(w.reshape(M, -1), chol_w).reshape(w.shape)
-            v_solved = torch.cholesky_solve(v.reshape(M * Y, -1), chol_v).reshape(v.shape)
+            v_solved = torch.cholesky_solve(v.reshape(size, -1), chol_v).reshape(v.shape)
             return torch.cat([w_solved, v_solved])
 
         return apply
