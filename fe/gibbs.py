@@ -27,8 +27,8 @@ class GridTooCoarse(RuntimeError):
 
 
 def squared_distances(a, b):
-    """‖a_i − b_j‖² (n, m) for a (n, D) and b (m, D), by one matrix product of centred data, so that
-    rounding is of the order of their spread, not of their distance from the origin.
+    """‖a_i − b_j‖² (n, m) of a (n, D) and b (m, D), by one matrix product; centred, so that the
+    rounding is of the order of their spread.
     """
     centre = a.mean(0)
     a, b = a - centre, b - centre
@@ -109,8 +109,8 @@ def gauss_hermite(n, dim, *, device=None):
     """The `Grid` of n-point Gauss–Hermite rules, exact for polynomials of degree 2n − 1 in each
     coordinate; 2 ≤ n ≤ 300 (the outer weights underflow soon after), n^dim ≤ 2e6.
 
-    Best while the posterior is not much narrower than m and its logarithm close to a polynomial:
-    the inner nodes are about π/√n apart. On tanh or ReLU features `uniform_grid` converges faster.
+    The inner nodes are about π/√n apart: best while the posterior is not much narrower than m. On
+    tanh or ReLU features `uniform_grid` converges faster.
     """
     if not 2 <= n <= 300:
         raise ValueError(f"n must be between 2 and 300, got {n}; use uniform_grid for more nodes")
@@ -120,11 +120,9 @@ def gauss_hermite(n, dim, *, device=None):
 
 def uniform_grid(n, dim, half_width=6.0, *, device=None):
     """The `Grid` of n ≥ 2 nodes a side on [−half_width, half_width]^dim, weighted by N(0, I); n^dim
-    ≤ 2e6.
-
-    The trapezoidal rule: for a smooth integrand that vanishes at the ends its error falls like
-    exp(−2π²s²/h²), s the width of the posterior and h the spacing (Trefethen and Weideman, SIAM
-    Review 56, 2014).
+    ≤ 2e6. The trapezoidal rule: for a smooth integrand that vanishes at the ends its error falls
+    like exp(−2π²s²/h²), s the width of the posterior and h the spacing (Trefethen and Weideman,
+    SIAM Review 56, 2014).
     """
     if n < 2 or not 0 < half_width < math.inf:
         raise ValueError(f"need n ≥ 2 and a finite half_width > 0, got n={n}, {half_width=}")
@@ -145,20 +143,16 @@ def check_resolution(posterior, grid):
     check_finite("posterior", posterior)
     effective, needed = torch.special.entr(posterior).sum(1).exp(), 3 ** grid.nodes.shape[1]
     edge = ((grid.nodes == grid.nodes.amin(0)) | (grid.nodes == grid.nodes.amax(0))).any(1)
-    outermost, N = posterior[:, edge].sum(1), len(posterior)
-    narrow, outside = int((effective < needed).sum()), int((outermost > 0.01).sum())
-    if narrow > 0.01 * N:
-        raise GridTooCoarse(
-            f"{narrow} of {N} posteriors occupy fewer than {needed} effective nodes (the least "
-            f"{float(effective.min()):.3g}, heaviest node {float(posterior.max()):.3g}): log Z is "
-            "not to be trusted. Use more nodes, a smaller λ or γ, or importance_sampling around "
-            "the peaks"
-        )
-    if outside > 0.01 * N:
-        raise GridTooCoarse(
-            f"{outside} of {N} posteriors have more than 1 % of their mass on the outermost nodes "
-            f"(the most {float(outermost.max()):.3g}): they reach beyond the grid. Make it wider"
-        )
+    outermost = posterior[:, edge].sum(1)
+    coarse = (
+        f"fewer than {needed} effective nodes (the least {float(effective.min()):.3g}): log Z is "
+    )
+    coarse += "not to be trusted. Use more nodes, or a smaller λ or γ"
+    small = "more than 1 % of their mass on the outermost nodes (the most "
+    small += f"{float(outermost.max()):.3g}): make the grid wider"
+    for bad, what in ((effective < needed, coarse), (outermost > 0.01, small)):
+        if bad.sum() > 0.01 * len(bad):
+            raise GridTooCoarse(f"{int(bad.sum())} of {len(bad)} posteriors have {what}")
     return effective
 
 
@@ -173,9 +167,7 @@ class GridModel(GibbsObjective):
         ridge: ρ
 
     θ stacks the parameters of both; `theta0` holds the present ones, `unflatten(theta)` gives
-    [dict, dict]. What does not fit raises `ValueError` or `TypeError`.
-
-    Example: with x̂ = 0 and one class nothing depends on z, Z = exp(−λ‖x‖²) and J = λ E‖x‖².
+    [dict, dict]. With x̂ = 0 and one class nothing depends on z, and J = λ E‖x‖²:
 
     >>> decoder, classifier = torch.nn.Linear(2, 3).double(), torch.nn.Linear(2, 1).double()
     >>> x, y = torch.ones(5, 3, dtype=torch.float64), torch.zeros(5, dtype=torch.int64)
@@ -209,16 +201,12 @@ class GridModel(GibbsObjective):
 
 
 class TabularModel(GibbsObjective):
-    r"""The Gibbs objective on finite alphabets, J = −Σ_x p(x) log Σ_z m(z) d(x|z)^λ c(y_x|z)^γ +
-    ½ρ‖θ‖².
+    """The Gibbs objective on finite alphabets, J = −Σ_x p(x) log Σ_z m(z) d(x|z)^λ c(y_x|z)^γ +
+    ½ρ‖θ‖², for p_x (X,), labels y (X,) in 0 … n_classes − 1, and Z = n_codes codes.
 
-    θ holds the logits of m (Z,), of c (Z, Y) and of d (Z, X), each made a probability by a softmax:
-    D is a cross-entropy over the alphabet, and H − D ≤ I ≤ R (eq. 2). The softmaxes' shifts are 1 +
-    2Z null directions of A unless ρ > 0. θ = 0 makes all codes alike and is stationary: start from
-    `initial`.
-
-    Args: p_x (X,) probabilities; y (X,) integer labels in 0 … n_classes − 1; n_codes and n_classes,
-    the sizes Z and Y of the alphabets; ridge, ρ ≥ 0.
+    θ holds the logits of m (Z,), of c (Z, Y) and of d (Z, X): D is a cross-entropy over the
+    alphabet, and H − D ≤ I ≤ R (eq. 2). The softmaxes' shifts are 1 + 2Z null directions of A
+    unless ρ > 0. θ = 0 makes all codes alike and is stationary: start from `initial`.
     """
 
     def __init__(self, p_x, y, n_codes, n_classes, ridge=0.0):

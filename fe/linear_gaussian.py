@@ -36,7 +36,7 @@ class LinearGaussian(Ridged):
         ridge: ρ ≥ 0, adds ½ρ‖θ‖² to J
 
     `J(theta, p)` works under every transform of torch.func; further controls in p are ignored. The
-    closed forms take p = (λ, γ), return tensors, and raise `ValueError` unless λ, γ ≥ 0 and ρ = 0.
+    closed forms return tensors, and raise `ValueError` unless p = (λ, γ) ≥ 0 and ρ = 0.
 
     Example: one pixel of variance 2, λ = 1: e = 2λ · 2 = 4, so R = ½ log 4 = log 2.
 
@@ -93,7 +93,9 @@ class LinearGaussian(Ridged):
         return scale * normal(self.n_parameters, seed=seed, like=self.cov)
 
     def _spectrum(self, p):
-        """Eigenvalues e (descending) and eigenvectors of T, and the mask of the active ones."""
+        """Eigenvalues e (descending) and eigenvectors of T, the mask of the active ones, and e
+        where active, else 1.
+        """
         check_floating("p", p, 2)
         check_like("p", p, "cov", self.cov)
         if (p < 0).any():
@@ -102,7 +104,8 @@ class LinearGaussian(Ridged):
             raise ValueError(f"the closed forms hold for ridge = 0 only, got ridge = {self.ridge}")
         e, vectors = torch.linalg.eigh(torch.einsum("q,qij->ij", p, self._slopes))
         e = e.flip(0)
-        return e, vectors.flip(1), (e > 1) & (torch.arange(len(e), device=e.device) < self.k)
+        active = (e > 1) & (torch.arange(len(e), device=e.device) < self.k)
+        return e, vectors.flip(1), active, torch.where(active, e, 1.0)
 
     def eigenvalues(self, p):
         """e₁ ≥ e₂ ≥ … of Cov u, (dx + dy,)."""
@@ -116,29 +119,26 @@ class LinearGaussian(Ridged):
         """A minimiser θ* (P,), unique up to rotations of z: columns (W; V)_i = L v_i √(1 − 1/e_i)
         for active i, else 0.
         """
-        e, vectors, active = self._spectrum(p)
-        columns = self._root @ vectors * (1 - 1 / torch.where(active, e, 1.0)).sqrt()
+        e, vectors, _, used = self._spectrum(p)
+        columns = self._root @ vectors * (1 - 1 / used).sqrt()
         theta = torch.zeros(len(e), self.k, dtype=e.dtype, device=e.device)
         theta[:, : len(e)] = columns[:, : self.k]
         return theta.flatten()
 
     def free_energy(self, p):
         """F(λ, γ) = min_θ J (eq. 10)."""
-        e, _, active = self._spectrum(p)
-        return 0.5 * torch.where(active, 1 + torch.where(active, e, 1.0).log(), e).sum()
+        e, _, active, used = self._spectrum(p)
+        return 0.5 * torch.where(active, 1 + used.log(), e).sum()
 
     def rate(self, p):
         """R = Σ_active ½ log e_i."""
-        e, _, active = self._spectrum(p)
-        return 0.5 * torch.where(active, e, 1.0).log().sum()
+        return 0.5 * self._spectrum(p)[3].log().sum()
 
     def gradient(self, p):
         """(D, C) = dF = Σ_i f'(e_i) v_iᵀ dT v_i, (2,); f' = 1/(2e_i) where active, else ½."""
         self._regular(p, "gradient")
-        e, vectors, active = self._spectrum(p)
-        return torch.einsum(
-            "i,ai,qab,bi->q", 0.5 / torch.where(active, e, 1.0), vectors, self._slopes, vectors
-        )
+        _, vectors, _, used = self._spectrum(p)
+        return torch.einsum("i,ai,qab,bi->q", 0.5 / used, vectors, self._slopes, vectors)
 
     def distortion(self, p):
         """D = F_λ = E‖x − Wz‖² at the optimum."""
@@ -157,12 +157,11 @@ class LinearGaussian(Ridged):
         e_j)) for i active and j not, and 0 for two others. `ValueError` where the Hessian jumps.
         """
         self._regular(p, "Hessian", thresholds=True)
-        e, vectors, active = self._spectrum(p)
+        e, vectors, active, used = self._spectrum(p)
         both, mixed = active[:, None] & active, active[:, None] & ~active  # (i, j)
-        safe = torch.where(active, e, 1.0)
-        g = torch.where(both, -0.5 / torch.outer(safe, safe), 0.0)
+        g = torch.where(both, -0.5 / torch.outer(used, used), 0.0)
         apart = torch.where(mixed, e[:, None] - e, 1.0)
-        g_mixed = torch.where(mixed, -0.5 * (1 - 1 / safe)[:, None] / apart, 0.0)
+        g_mixed = torch.where(mixed, -0.5 * (1 - 1 / used)[:, None] / apart, 0.0)
         rotated = vectors.T @ self._slopes @ vectors  # (2, i, j)
         return torch.einsum("ij,pij,qij->pq", g + g_mixed + g_mixed.T, rotated, rotated)
 
@@ -181,13 +180,10 @@ class LinearGaussian(Ridged):
             raise ValueError(f"F has no {what} at p = {p.tolist()}: {why}; move p")
 
     def thresholds(self, gam):
-        r"""Values of λ at which one of the k codes enters use, ascending, at a given γ ≥ 0.
+        """Values of λ at which one of the k codes enters use, ascending, at a given γ ≥ 0.
 
-        There det(diag(2λ, 2γ)⁻¹ − Σ) = 0, and by the Schur complement of the block of y
-
-            1/(2λ) = an eigenvalue μ > 0 of   Σ_xx + Σ_xy (I/(2γ) − Σ_yy)⁻¹ Σ_yx.
-
-        Raises `ValueError` where γ is a threshold by itself.
+        There det(diag(2λ, 2γ)⁻¹ − Σ) = 0: 1/(2λ) is an eigenvalue μ > 0 of the Schur complement
+        Σ_xx + Σ_xy (I/(2γ) − Σ_yy)⁻¹ Σ_yx. `ValueError` where γ is a threshold by itself.
         """
         gam, n = float(gam), self.dim_x
         already = self.active(self.cov.new_tensor([0.0, gam]))  # checks the sign too
@@ -201,11 +197,9 @@ class LinearGaussian(Ridged):
         return 1 / (2 * positive[: self.k - already])
 
     def null_directions(self, p):
-        r"""Dimension of A's null space at `optimum(p)`, away from thresholds.
-
-        Rotations z → Qz leave J unchanged. With r active codes those that fix (W, V) form O(k − r),
-        so the orbit has dimension k(k−1)/2 − (k−r)(k−r−1)/2 = r(r−1)/2 + r(k−r). At λ = 0 all of W
-        is null, at γ = 0 all of V.
+        """Dimension of A's null space at `optimum(p)`, away from thresholds: with r active codes
+        the orbit of rotations z → Qz has r(r−1)/2 + r(k−r), for those that fix (W, V) form O(k−r).
+        At λ = 0 all of W is null, at γ = 0 all of V.
         """
         self._regular(p, "fixed number of null directions", thresholds=True)
         r, idle = self.active(p), self.dim_x * (p[0] == 0) + self.dim_y * (p[1] == 0)

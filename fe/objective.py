@@ -21,7 +21,7 @@ from .errors import check_floating, check_like
 
 
 class Functionals(NamedTuple):
-    """Of one (θ, p), scalar tensors in nats per example."""
+    """Scalar tensors, in nats per example."""
 
     objective: torch.Tensor  # J
     rate: torch.Tensor  # J − λD − γC: R, and the ridge where J has one
@@ -44,8 +44,8 @@ def check_state(theta, p):
 def functionals(J, theta, p):
     """R, D and C as derivatives of J (paper, eq. 1 and 4): `Functionals`, differentiable in both.
 
-    J is a function (theta (P,), p (n,)) -> scalar, p = (λ, γ, …); with n = 1 there is no classifier
-    and C is 0. Raises what `check_state` does.
+    J is a function (theta (P,), p (n,)) -> scalar; with n = 1 there is no classifier and C is 0.
+    Raises what `check_state` does.
     """
     check_state(theta, p)
     dJ, value = torch.func.grad_and_value(J, argnums=1)(theta, p)
@@ -96,8 +96,8 @@ class Imaged(Ridged):
     """What the models of `fe` that are an average over images x with labels y share."""
 
     def on(self, x, y, weights):
-        """The same model on other images: y (N,) labels or (N, Y) probabilities, weights (N,); not
-        checked, so that all three may depend on a control that is differentiated (`fe.tasks`).
+        """The same model on other images: y (N,) labels or (N, Y) probabilities, weights (N,), not
+        checked: all three may depend on a control that is differentiated (`fe.tasks`).
         """
         other = copy.copy(self)
         other._show(x, y, weights)
@@ -138,9 +138,8 @@ def flatten(*modules):
 
     def unflatten(vector):
         if vector.shape[-1] != len(theta):
-            raise ValueError(
-                f"unflatten expects {len(theta)} parameters, got {tuple(vector.shape)}"
-            )
+            got = tuple(vector.shape)
+            raise ValueError(f"unflatten expects {len(theta)} parameters, got {got}")
         rest = iter(vector.split(sizes))
         return [{name: next(rest).view(v.shape) for name, v in g.items()} for g in named]
 

@@ -77,10 +77,10 @@ class RateDistortionPoint(NamedTuple):
 def blahut_arimoto(p_x, energy, *, tol=1e-12, max_iterations=100_000):
     r"""Global minimum over e(z|x) and m(z) of R + E[energy] (eq. 8, decoder and classifier fixed).
 
-    With energy(x, z) = −λ log d(x|z) − γ log c(y_x|z) and Z(x) = Σ_z m(z) exp(−energy), the best
-    encoder for a given m is Gibbs' (eq. 9) and leaves G(m) = −Σ_x p(x) log Z(x), convex in m. One
-    iteration is m ← m c, c(z) = Σ_x p(x) exp(−energy(x, z)) / Z(x). It never increases G, and G is
-    above its minimum by at most gap = max_z log c(z) (Csiszár's bound): it stops at gap ≤ tol.
+    With Z(x) = Σ_z m(z) exp(−energy), the best encoder for a given m is Gibbs' (eq. 9) and leaves
+    G(m) = −Σ_x p(x) log Z(x), convex in m. One iteration is m ← m c, c(z) = Σ_x p(x) exp(−energy(x,
+    z)) / Z(x). It never increases G, and G is above its minimum by at most gap = max_z log c(z)
+    (Csiszár's bound): it stops at gap ≤ tol.
 
     One departure from the textbook: the update is m ← m c^s / Σ m c^s, and s doubles while that
     does not overshoot. As ∂G/∂m = −c, a step from m to m' has not passed the minimum along its line
@@ -90,7 +90,7 @@ def blahut_arimoto(p_x, energy, *, tol=1e-12, max_iterations=100_000):
 
     Args:
         p_x: (X,) probabilities
-        energy: (X, Z) finite, in nats
+        energy: (X, Z) finite, in nats: −λ log d(x|z) − γ log c(y_x|z)
         tol: largest gap to accept, in nats; round-off puts a floor of about 1e-15 under it
         max_iterations: `NotConverged` if more are needed: codes are many and nearly alike
 

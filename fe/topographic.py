@@ -141,8 +141,8 @@ class TopographicMap(gibbs.GibbsObjective):
         return A
 
     def preconditioner(self, theta, p):
-        """An approximate inverse of A, (P,) or (P, m) -> the same shape: that of E⟨∇²H⟩ + ρI, which
-        A (see `dense_hessian`) would be if the codes z were known, the Hessian of the M-step of EM.
+        """An approximate inverse of A, (P,) or (P, m) -> the same shape: that of E⟨∇²H⟩ + ρI, the
+        Hessian of the M-step of EM, which A would be if the codes z were known.
         """
         check_state(theta, p)
         g = self.weights @ self.posterior(theta, p)  # (K,)
