@@ -136,15 +136,3 @@ def _leave(J, theta, p, saddle):
             return lowest
     what = f"a direction of curvature {saddle.curvature:.1e} lowers J by less than rounding"
     raise NotConverged(f"{what} at p = {p.tolist()}")
-
-
-def schedule(t, T, peak=1.5e-3):
-    """Learning rate η(t) = peak · s²(1 − s)⁵ / max, s = t/T, of one equilibration (paper, §5.1).
-
-    The paper gives both s²(1 − s)⁵, whose maximum is 0.0152 at s = 2/7, and a maximum of 1.5e-3: we
-    scale to the latter. t counts the T mini-batches since the last change of (λ, γ), 0 ≤ t ≤ T.
-    """
-    if not T > 0 or not 0 <= t <= T:
-        raise ValueError(f"need 0 ≤ t ≤ T and T > 0, got t = {t}, T = {T}")
-    s, top = t / T, 2 / 7
-    return peak * s**2 * (1 - s) ** 5 / (top**2 * (1 - top) ** 5)
