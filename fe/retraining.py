@@ -35,7 +35,7 @@ class Stage:
 
     Its answer is a dict of lists: rate, distortion, classification, accuracy, of copies on the
     first 20,000 images; of one network on all, and the same on every probe (`val_rate`, …); epochs
-    trained, times the copies; seconds; with `trace` also (R, D, C) of every copy after each epoch.
+    trained, times the copies; seconds; with `watch` also `trace`, the list of what that said.
 
     Minibatches and noise are a function of (the run's seed, number of the stage).
     """
@@ -48,7 +48,7 @@ class Stage:
     start: str | None = None  #: the kept network to begin with (default: the one as it is)
     keep: str | None = None  #: name under which the trained network is kept
     ahead: int = 0  #: take the chance of the stage that is so many further on
-    trace: bool = False  #: measure after each epoch
+    watch: object = None  #: called with (a copy of the ensemble, x, y), at first and each epoch
     needs: tuple = ()  #: names of probes without which the process would be lost
     span: tuple | None = None  #: what part of the process this is, of 0 … 1, for a progress bar
 
@@ -69,7 +69,7 @@ class Stage:
     def words(self):
         """What identifies it in a journal."""
         lr = [self.lr(k, 100) for k in range(0, 100, 9)] if callable(self.lr) else self.lr
-        named = asdict(self) | dict(lr=lr)
+        named = asdict(self) | dict(lr=lr, watch=bool(self.watch))
         return {k: v for k, v in named.items() if k not in ("needs", "span")}
 
 
@@ -266,7 +266,7 @@ def _key(run, request, name):
     """Requests with one key are answered together: stages of one length on networks of one kind,
     with one number of images, and one epoch to go on from.
     """
-    if not isinstance(request, Stage) or request.trace:
+    if not isinstance(request, Stage) or request.watch:
         return name
     (x, y), begun, net = run.data(request.t), run.partial(request), run.network.net
     plain = [[v for v in vars(m).items() if v[0][0] != "_"] for m in net.modules() if m is not net]
@@ -308,15 +308,16 @@ def _train(asked):
         raise RuntimeError("their checkpoints are of different epochs")
     ensemble, states = Ensemble([run.network[0]] * sum(sizes)), [part["state"] for part in begun]
     state = {k: torch.cat([v[k].cpu() for v in states]) for k in states[0]}
-    if not epoch:
-        ensemble.load(state)
-        traced += _traced(ensemble, run, stage)
     began = saved = time.monotonic()
+
+    def watch():
+        if stage.watch:
+            traced.append(stage.watch(copy.deepcopy(ensemble), *run.data(stage.t)))
 
     def on_epoch(epoch, state):
         nonlocal saved
         now = time.monotonic()
-        traced.extend(_traced(ensemble, run, stage))
+        watch()
         for r, s in asked:
             if r.on_progress and s.span:
                 r.on_progress(s.span[0] + (s.span[1] - s.span[0]) * epoch / s.epochs)
@@ -327,6 +328,9 @@ def _train(asked):
                     part = dict(request=r.words(s), state=part) | done
                     r.journal.save(r.journal.tensors | dict(partial=part))
 
+    if not epoch:
+        ensemble.load(state)
+        watch()
     x, y = map(list, zip(*(r.data(s.t) for r, s in asked for _ in s.prices)))
     lam, gam = zip(*(prices for _, s in asked for prices in s.prices))
     seeds = [(r.seed, r.done + s.ahead) for r, s in asked for _ in s.prices]
@@ -340,7 +344,7 @@ def _train(asked):
         copies.load(state)
         entry = _measured(copies, r, s)
         entry |= dict(epochs=s.epochs * M, seconds=round(seconds * M, 2))
-        entry |= dict(trace=traced) if s.trace else {}
+        entry |= dict(trace=traced) if s.watch else {}
         found.append((entry, {k: v[:1] for k, v in copies.state().items()}))
     return found
 
@@ -358,14 +362,3 @@ def _measured(copies, run, stage):
         for prefix, data in sets.items()
         for name, values in evaluate(copies, *data, seed=int(prefix != ""))._asdict().items()
     }
-
-
-def _traced(ensemble, run, stage):
-    """[(R, D, C) of every member now], with refreshed statistics; training is not disturbed. []
-    of a stage that does not ask for it.
-    """
-    if not stage.trace:
-        return []
-    ensemble, (x, y) = copy.deepcopy(ensemble), (v[:_FEW] for v in run.data(stage.t))
-    refresh_statistics(ensemble, x, y)
-    return [torch.stack(evaluate(ensemble, x, y)[:3], 1).tolist()]

@@ -87,13 +87,11 @@ class _Losses(nn.Module):
 
 
 class Ensemble:
-    """M members of one architecture: parameters and buffers stacked along the first axis.
-
-    `ensemble[i]` gives member i back as ordinary modules, in evaluation mode.
+    """M networks as one: parameters and buffers stacked along the first axis.
 
     Args:
         members: List of (encoder, decoder, classifier), any modules of one architecture, or
-            `ValueError`; they are copied.
+            `ValueError`; they are copied. `ensemble[i]` is a copy of member i, for evaluation.
     """
 
     def __init__(self, members):
@@ -182,10 +180,8 @@ class Ensemble:
 
 def _draws(seeds, batches, size, x, d, drops):
     """The chance in an epoch, a function of the integers `seeds` alone, on the device of x (N, …):
-    indices (batches, B), noise (batches, B, d), and for each layer of `drops` masks (batches, …).
-
-    Masks have a generator of their own, so that dropout changes no other number. Its seed is the
-    epoch's first index: two of a network's epochs in N, on average, have the same masks.
+    indices (batches, B), noise (batches, B, d), and for each layer of `drops` masks (batches, …),
+    whose own generator begins with the epoch's first index, so that they change no other number.
     """
     random = generator(*seeds)
     order = torch.randperm(len(x), generator=random, device="cpu")
@@ -207,8 +203,8 @@ def _draws(seeds, batches, size, x, d, drops):
 class CapturedStep:
     """`step(*tensors)` as one CUDA graph: the same kernels in the same memory, without Python.
 
-    A replay reads its arguments where the first ones lay, so that new ones are copied there. What
-    is tried beforehand, as a capture needs it, moves θ and Adam; `undo` brings both back.
+    A replay reads its arguments where the first ones lay. What a capture needs to have tried
+    beforehand moves θ and Adam; `undo` brings both back.
     """
 
     def __init__(self, step, arguments, undo):
@@ -265,17 +261,13 @@ def train_ensemble(
         seed: Integer or tuple of integers, or a list of M: members with one seed have common
             minibatches, noise and masks.
         batch_size: B.
-        on_epoch: Called with the number of epochs done after each; and with a function that
-            returns the state by which the run can be resumed.
-        resume: These two, number and state, of a run that goes on.
+        resume: (epochs done, state), as `on_epoch` was told, of a run that goes on.
+        on_epoch: Called after each epoch with the number done and a function that returns the
+            state by which the run can be resumed.
         capture: Whether the step becomes a CUDA graph (default: on a GPU).
 
-    Returns:
-        `History`.
-
-    Raises:
-        ValueError: The loss is NaN or infinite (the learning rate is too high).
-        ValueError, TypeError: Bad prices, numbers of epochs or images; see `check_networks`.
+    Returns `History`. Raises `ValueError` where the loss is NaN or infinite (the learning rate is
+    too high), and `ValueError` or `TypeError` for what does not fit, see `check_networks`.
     """
     M = len(ensemble)
     if not (epochs >= 1 and batch_size >= 2):

@@ -13,6 +13,7 @@ import torch
 
 from fe import TopographicMap, reproduce, retraining
 from fe.journal import Journal
+from fe.reproduce.jobs import _losses
 from fe.retraining import Retraining, Stage, drive
 from fe.tasks import Mixture, TaskObjective
 
@@ -92,7 +93,7 @@ def test_watching_does_not_disturb():
     ends = []
     for trace in (False, True):
         run = tiny()
-        run.stage(0.3, 4.0, 3, trace=trace)
+        run.stage(0.3, 4.0, 3, watch=_losses if trace else None)
         ends.append(run.network.state())
     assert all(torch.equal(v, ends[1][k]) for k, v in ends[0].items())
 
@@ -162,7 +163,7 @@ class Stop(KeyboardInterrupt):
 
 def stages(lam=0.3, trace=False):
     """A process: a stage of three epochs, one of two copies, and one more."""
-    found = [(yield Stage(lam, 4.0, 3, trace=trace, span=(0, 3)))]
+    found = [(yield Stage(lam, 4.0, 3, watch=_losses if trace else None, span=(0, 3)))]
     found.append((yield Stage([lam, 0.4], [4.0, 5.0], 3, span=(3, 6))))
     found.append((yield Stage(lam, 5.0, 3)))
     return [{k: v for k, v in f.items() if k != "seconds"} for f in found]

@@ -7,13 +7,15 @@ import functools
 import math
 from pathlib import Path
 
+import torch
+
 from ..journal import Journal
 from ..objective import classification
 from ..path import Conserve, Geodesic, QuasiStatic
 from ..processes import ConstraintLost, iso_classification, state_of, walk
 from ..retraining import Retraining, Stage
 from ..tasks import training_set
-from ..training import step_decay
+from ..training import evaluate, refresh_statistics, step_decay
 from .lemma_5 import compared
 from .rest import loop_of
 from .settings import load, networks, one_thread, task_of
@@ -174,6 +176,13 @@ def loop_job(settings, gam, seed, epochs, checkpoint=None):
     return run, process()
 
 
+def _losses(ensemble, x, y):
+    """[(R, D, C) of every member] on 20,000 images, with refreshed statistics."""
+    few = x[:20_000], y[:20_000]
+    refresh_statistics(ensemble, *few)
+    return torch.stack(evaluate(ensemble, *few)[:3], 1).tolist()
+
+
 @_job
 def relaxation_job(
     settings, seed, checkpoint=None, before=(0.5, 1.0), after=(0.51, 1.04), epochs=100
@@ -188,7 +197,7 @@ def relaxation_job(
 
     def process():
         yield Stage(*before, settings.start_epochs, step_decay, span=(0.0, 0.5))
-        entry = yield Stage(*zip(before, after), epochs, trace=True, span=(0.5, 0.999))
+        entry = yield Stage(*zip(before, after), epochs, watch=_losses, span=(0.5, 0.999))
         stays, moves = zip(*entry["trace"])
         return dict(seed=seed, **prices, stays=list(stays), moves=list(moves))
 
