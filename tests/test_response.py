@@ -54,7 +54,7 @@ def test_conjugate_gradient_recovers_x_and_reports(n, seed):
         torch.testing.assert_close(
             got, x, rtol=0, atol=1e-7 * float(x.abs().max())
         )  # rtol √κ with room
-        assert report.residual < 1e-8 and 0 < report.curvatures[0] <= report.curvatures[1]
+        assert report.residual < 1e-8 and report.error <= 1e-11 and report.iterations > 0
 
 
 def test_singular_consistent_gives_least_norm():
