@@ -54,7 +54,7 @@ def log_partition(log_m, log_d, log_c, p):
 
 
 def gibbs_posterior(log_m, log_d, log_c, p):
-    """The probabilities that e* gives to the codes (eq. 9), (N, K); it sees the label."""
+    """The probabilities that e* gives to the codes (eq. 9), (N, K)."""
     return torch.softmax(log_m + p[0] * log_d + p[1] * log_c, 1)
 
 
