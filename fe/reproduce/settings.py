@@ -124,6 +124,7 @@ class Loops(Trained):
     stages: int = 9  # one way, even in λ
     gammas: list = field(default_factory=lambda: [8.0, 4.0])
     lengths: list = field(default_factory=lambda: [3, 12, 48])  # epochs a stage
+    rested: int = 2_000  # epochs of one start more, of the first γ₀ and length
     options: dict = field(
         default_factory=lambda: dict(tolerance=0.03, band=0.15, corrections=3, station=3)
     )
