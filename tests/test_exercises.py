@@ -135,12 +135,16 @@ def test_labels_and_calls(number):
 
 
 @checked
-def test_the_reference_passes(label):
-    """Also where torch's default device is another one, here one on which nothing can be read."""
+def test_the_reference_passes(label, single):
+    """Also where torch's default device is another one, here one on which nothing can be read, and
+    its default type float32.
+    """
     number, exercise = CHECKED[label]
     names = run(number, exercise.reference)
+    torch.set_default_dtype(torch.float32)
     with torch.device("meta"), contextlib.chdir(ROOT / "book"):
         assert eval(exercise.check, names).startswith("right")
+    assert torch.get_default_dtype() == torch.float32
 
 
 @checked

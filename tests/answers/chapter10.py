@@ -318,6 +318,23 @@ def waste(t, F_t, F):
 """,
         ),
         (
+            "as if F_t fell at every step",
+            "relaxing for real",
+            """
+def waste(t, F_t, F):
+    each = F_t[:-1] * np.diff(t) - np.diff(F)
+    return np.sum(each * (np.diff(F_t) <= 0))
+""",
+        ),
+        (
+            "as on a smooth branch, half the square of each step",
+            "relaxing for real",
+            """
+def waste(t, F_t, F):
+    return -0.5 * np.sum(np.diff(F_t) * np.diff(t))
+""",
+        ),
+        (
             "even steps assumed",
             "need not be even",
             """

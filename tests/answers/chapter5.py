@@ -377,39 +377,39 @@ def kind(path):
             "no root",
             "take the root",
             """
-def energy_error(alphas, rho, k):
-    return float((alphas[k:] * rho[k:]).sum())
+def energy_error(alphas, squares, k):
+    return float((alphas[k:] * squares[k:]).sum())
 """,
         ),
         (
             "the steps already done",
             "already done|j ≥ k",
             """
-def energy_error(alphas, rho, k):
-    return float((alphas[:k] * rho[:k]).sum().sqrt())
+def energy_error(alphas, squares, k):
+    return float((alphas[:k] * squares[:k]).sum().sqrt())
 """,
         ),
         (
             "the residual instead of the error",
             "j ≥ k",
             """
-def energy_error(alphas, rho, k):
-    return float(rho[k].sqrt())
+def energy_error(alphas, squares, k):
+    return float(squares[k].sqrt())
 """,
         ),
         (
             "one step too late",
             "j ≥ k",
             """
-def energy_error(alphas, rho, k):
-    return float((alphas[k + 1 :] * rho[k + 1 :]).sum().sqrt())
+def energy_error(alphas, squares, k):
+    return float((alphas[k + 1 :] * squares[k + 1 :]).sum().sqrt())
 """,
         ),
         (
             "hard-wired to the example",
             "the error is",
             """
-def energy_error(alphas, rho, k):
+def energy_error(alphas, squares, k):
     return 0.407
 """,
         ),
@@ -417,24 +417,24 @@ def energy_error(alphas, rho, k):
             "the terms of one step",
             "j ≥ k",
             """
-def energy_error(alphas, rho, k):
-    return float((alphas[k] * rho[k]).sqrt()) if k < len(rho) else 0.0
+def energy_error(alphas, squares, k):
+    return float((alphas[k] * squares[k]).sqrt()) if k < len(squares) else 0.0
 """,
         ),
         (
             "right at the start only",
             "j ≥ k",
             """
-def energy_error(alphas, rho, k):
-    return float((alphas * rho).sum().sqrt())
+def energy_error(alphas, squares, k):
+    return float((alphas * squares).sum().sqrt())
 """,
         ),
         (
             "without the α",
             "j ≥ k",
             """
-def energy_error(alphas, rho, k):
-    return float(rho[k:].sum().sqrt())
+def energy_error(alphas, squares, k):
+    return float(squares[k:].sum().sqrt())
 """,
         ),
     ],
@@ -525,13 +525,13 @@ def gibbs_hessian(e, dH, ddH):
             "symmetric generators",
             "antisymmetric",
             """
-def turns(T):
+def turns(S):
     columns = []
-    for a in range(T.shape[1]):
+    for a in range(S.shape[1]):
         for b in range(a):
-            omega = torch.zeros(T.shape[1], T.shape[1])
+            omega = torch.zeros(S.shape[1], S.shape[1])
             omega[a, b], omega[b, a] = 1.0, 1.0
-            columns.append((T @ omega).flatten())
+            columns.append((S @ omega).flatten())
     return torch.stack(columns, 1)
 """,
         ),
@@ -539,13 +539,13 @@ def turns(T):
             "one corner of the generator",
             "in the other",
             """
-def turns(T):
+def turns(S):
     columns = []
-    for a in range(T.shape[1]):
+    for a in range(S.shape[1]):
         for b in range(a):
-            omega = torch.zeros(T.shape[1], T.shape[1])
+            omega = torch.zeros(S.shape[1], S.shape[1])
             omega[a, b] = 1.0
-            columns.append((T @ omega).flatten())
+            columns.append((S @ omega).flatten())
     return torch.stack(columns, 1)
 """,
         ),
@@ -553,13 +553,13 @@ def turns(T):
             "the diagonal too",
             "diagonal is zero",
             """
-def turns(T):
+def turns(S):
     columns = []
-    for a in range(T.shape[1]):
+    for a in range(S.shape[1]):
         for b in range(a + 1):
-            omega = torch.zeros(T.shape[1], T.shape[1])
+            omega = torch.zeros(S.shape[1], S.shape[1])
             omega[a, b], omega[b, a] = 1.0, -1.0
-            columns.append((T @ omega).flatten())
+            columns.append((S @ omega).flatten())
     return torch.stack(columns, 1)
 """,
         ),
@@ -567,14 +567,14 @@ def turns(T):
             "each plane twice",
             "planes",
             """
-def turns(T):
+def turns(S):
     columns = []
-    for a in range(T.shape[1]):
-        for b in range(T.shape[1]):
+    for a in range(S.shape[1]):
+        for b in range(S.shape[1]):
             if a != b:
-                omega = torch.zeros(T.shape[1], T.shape[1])
+                omega = torch.zeros(S.shape[1], S.shape[1])
                 omega[a, b], omega[b, a] = 1.0, -1.0
-                columns.append((T @ omega).flatten())
+                columns.append((S @ omega).flatten())
     return torch.stack(columns, 1)
 """,
         ),
@@ -582,13 +582,13 @@ def turns(T):
             "the pixels turned",
             "one direction a column|planes|multiplied from the right",
             """
-def turns(T):
+def turns(S):
     columns = []
-    for a in range(T.shape[0]):
+    for a in range(S.shape[0]):
         for b in range(a):
-            omega = torch.zeros(T.shape[0], T.shape[0])
+            omega = torch.zeros(S.shape[0], S.shape[0])
             omega[a, b], omega[b, a] = 1.0, -1.0
-            columns.append((omega @ T).flatten())
+            columns.append((omega @ S).flatten())
     return torch.stack(columns, 1)
 """,
         ),
@@ -596,14 +596,14 @@ def turns(T):
             "all planes with the first code",
             "independent",
             """
-def turns(T):
-    k = T.shape[1]
+def turns(S):
+    k = S.shape[1]
     columns = []
     for a in range(k):
         for b in range(a):
             omega = torch.zeros(k, k)
             omega[1, 0], omega[0, 1] = 1.0, -1.0
-            columns.append((T @ omega).flatten())
+            columns.append((S @ omega).flatten())
     return torch.stack(columns, 1)
 """,
         ),
@@ -611,17 +611,17 @@ def turns(T):
             "two codes only",
             "you give 1 directions",
             """
-def turns(T):
-    omega = torch.zeros(T.shape[1], T.shape[1])
+def turns(S):
+    omega = torch.zeros(S.shape[1], S.shape[1])
     omega[1, 0], omega[0, 1] = 1.0, -1.0
-    return (T @ omega).flatten()[:, None]
+    return (S @ omega).flatten()[:, None]
 """,
         ),
         (
             "hard-wired to the example",
             "rows",
             """
-def turns(T):
+def turns(S):
     return torch.tensor([[0.0], [1.0], [-1.0], [0.0]])
 """,
         ),
@@ -629,22 +629,22 @@ def turns(T):
             "no motion at all",
             "turns nothing",
             """
-def turns(T):
-    k = T.shape[1]
-    return torch.zeros(T.numel(), k * (k - 1) // 2)
+def turns(S):
+    k = S.shape[1]
+    return torch.zeros(S.numel(), k * (k - 1) // 2)
 """,
         ),
         (
             "flattened column by column",
             "J changes",
             """
-def turns(T):
-    k, columns = T.shape[1], []
+def turns(S):
+    k, columns = S.shape[1], []
     for a in range(k):
         for b in range(a):
             omega = torch.zeros(k, k)
             omega[a, b], omega[b, a] = 1.0, -1.0
-            columns.append((T @ omega).T.flatten())
+            columns.append((S @ omega).T.flatten())
     return torch.stack(columns, 1)
 """,
         ),
@@ -743,6 +743,14 @@ def response(J, theta, p):
     ],
     "ex-5-4": [
         (
+            "by whether J falls at the jump",
+            """
+def kind(path):
+    (jump,) = path.jumps
+    return ["pitchfork", "fold"][bool(jump.after.value < jump.before.value - 1e-3)]
+""",
+        ),
+        (
             "by the power with which μ dies",
             """
 def kind(path):
@@ -774,9 +782,9 @@ def kind(path):
         (
             "a loop over lists",
             """
-def energy_error(alphas, rho, k):
+def energy_error(alphas, squares, k):
     total = 0.0
-    for alpha, square in list(zip(alphas.tolist(), rho.tolist()))[k:]:
+    for alpha, square in list(zip(alphas.tolist(), squares.tolist()))[k:]:
         total += alpha * square
     return total**0.5
 """,
@@ -786,8 +794,8 @@ def energy_error(alphas, rho, k):
             """
 import numpy as np
 
-def energy_error(alphas, rho, k):
-    terms = np.append(np.cumsum((alphas * rho).numpy()[::-1])[::-1], 0.0)
+def energy_error(alphas, squares, k):
+    terms = np.append(np.cumsum((alphas * squares).numpy()[::-1])[::-1], 0.0)
     return np.sqrt(terms[k])
 """,
         ),
@@ -821,9 +829,9 @@ def gibbs_hessian(e, dH, ddH):
         (
             "the null space of the differential of TTᵀ",
             """
-def turns(T):
-    n, k = T.shape
-    change = torch.func.jacrev(lambda t: (t.view(n, k) @ t.view(n, k).T).flatten())(T.flatten())
+def turns(S):
+    n, k = S.shape
+    change = torch.func.jacrev(lambda t: (t.view(n, k) @ t.view(n, k).T).flatten())(S.flatten())
     return torch.linalg.svd(change)[2][n * k - k * (k - 1) // 2 :].T
 """,
         ),
@@ -832,14 +840,14 @@ def turns(T):
             """
 import numpy as np
 
-def turns(T):
-    T = T.numpy().astype(np.float32)
-    n, k = T.shape
+def turns(S):
+    S = S.numpy().astype(np.float32)
+    n, k = S.shape
     found = []
     for a in range(k):
         for b in range(a + 1, k):
             moved = np.zeros((n, k), dtype=np.float32)
-            moved[:, a], moved[:, b] = T[:, b], -T[:, a]
+            moved[:, a], moved[:, b] = S[:, b], -S[:, a]
             found.append(moved.ravel())
     return np.column_stack(found)
 """,
@@ -847,13 +855,13 @@ def turns(T):
         (
             "by a small turn, as lists",
             """
-def turns(T):
-    k, rows = T.shape[1], []
+def turns(S):
+    k, rows = S.shape[1], []
     for a in range(k):
         for b in range(a + 1, k):
-            omega = torch.zeros(k, k, dtype=T.dtype)
+            omega = torch.zeros(k, k, dtype=S.dtype)
             omega[a, b], omega[b, a] = 1.0, -1.0
-            rows.append(((T @ torch.linalg.matrix_exp(1e-4 * omega) - T @ torch.linalg.matrix_exp(-1e-4 * omega)) / 2e-4).flatten().tolist())
+            rows.append(((S @ torch.linalg.matrix_exp(1e-4 * omega) - S @ torch.linalg.matrix_exp(-1e-4 * omega)) / 2e-4).flatten().tolist())
     return [list(row) for row in zip(*rows)]
 """,
         ),
@@ -876,7 +884,7 @@ def three_unknowns(energy_error):
 
 
 STATED = {
-    "ex-5-1": [(r"F_{\lambda\lambda} = -1", "quadratic(4, 2, 0.7)[3]", "-1")],
+    "ex-5-1": [(r"F_{\lambda\lambda}=-1", "quadratic(4, 2, 0.7)[3]", "-1")],
     "ex-5-2": [
         ("$2$, $1$", "fold(1.0)[0]", "2"),
         ("$1$ and", "fold(1.0)[1]", "1"),
@@ -909,12 +917,12 @@ STATED = {
     ],
     "ex-5-8": [
         (
-            r"\pm(0, 1, -1, 0)",
+            r"\pm(0,1,-1,0)",
             "(lambda u: (u / u[1] - torch.tensor([0.0, 1.0, -1.0, "
             "0.0])).abs().max())(turns(torch.eye(2))[:, 0])",
             "0",
         ),
-        ("k(k-1)/2", "turns(torch.eye(4)).shape[1]", "4 * 3 / 2"),
+        ("n(n-1)/2", "turns(torch.eye(4)).shape[1]", "4 * 3 / 2"),
     ],
 }
 GIVEN = {}

@@ -234,6 +234,14 @@ def gain(F0, F_t0, F1):
 """,
         ),
         (
+            "the size of the slope",
+            "you have",
+            """
+def gain(F0, F_t0, F1):
+    return F0 + abs(F_t0) - F1
+""",
+        ),
+        (
             "never less than nothing",
             "less than nothing",
             """

@@ -446,6 +446,15 @@ def dual_bound(kappa, a, b, u):
 """,
         ),
         (
+            "the prices of the sources raised as well",
+            "raise u as well",
+            """
+def dual_bound(kappa, a, b, u):
+    v = (kappa - u[:, None]).min(0).values
+    return a @ (kappa - v).min(1).values + b @ v
+""",
+        ),
+        (
             "absolute prices",
             "bound|weighed",
             """

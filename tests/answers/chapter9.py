@@ -336,6 +336,16 @@ def geodesic_velocity(hess, F_t, lam, k):
 """,
         ),
         (
+            "a guard in shares of kλ",
+            "is refused|raise ValueError",
+            """
+def geodesic_velocity(hess, F_t, lam, k):
+    if abs(1 + k * lam) < 0.02 * abs(k * lam):
+        raise ValueError
+    return torch.linalg.solve(hess[:2, :2], torch.stack([k / (1 + k * lam) * F_t - hess[0, 2], -hess[1, 2]]))
+""",
+        ),
+        (
             "the denominator without its sign",
             "D moves|a sign is lost",
             """
@@ -448,6 +458,36 @@ def fate(F_t, lam, k):
             "no singularity",
             """
 def fate(F_t, lam, k):
+    return "attracts" if F_t > 0 else "repels"
+""",
+        ),
+        (
+            "none for a gentle slope",
+            "however far",
+            """
+def fate(F_t, lam, k):
+    if k > -0.1:
+        return "none"
+    return "attracts" if F_t > 0 else "repels"
+""",
+        ),
+        (
+            "none for a steep slope",
+            "however far",
+            """
+def fate(F_t, lam, k):
+    if k >= 0 or k < -5:
+        return "none"
+    return "attracts" if F_t > 0 else "repels"
+""",
+        ),
+        (
+            "none for a weak force",
+            "or weakly",
+            """
+def fate(F_t, lam, k):
+    if k >= 0 or abs(F_t) < 0.01:
+        return "none"
     return "attracts" if F_t > 0 else "repels"
 """,
         ),

@@ -16,14 +16,19 @@ SINGLE = 3e-5
 
 
 def on_cpu(check):
-    """The check with its problems, and what the answer makes of them, on the CPU, whatever torch's
-    default device is.
+    """The check with its problems, and what the answer makes of them, on the CPU and in double
+    precision, whatever torch's default device and type are.
     """
 
     @functools.wraps(check)
     def judged(answer):
-        with torch.device("cpu"):
-            return check(answer)
+        before = torch.get_default_dtype()
+        torch.set_default_dtype(torch.float64)
+        try:
+            with torch.device("cpu"):
+                return check(answer)
+        finally:
+            torch.set_default_dtype(before)
 
     return judged
 

@@ -202,38 +202,67 @@ def check_schedule(schedule):
     return "right: equal lengths"
 
 
+def _bowls(draw, quartic):
+    """Two tasks with one minimum each, and how a mixture of them comes to rest (by Newton)."""
+    P, Q = (
+        M @ M.T + 0.3 * torch.eye(3, dtype=F64)
+        for M in torch.randn(2, 3, 3, generator=draw, dtype=F64)
+    )
+    a, b = torch.randn(2, 3, generator=draw, dtype=F64)
+
+    def costs(th):
+        bend = quartic * th.pow(4).sum()
+        return (
+            0.5 * (th - a) @ P @ (th - a) + 0.3 + bend,
+            0.5 * (th - b) @ Q @ (th - b) - 0.1 + bend,
+        )
+
+    def rest(th, t):
+        for _ in range(50):
+            gradient = (1 - t) * P @ (th - a) + t * Q @ (th - b) + 4 * quartic * th**3
+            th = th - torch.linalg.solve(
+                (1 - t) * P + t * Q + torch.diag(12 * quartic * th**2), gradient
+            )
+        return th
+
+    return costs, rest, a
+
+
+def _valleys(tilt, target, slope):
+    """The source has two valleys, tilted; the target is given with its slope. From the left
+    valley, downhill: it ends before t = 1, and the state falls into the other one.
+    """
+    costs = lambda th: ((th * th - 1) ** 2 / 4 - tilt * th, target(th))
+
+    def rest(th, t):
+        for _ in range(2000):
+            th -= 0.2 * ((1 - t) * (th**3 - th - tilt) + t * slope(th))
+        return th
+
+    return costs, rest, -1.0
+
+
 @on_cpu
 def check_waste(waste):
-    """`waste(t, F_t, F)` against real relaxations of mixtures, quadratic and not, step by step."""
+    """`waste(t, F_t, F)` against real relaxations of mixtures, step by step: of one minimum,
+    quadratic and not, and of two valleys, where the state jumps.
+    """
     draw = torch.Generator().manual_seed(7)
-    for K, quartic in ((1, 0.0), (4, 0.0), (7, 0.0), (5, 0.5)):
-        P, Q = (
-            M @ M.T + 0.3 * torch.eye(3, dtype=F64)
-            for M in torch.randn(2, 3, 3, generator=draw, dtype=F64)
-        )
-        a, b = torch.randn(2, 3, generator=draw, dtype=F64)
-        bend = lambda th, quartic=quartic: quartic * th.pow(4).sum()
-        costs = lambda th, P=P, Q=Q, a=a, b=b, bend=bend: (
-            0.5 * (th - a) @ P @ (th - a) + 0.3 + bend(th),
-            0.5 * (th - b) @ Q @ (th - b) - 0.1 + bend(th),
-        )
+    problems = [(K, *_bowls(draw, quartic)) for K, quartic in ((1, 0), (4, 0), (7, 0), (5, 0.5))]
+    # the same two valleys, tilted to the right: at the jump F_t falls
+    tilted = lambda th: (th * th - 1) ** 2 / 4 - 0.6 * th, lambda th: th**3 - th - 0.6
+    # a bowl between the two valleys, nearer to the left one: at the jump F_t rises
+    bowl = lambda th: 0.25 * (th + 0.2) ** 2, lambda th: 0.5 * (th + 0.2)
+    problems += [(9, *_valleys(-0.2, *tilted)), (12, *_valleys(0.24, *bowl))]
+    for K, costs, rest, th in problems:
         J = lambda th, t, costs=costs: float((1 - t) * costs(th)[0] + t * costs(th)[1])
-
-        def rest(
-            t, P=P, Q=Q, a=a, b=b, quartic=quartic
-        ):  # Newton; the quadratic case ends after one step
-            th = (1 - t) * a + t * b
-            for _ in range(50):
-                gradient = (1 - t) * P @ (th - a) + t * Q @ (th - b) + 4 * quartic * th**3
-                th = th - torch.linalg.solve(
-                    (1 - t) * P + t * Q + torch.diag(12 * quartic * th**2), gradient
-                )
-            return th
-
         t = np.sort(
             np.concatenate([[0.0, 1.0], torch.rand(K - 1, generator=draw, dtype=F64).numpy()])
         )
-        states = [rest(s) for s in t]
+        states = []
+        for s in t:
+            th = rest(th, s)
+            states.append(th)
         F_t = np.array([float(costs(th)[1] - costs(th)[0]) for th in states])
         F = np.array([J(th, s) for th, s in zip(states, t)])
         truth = sum(J(th, u) - value for th, u, value in zip(states, t[1:], F[1:]))

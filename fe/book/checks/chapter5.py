@@ -201,26 +201,26 @@ def check_gibbs_hessian(gibbs_hessian):
 
 @on_cpu
 def check_turns(turns):
-    """`turns(T)`: directions in which functions of TTᵀ do not change, k(k − 1)/2 of them,
+    """`turns(S)`: directions in which functions of SSᵀ do not change, n(n − 1)/2 of them,
     independent.
     """
     g = torch.Generator().manual_seed(2)
-    for n, k in ((5, 2), (6, 3), (4, 4), (7, 5), (2, 2)):
-        T, count = torch.randn(n, k, generator=g, dtype=F64), k * (k - 1) // 2
-        U = array(turns(T.clone()), "turns")
-        if U.ndim == 1 and count == 1 and len(U) == n * k:
+    for m, n in ((5, 2), (6, 3), (4, 4), (7, 5), (2, 2)):
+        S, count = torch.randn(m, n, generator=g, dtype=F64), n * (n - 1) // 2
+        U = array(turns(S.clone()), "turns")
+        if U.ndim == 1 and count == 1 and len(U) == m * n:
             U = U[:, None]
-        assert U.ndim == 2 and len(U) == n * k, (
-            f"for T ({n}, {k}) turns must return {n * k} rows, one direction a column, got the "
+        assert U.ndim == 2 and len(U) == m * n, (
+            f"for S ({m}, {n}) turns must return {m * n} rows, one direction a column, got the "
             f"shape {tuple(U.shape)}"
         )
-        if U.shape[1] == k * (k + 1) // 2:
+        if U.shape[1] == n * (n + 1) // 2:
             raise AssertionError(
-                "k(k + 1)/2 columns: a generator of rotations is antisymmetric, its diagonal is "
+                "n(n + 1)/2 columns: a generator of rotations is antisymmetric, its diagonal is "
                 "zero"
             )
         assert U.shape[1] == count, (
-            f"{k} codes can be turned in k(k − 1)/2 = {count} planes, you give {U.shape[1]} "
+            f"{n} codes can be turned in n(n − 1)/2 = {count} planes, you give {U.shape[1]} "
             "directions"
         )
         assert torch.isfinite(U).all(), "some entries are NaN or infinite"
@@ -230,16 +230,16 @@ def check_turns(turns):
         )
         U = U / lengths
         for _ in range(3):
-            mix = torch.randn(n, n, generator=g, dtype=F64)
+            mix = torch.randn(m, m, generator=g, dtype=F64)
             J = lambda flat: torch.sin(
-                mix * (flat.view(n, k) @ flat.view(n, k).T)
-            ).sum()  # invariant under T → TQᵀ
-            slope = torch.func.grad(J)(T.flatten())
+                mix * (flat.view(m, n) @ flat.view(m, n).T)
+            ).sum()  # invariant under S → SQᵀ
+            slope = torch.func.grad(J)(S.flatten())
             if not float((slope @ U).abs().max()) < 1e-5 * float(
                 slope.norm()
             ):  # float32 leaves 1e-7
                 raise AssertionError(
-                    "J changes along a direction: T Qᵀ with Q = exp(sΩ) moves by −TΩ, Ω "
+                    "J changes along a direction: S Qᵀ with Q = exp(sΩ) moves by −SΩ, Ω "
                     "antisymmetric (+1 in one corner, −1 in the other), "
                     "multiplied from the right"
                 )

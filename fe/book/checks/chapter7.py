@@ -225,7 +225,7 @@ def check_gain(gain):
         P = torch.randn(2, 2, generator=g, dtype=F64)
         P, floor = (
             P @ P.T + 0.5 * torch.eye(2, dtype=F64),
-            float(torch.randn((), generator=g, dtype=F64)),
+            10 * float(torch.randn((), generator=g, dtype=F64)),  # so that F_t has either sign
         )
         if kind == "quadratic":
             return lambda theta: floor + 0.5 * float((theta - centre) @ P @ (theta - centre))

@@ -159,6 +159,10 @@ def check_dual_bound(dual_bound):
                         "this is the least cost itself: the bound asked for is the one that these "
                         "prices u allow",
                     ),
+                    (
+                        float(a @ (kappa - v).min(1).values + b @ v),
+                        "you raise u as well: the bound asked for is the one with these prices u",
+                    ),
                 ),
                 f"with the best u the bound must reach the least cost {solved.fun:.4f} (strong "
                 f"duality), you have {found:.4f}"
