@@ -139,7 +139,8 @@ class Geodesic(Conserve):
 
     With Ṙ = F_t − λḊ − γĊ (the first law for a task that changes), Ḋ = kṘ and Ċ = 0 are the
     paper's D_λ λ̇ + D_γ γ̇ + D_t = k F_t/(1 + kλ). Where 1 + kλ = 0 the line is parallel to the RD
-    0.02 of it `velocity` raises `ValueError`, and no step may hop over it.
+    curve of the task as it stands, dR = −λ dD, and the prices cannot follow the task: to within
+    0.02 of it `velocity` raises `ValueError`.
 
     Args:
         k: slope; for example that of the chord between two equilibria of one C, one on each task
@@ -201,7 +202,7 @@ def follow(
 
     Args:
         theta, p: (P,) and (n,), where to start; minimised first
-        law: `QuasiStatic`, `Conserve`, `Geodesic`, or an object with their five methods
+        law: `QuasiStatic`, `Conserve`, `Geodesic`, or an object with their four methods
         step, max_step: first and longest step (defaults length/50, length/15)
         preconditioner: callable (theta, p) -> apply, as for `minimise`
         tol: ‖∇J‖ at every recorded point; what is conserved is held to 1e-10 of itself, or to what
@@ -300,8 +301,6 @@ class _Follower:
             here, effort = self.correct(theta, p)
         except _FAILED as e:
             raise _Lost(e) from e
-        if self.law.hops(point.p, here.p):
-            raise _Lost(f"from p = {point.p.tolist()} it hops over where the law has no answer")
         new = self.measure(point.s + h, here)
         # landing on another branch shows: F leaves its second-order expansion by more than the
         # second-order terms (prices and t apart: F is concave in each, not in both, and the sum may
@@ -368,8 +367,6 @@ class _Follower:
                 with contextlib.suppress(*_FAILED):  # there g may not answer to `adjust`
                     self.probe = torch.stack([best.direction, u], 1)
                     after = self.measure(point.s + h, self.restore(best))
-                    if self.law.hops(point.p, after.p):
-                        continue
                     return Jump(point.s, point, after, u, overlap)
         raise NotConverged(
             f"at s = {point.s:.6g}, p = {point.p.tolist()} every step fails, however short: {why}. "

@@ -329,16 +329,6 @@ def test_a_geodesic_stops_where_its_line_is_parallel_to_the_surface():
         fe.path.Geodesic(math.inf)
 
 
-def test_no_step_of_a_geodesic_hops_over_the_singular_place():
-    """However long the steps are: the two states on the line, on either side of λ*, look alike."""
-    ends, _, J = two_gaussian_tasks()
-    p, points = torch.tensor([1.0, 4.0, 0.0]), []
-    with pytest.raises(ValueError, match="singular at λ = −1/k"):
-        long = dict(step=0.5, max_step=0.5, on_point=points.append)
-        fe.follow(J, ends[0].optimum(p[:2]), p, fe.path.Geodesic(-0.8), 1.0, **long)
-    assert all(1 - 0.8 * float(point.p[0]) > 0 for point in points)
-
-
 def test_falling_lines_reach_the_target_where_they_have_room():
     """Slope −1/λ* holds V = R + λ*D: it arrives if V exceeds Φ(t) = max_γ F(λ*, γ, t) − γC₀ all
     the

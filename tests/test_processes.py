@@ -374,19 +374,19 @@ def test_a_geodesic_holds_both_lines():
     assert len(e.value.record.rows) == 1
 
 
-def test_a_network_does_not_hop_over_the_singular_place():
-    """D − kR = 1/λ + 0.4 (ln λ + 3 + 2t) has its least value at λ* = 2.5 = −1/k, so that from
-    λ = 1.5 on there is no answer beyond t = 0.08; the band of 10 % would let it pass.
+def test_no_step_hops_over_the_singular_place():
+    """D − kR = 1/λ + 0.4 (ln λ + 3 + 2t) is least at λ* = 2.5 = −1/k: from λ = 2 nothing holds it
+    beyond t = 0.014, but states on either side of λ* are within the tolerance.
     """
 
     class Dearer(Formula):
         def one(self, lam, gam, t):
             return math.log(lam) + 3 + 2 * t, 1 / lam, math.exp(2 * t) / gam
 
-    options = dict(tolerance=1e-3, corrections=9, band=0.1)
+    options = dict(tolerance=0.03, corrections=9, band=0.1)
     with pytest.raises(ConstraintLost, match="no answer|singular") as e:
-        Dearer().follow(walk((1.5, 3.0, 0.0), fe.Geodesic(-0.4), [0.0, 0.05, 0.1, 0.2], **options))
-    assert len(e.value.record.rows) > 1 and max(e.value.record["lam"]) < 2.5
+        Dearer().follow(walk((2.0, 3.0, 0.0), fe.Geodesic(-0.4), [0.0, 0.02, 0.04], **options))
+    assert max(e.value.record["lam"]) < 2.5
 
 
 def test_what_is_held_is_walked_back_as_well():
