@@ -432,10 +432,9 @@ def save(target, run, settings, executor, progress=True, again=False):
     """Run one of `RUNS` over any Executor (None: see `run_jobs`), write `target` (JSON) and its
     figure; checkpoints beside it.
 
-    The checkpoints are deleted once the results are written, but for states of networks, which go
-    into states/. If `target` is there already, it is
-    returned, see `done`; with again=True it is run all the same, and what was there is kept under
-    another name, see `set_aside`.
+    The checkpoints are deleted once the results are written; states of networks go into states/. If
+    `target` is there already, it is returned, see `done`; with again=True it is run all the same,
+    and what was there is kept under another name, see `set_aside`.
     """
     target = File(target)
     record = None if again else _done(target, settings)

@@ -290,20 +290,20 @@ def ship(run, name, row, settings, path, **about):
 
 
 def state(name):
-    """(`Ensemble` of one, about): a network that comes with the book, say "fig5_aligned_held", and
-    what is known of it.
+    """(`Ensemble` of one, about): a network that comes with the book, say "fig5_aligned_s0_held",
+    or one of your own, by the path of its file; and how it was built and its row in the results.
 
     Raises `FileNotFoundError`, with the names that there are.
     """
-    path = STORED / "states" / f"{name}.safetensors"
+    path = Path(name) if Path(name).suffix else STORED / "states" / f"{name}.safetensors"
     if not path.exists():
         there = ", ".join(sorted(p.stem for p in path.parent.glob("*.safetensors")))
         raise FileNotFoundError(f"no state {name!r}; there are {there}")
-    tensors, known = load_state(path)
-    x = torch.zeros(1, known["pixels"], dtype=torch.float32)
-    ensemble = networks(Curves() | known["sizes"], x, None, 0, known["classes"])
+    tensors, about = load_state(path)
+    x = torch.zeros(1, about["pixels"], dtype=torch.float32)
+    ensemble = networks(Curves() | about["sizes"], x, None, 0, about["classes"])
     ensemble.load({k: v[None] for k, v in tensors.items()})
-    return ensemble, known
+    return ensemble, about
 
 
 @contextlib.contextmanager
