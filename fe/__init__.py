@@ -2,7 +2,7 @@
 
 from .amortised import AmortisedObjective, free_energy_gap
 from .data import digits
-from .equilibrium import Equilibrium, minimise, schedule
+from .equilibrium import Equilibrium, minimise
 from .errors import NegativeCurvature, NotAtEquilibrium, NotConverged, SingularHessian
 from .gibbs import GridModel, GridTooCoarse, TabularModel, check_resolution, uniform_grid
 from .linear_gaussian import LinearGaussian
@@ -14,5 +14,5 @@ from .response import Response, conjugate_gradient, linear_response, smallest_ei
 from .sampling import TooFewSamples, annealed_importance_sampling, importance_sampling
 from .tasks import Displacement, Mixture, TaskObjective
 from .topographic import TopographicMap
-from .training import train
+from .training import schedule, train
 from .transport import optimal_plan, sinkhorn_plan

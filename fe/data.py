@@ -6,15 +6,9 @@ from sklearn.datasets import load_digits
 
 
 def digits(n=None, *, classes=range(10), seed=0, dtype=torch.float64, device=None):
-    """Images x (n, 64) and labels y (n,), int64, of scikit-learn's digits, shuffled, pixels scaled
-    from 0–16 to [0, 1].
-
-    Args:
-        n: how many (all 1,797 if None, or as many as `classes` leaves)
-        classes: keep only these labels, for example range(5); labels are not renumbered
-        seed: of the shuffle; the same seed gives the same images in the same order
-
-    Raises `ValueError` for more images than there are, or a class that is not 0 … 9.
+    """n images x (n, 64), pixels in [0, 1], and labels y (n,), int64, of scikit-learn's digits, in
+    an order that is a function of the seed; all of them if n is None, those of some `classes` only
+    (labels are not renumbered). `ValueError` for more than there are, or a class not in 0 … 9.
 
     Source: E. Alpaydin and C. Kaynak, Optical Recognition of Handwritten Digits, UCI Machine
     Learning Repository (1998).

@@ -1,7 +1,7 @@
 """Equilibria: the surface Θ_{λ,γ} = {θ : J(θ, λ, γ) = F(λ, γ)} of eq. (13).
 
-`minimise` goes all the way to ‖∇J‖ ≤ 1e-10 on smooth objectives: L-BFGS first, then Newton steps.
-It ends with the smallest eigenvalue of A, so that a saddle is never taken for a minimum.
+`minimise` goes to ‖∇J‖ ≤ 1e-10 on smooth objectives, by L-BFGS, then Newton steps, and ends with
+the smallest eigenvalue of A, so that a saddle is never taken for a minimum.
 """
 
 import math
@@ -28,18 +28,16 @@ class Equilibrium(NamedTuple):
 
 
 def minimise(J, theta, p, *, tol=1e-10, preconditioner=None, max_iterations=5000):
-    """A minimum of J(·, p) near θ, to ‖∇J‖ ≤ tol, with positive semi-definite A; a local one, which
-    is all that a gradient can promise.
+    """A local minimum of J(·, p) near θ (P,), to ‖∇J‖ ≤ tol, with positive semi-definite A.
 
     Args:
         preconditioner: callable (theta, p) -> (apply: (P, m) -> (P, m)), an approximate A⁻¹, for
             example `TopographicMap.preconditioner`; else A is factorised where that is cheap
         max_iterations: evaluations of ∇J by L-BFGS, over all restarts
 
-    Raises:
-        NotConverged: no descent is left but ‖∇J‖ > tol (float32, or J is not smooth), the budget
-            is used up, or every way down ends at a saddle
-        ValueError, TypeError: NaN, wrong shapes or dtypes, λ < 0, a J that changes between calls
+    Raises `NotConverged` where no descent is left but ‖∇J‖ > tol (float32, or J is not smooth), the
+    budget is used up, or every way down ends at a saddle; and what `check_state` and
+    `check_deterministic` do.
 
     >>> J = lambda theta, p: p[0] * (theta.square() - 1).square().sum()  # minima at ±1
     >>> e = minimise(J, torch.zeros(1, dtype=torch.float64), torch.ones(1, dtype=torch.float64))
@@ -64,9 +62,9 @@ def minimise(J, theta, p, *, tol=1e-10, preconditioner=None, max_iterations=5000
         if spent >= max_iterations:
             break
     raise NotConverged(
-        f"minimise stopped at ‖∇J‖ = {size:.2e} (wanted {tol:.0e}) with smallest curvature "
-        f"{mu:.1e} (below zero: a saddle) after {spent} evaluations at p = {p.tolist()}; dtype "
-        f"{theta.dtype}. float32 reaches about 1e-5, a J with ReLU kinks no limit"
+        f"minimise stopped at ‖∇J‖ = {size:.2e} (wanted {tol:.0e}), smallest curvature {mu:.1e} "
+        f"(below zero: a saddle), after {spent} evaluations at p = {p.tolist()}; {theta.dtype}. "
+        "float32 reaches about 1e-5, a J with ReLU kinks no limit"
     )
 
 
@@ -75,8 +73,7 @@ def descend(J, theta, p, tol, budget):
 
     The search runs on the CPU: of the device it asks one answer an evaluation.
     """
-    x, calls = theta.detach().cpu().clone().requires_grad_(), 0
-    budget = max(budget, 1)
+    x, calls, budget = theta.detach().cpu().clone().requires_grad_(), 0, max(budget, 1)
     stop = dict(tolerance_grad=tol / math.sqrt(len(theta)), tolerance_change=0.0)
     stop |= dict(max_iter=budget, max_eval=budget)
     search = torch.optim.LBFGS([x], history_size=20, line_search_fn="strong_wolfe", **stop)
@@ -137,19 +134,5 @@ def _leave(J, theta, p, saddle):
         lowest = min(trials, key=lambda trial: J(trial, p))
         if J(lowest, p) < here:
             return lowest
-    raise NotConverged(
-        f"a direction of curvature {saddle.curvature:.1e} lowers J by less than rounding at p = "
-        f"{p.tolist()}"
-    )
-
-
-def schedule(t, T, peak=1.5e-3):
-    """Learning rate η(t) = peak · s²(1 − s)⁵ / max, s = t/T, of one equilibration (paper, §5.1).
-
-    The paper gives both s²(1 − s)⁵, whose maximum is 0.0152 at s = 2/7, and a maximum of 1.5e-3: we
-    scale to the latter. t counts the T mini-batches since the last change of (λ, γ), 0 ≤ t ≤ T.
-    """
-    if not T > 0 or not 0 <= t <= T:
-        raise ValueError(f"need 0 ≤ t ≤ T and T > 0, got t = {t}, T = {T}")
-    s, top = t / T, 2 / 7
-    return peak * s**2 * (1 - s) ** 5 / (top**2 * (1 - top) ** 5)
+    what = f"a direction of curvature {saddle.curvature:.1e} lowers J by less than rounding"
+    raise NotConverged(f"{what} at p = {p.tolist()}")

@@ -28,7 +28,7 @@ class NegativeCurvature(RuntimeError):
 
 
 class SingularHessian(RuntimeError):
-    """A is singular and the right-hand side is not in its range: A x = b has no solution."""
+    """A is singular and b is not in its range: A x = b has no solution."""
 
 
 class NotConverged(RuntimeError):
@@ -73,32 +73,22 @@ def check_like(name, tensor, other, like):
         )
 
 
-def _check_floating(name, tensor):
-    """Raise `TypeError` unless `tensor` is a floating tensor."""
+def check_floating(name, tensor, *shape):
+    """Raise unless `tensor` is a floating tensor of this shape (`check_shape`), and finite."""
     if not isinstance(tensor, torch.Tensor) or not tensor.is_floating_point():
         kind = getattr(tensor, "dtype", type(tensor).__name__)
         raise TypeError(f"{name} must be a floating torch.Tensor, got {kind}")
-
-
-def check_vector(name, tensor, like=None):
-    """Raise unless `tensor` is a finite floating 1-D tensor (of the dtype and device of `like`)."""
-    _check_floating(name, tensor)
-    if tensor.ndim != 1 or tensor.numel() == 0:
-        raise ValueError(f"{name} must be 1-D and not empty, got shape {tuple(tensor.shape)}")
+    check_shape(name, tensor, *shape)
     check_finite(name, tensor)
-    if like is not None:
-        check_like(name, tensor, "theta", like)
 
 
 def check_data(x, y=None, n_classes=None, soft=False):
     """Raise unless `x` (N, D) is finite and floating and `y` (N,) holds int64 labels in 0 …
     n_classes − 1, or with soft=True (N, Y) probabilities of the labels (paper, Remark 11).
     """
-    _check_floating("x", x)
-    if x.ndim != 2 or x.numel() == 0:
-        got = f"{tuple(x.shape)}; flatten images first, for example x.flatten(1)"
-        raise ValueError(f"x must have shape (N, D) and not be empty, got {got}")
-    check_finite("x", x)
+    if getattr(x, "ndim", 2) > 2:
+        raise ValueError(f"x has shape {tuple(x.shape)}; flatten images, for example x.flatten(1)")
+    check_floating("x", x, "N", "D")
     if y is None:
         return
     soft = soft and isinstance(y, torch.Tensor) and y.is_floating_point()
@@ -108,13 +98,11 @@ def check_data(x, y=None, n_classes=None, soft=False):
     if y.device != x.device:
         raise TypeError(f"y is on {y.device}, but x is on {x.device}")
     if soft:
-        fits = y.ndim == 2 and len(y) == len(x) and bool((y >= 0).all())
-        if not fits or bool(((y.sum(1) - 1).abs() >= 1e-5).any()):
-            want = f"{len(x)} rows of numbers ≥ 0 with sum 1"
-            raise ValueError(f"soft labels must be {want}, got shape {tuple(y.shape)}")
+        check_shape("soft labels", y, len(x), "Y")
+        if bool((y < 0).any()) or bool(((y.sum(1) - 1).abs() >= 1e-5).any()):
+            raise ValueError("soft labels must be numbers ≥ 0 with sum 1 in each row")
         return
-    if y.shape != x.shape[:1]:
-        raise ValueError(f"y must have shape ({len(x)},) to match x, got {tuple(y.shape)}")
+    check_shape("y", y, len(x))
     low, high = int(y.min()), int(y.max())
     if low < 0 or n_classes is not None and high >= n_classes:
         few = "0 is the least" if n_classes is None else f"{n_classes=} allows 0 … {n_classes - 1}"

@@ -5,10 +5,7 @@ For one image x with label y the Hamiltonian of a code z is (paper, eq. 11)
     H(z; x) = −log m(z) − λ log d(x|z) − γ log c(y|z),        log d(x|z) := −‖x − x̂(z)‖²,
 
 the best encoder is its Gibbs law e*(z|x) = exp(−H) / Z_x (eq. 9), and J = −E log Z_x (eq. 14). A
-model says what log m, log d and log c are at its K codes, and `GibbsObjective` does the rest:
-`TabularModel` on finite alphabets, m, d and c learned; `GridModel` for a decoder and a classifier
-of one's own, z on the nodes of a quadrature rule (beyond four dimensions see `fe.sampling`);
-`fe.TopographicMap`, both linear in fixed features of a grid in the plane.
+model says what log m, log d and log c are at its K codes, and `GibbsObjective` does the rest.
 
 N images, K codes, Y classes, d the dimension of z (where it is not the decoder); nats.
 """
@@ -30,8 +27,8 @@ class GridTooCoarse(RuntimeError):
 
 
 def squared_distances(a, b):
-    """‖a_i − b_j‖² (n, m) for a (n, D) and b (m, D), by one matrix product of centred data, so that
-    rounding is of the order of their spread, not of their distance from the origin.
+    """‖a_i − b_j‖² (n, m) of a (n, D) and b (m, D), by one matrix product; centred, so that the
+    rounding is of the order of their spread.
     """
     centre = a.mean(0)
     a, b = a - centre, b - centre
@@ -62,11 +59,9 @@ def gibbs_posterior(log_m, log_d, log_c, p):
 
 
 class GibbsObjective(Imaged):
-    """J(θ, p) = −Σ_n w_n log Z_n + ½ρ‖θ‖² (eq. 14) of a model that has
-
-    * `weights` (N,), the probabilities of the images, and `ridge`, ρ;
-    * `log_probabilities(theta)`: log m (K,), log d and log c (N, K); or, where m is fixed, `log_m`
-      and `log_likelihoods(theta)`, the last two.
+    """J(θ, p) = −Σ_n w_n log Z_n + ½ρ‖θ‖² (eq. 14) of a model that has `weights` w (N,), the
+    probabilities of the images, `ridge` ρ, and `log_probabilities`; or, where m is fixed, `log_m`
+    and `log_likelihoods(theta)`, which are log d and log c.
 
     p[0] = λ and p[1] = γ; further controls are ignored. Works under every transform of torch.func.
     """
@@ -99,73 +94,65 @@ class Grid(NamedTuple):
     log_weights: torch.Tensor  # (K,), m(z) included, exp of them sums to one
 
 
-def _tensor_rule(node, log_weight, dim, dtype, device):
+def _tensor_rule(node, log_weight, dim, device):
     if dim < 1 or len(node) ** dim > 2_000_000:
         raise ValueError(
             f"a rule of n={len(node)} nodes a side in dim={dim} has {len(node)}^{dim} nodes; at "
             "most 2e6, and dim ≥ 1. Beyond four dimensions use annealed_importance_sampling"
         )
-    each = (torch.as_tensor(v, dtype=dtype, device=device) for v in (node, log_weight))
+    each = (torch.as_tensor(v, device=device) for v in (node, log_weight))
     nodes, log_weights = (torch.cartesian_prod(*[v] * dim).view(-1, dim) for v in each)
     return Grid(nodes, torch.log_softmax(log_weights.sum(1), 0))
 
 
-def gauss_hermite(n, dim, *, dtype=torch.float64, device=None):
+def gauss_hermite(n, dim, *, device=None):
     """The `Grid` of n-point Gauss–Hermite rules, exact for polynomials of degree 2n − 1 in each
     coordinate; 2 ≤ n ≤ 300 (the outer weights underflow soon after), n^dim ≤ 2e6.
 
-    Best while the posterior is not much narrower than m and its logarithm close to a polynomial:
-    the inner nodes are about π/√n apart. On tanh or ReLU features `uniform_grid` converges faster.
+    The inner nodes are about π/√n apart: best while the posterior is not much narrower than m. On
+    tanh or ReLU features `uniform_grid` converges faster.
     """
     if not 2 <= n <= 300:
         raise ValueError(f"n must be between 2 and 300, got {n}; use uniform_grid for more nodes")
     node, weight = np.polynomial.hermite_e.hermegauss(n)
-    return _tensor_rule(node, np.log(weight), dim, dtype, device)
+    return _tensor_rule(node, np.log(weight), dim, device)
 
 
-def uniform_grid(n, dim, half_width=6.0, *, dtype=torch.float64, device=None):
+def uniform_grid(n, dim, half_width=6.0, *, device=None):
     """The `Grid` of n ≥ 2 nodes a side on [−half_width, half_width]^dim, weighted by N(0, I); n^dim
-    ≤ 2e6.
-
-    The trapezoidal rule: for a smooth integrand that vanishes at the ends its error falls like
-    exp(−2π²s²/h²), s the width of the posterior and h the spacing (Trefethen and Weideman, SIAM
-    Review 56, 2014).
+    ≤ 2e6. The trapezoidal rule: for a smooth integrand that vanishes at the ends its error falls
+    like exp(−2π²s²/h²), s the width of the posterior and h the spacing (Trefethen and Weideman,
+    SIAM Review 56, 2014).
     """
     if n < 2 or not 0 < half_width < math.inf:
         raise ValueError(f"need n ≥ 2 and a finite half_width > 0, got n={n}, {half_width=}")
     node = np.linspace(-half_width, half_width, n)
     log_weight = -0.5 * node**2
     log_weight[[0, -1]] -= math.log(2)  # the ends of a trapezoidal rule count half
-    return _tensor_rule(node, log_weight, dim, dtype, device)
+    return _tensor_rule(node, log_weight, dim, device)
 
 
 def check_resolution(posterior, grid):
-    """The effective numbers of nodes (N,), exp of the entropy, of posteriors (N, K) from
-    `gibbs_posterior`.
+    """The effective numbers of nodes (N,), exp of the entropy, of posteriors (N, K).
 
     Raises `GridTooCoarse` if more than one in a hundred have fewer than 3^d, or more than 1 % of
-    their mass on the outermost nodes. A Gaussian of width s on nodes spaced by h occupies s√(2πe)/h
-    ≈ 4.1 s/h of them in each dimension; at three the trapezoidal rule is good to 6e-5, at four to
-    2e-8. Of separate peaks each occupies fewer.
+    their mass on the outermost nodes. A Gaussian of width s on nodes spaced by h occupies 4.1 s/h
+    of them in each dimension; at three the trapezoidal rule is good to 6e-5, at four to 2e-8.
     """
     check_shape("posterior, on the nodes of this grid,", posterior, "N", len(grid.nodes))
     check_finite("posterior", posterior)
     effective, needed = torch.special.entr(posterior).sum(1).exp(), 3 ** grid.nodes.shape[1]
     edge = ((grid.nodes == grid.nodes.amin(0)) | (grid.nodes == grid.nodes.amax(0))).any(1)
-    outermost, N = posterior[:, edge].sum(1), len(posterior)
-    narrow, outside = int((effective < needed).sum()), int((outermost > 0.01).sum())
-    if narrow > 0.01 * N:
-        raise GridTooCoarse(
-            f"{narrow} of {N} posteriors occupy fewer than {needed} effective nodes (the least "
-            f"{float(effective.min()):.3g}, heaviest node {float(posterior.max()):.3g}): log Z is "
-            "not to be trusted. Use more nodes, a smaller λ or γ, or importance_sampling around "
-            "the peaks"
-        )
-    if outside > 0.01 * N:
-        raise GridTooCoarse(
-            f"{outside} of {N} posteriors have more than 1 % of their mass on the outermost nodes "
-            f"(the most {float(outermost.max()):.3g}): they reach beyond the grid. Make it wider"
-        )
+    outermost = posterior[:, edge].sum(1)
+    coarse = (
+        f"fewer than {needed} effective nodes (the least {float(effective.min()):.3g}): log Z is "
+    )
+    coarse += "not to be trusted. Use more nodes, or a smaller λ or γ"
+    small = "more than 1 % of their mass on the outermost nodes (the most "
+    small += f"{float(outermost.max()):.3g}): make the grid wider"
+    for bad, what in ((effective < needed, coarse), (outermost > 0.01, small)):
+        if bad.sum() > 0.01 * len(bad):
+            raise GridTooCoarse(f"{int(bad.sum())} of {len(bad)} posteriors have {what}")
     return effective
 
 
@@ -178,12 +165,9 @@ class GridModel(GibbsObjective):
         x, y: (N, D) images and (N,) int64 labels
         grid: Grid of K nodes in d dimensions
         ridge: ρ
-        weights: (N,) probabilities of the images (default 1/N each)
 
     θ stacks the parameters of both; `theta0` holds the present ones, `unflatten(theta)` gives
-    [dict, dict]. What does not fit raises `ValueError` or `TypeError`.
-
-    Example: with x̂ = 0 and one class nothing depends on z, Z = exp(−λ‖x‖²) and J = λ E‖x‖².
+    [dict, dict]. With x̂ = 0 and one class nothing depends on z, and J = λ E‖x‖²:
 
     >>> decoder, classifier = torch.nn.Linear(2, 3).double(), torch.nn.Linear(2, 1).double()
     >>> x, y = torch.ones(5, 3, dtype=torch.float64), torch.zeros(5, dtype=torch.int64)
@@ -193,13 +177,13 @@ class GridModel(GibbsObjective):
     1.5
     """
 
-    def __init__(self, decoder, classifier, x, y, grid, ridge=0.0, weights=None):
+    def __init__(self, decoder, classifier, x, y, grid, ridge=0.0):
         check_data(x, y)
         grid = Grid(*(v.to(x) for v in grid))
         check_modules(x, decoder=decoder, classifier=classifier)
         check_outputs(decoder, classifier, grid.nodes[:2], x, y)
         super().__init__(ridge)
-        self._show(x, y, check_weights(weights, x))
+        self._show(x, y, check_weights(None, x))
         self.decoder, self.classifier, self.grid = decoder, classifier, grid
         self.log_m = grid.log_weights
         self.theta0, self.unflatten = flatten(decoder, classifier)
@@ -217,24 +201,17 @@ class GridModel(GibbsObjective):
 
 
 class TabularModel(GibbsObjective):
-    r"""The Gibbs objective on finite alphabets, J = −Σ_x p(x) log Σ_z m(z) d(x|z)^λ c(y_x|z)^γ +
-    ½ρ‖θ‖².
+    """The Gibbs objective on finite alphabets, J = −Σ_x p(x) log Σ_z m(z) d(x|z)^λ c(y_x|z)^γ +
+    ½ρ‖θ‖², for p_x (X,), labels y (X,) in 0 … n_classes − 1, and Z = n_codes codes.
 
-    θ holds the logits of m (Z,), of c (Z, Y) and of d (Z, X), each made a probability by a softmax:
-    D is a cross-entropy over the alphabet, and H − D ≤ I ≤ R (eq. 2). The softmaxes' shifts are 1 +
-    2Z null directions of A unless ρ > 0. θ = 0 makes all codes alike and is stationary: start from
-    `initial`.
-
-    Args:
-        p_x: (X,) probabilities
-        y: (X,) integer labels y_x in 0 … n_classes − 1
-        n_codes, n_classes: sizes Z and Y of the alphabets
-        ridge: ρ ≥ 0
+    θ holds the logits of m (Z,), of c (Z, Y) and of d (Z, X): D is a cross-entropy over the
+    alphabet, and H − D ≤ I ≤ R (eq. 2). The softmaxes' shifts are 1 + 2Z null directions of A
+    unless ρ > 0. θ = 0 makes all codes alike and is stationary: start from `initial`.
     """
 
     def __init__(self, p_x, y, n_codes, n_classes, ridge=0.0):
         super().__init__(ridge)
-        self.weights = p_x = distribution("p_x", p_x)
+        self.weights = p_x = distribution("p_x", p_x, "X")
         if n_codes < 1 or n_classes < 1:
             raise ValueError(f"sizes must be at least 1, got {n_codes=}, {n_classes=}")
         self.y = torch.as_tensor(y, device=p_x.device)

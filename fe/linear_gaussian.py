@@ -8,25 +8,21 @@ Put u = (√(2λ) x, √(2γ) y) and A = (√(2λ) W; √(2γ) V). Integrating o
 
     J = −E log Z = ½ log det(I + AᵀA) + ½ tr((I + AAᵀ)⁻¹ Cov u),
 
-which is, but for constants, the likelihood of probabilistic PCA on u (Tipping and Bishop, J. R.
-Stat. Soc. B 61 (1999) 611–622). Its minimum is known. With e₁ ≥ e₂ ≥ … the eigenvalues of Cov u,
-and code i ≤ k *active* when e_i > 1,
+but for constants the likelihood of probabilistic PCA on u, whose minimum is known (Tipping and
+Bishop, J. R. Stat. Soc. B 61 (1999) 611–622). With e₁ ≥ e₂ ≥ … the eigenvalues of Cov u, and code
+i ≤ k *active* when e_i > 1,
 
     F = Σ_active ½(1 + log e_i) + Σ_rest ½ e_i,        R = Σ_active ½ log e_i.
 
-Cov u has the same eigenvalues as the symmetric matrix
-
-    T(λ, γ) = Lᵀ diag(2λ I, 2γ I) L,        Σ = LLᵀ,
-
-which is *linear* in (λ, γ), so that all derivatives of F follow from T's eigenvectors, also at λ =
-0 or γ = 0. Where an e_i passes 1 a code collapses: the gradient of F stays continuous and its
-Hessian jumps. Where e_k = e_{k+1} > 1 (too few codes) the minimum passes from one branch to
-another: the gradient itself jumps.
+The e_i are also the eigenvalues of T(λ, γ) = Lᵀ diag(2λ I, 2γ I) L, Σ = LLᵀ, which is *linear* in
+(λ, γ): all derivatives of F follow from T's eigenvectors, also at λ = 0 or γ = 0. Where an e_i
+passes 1 a code collapses, and Hess F jumps. Where e_k = e_{k+1} > 1 (too few codes) the minimum
+passes to another branch, and the gradient of F jumps.
 """
 
 import torch
 
-from .errors import check_finite, check_shape, check_vector
+from .errors import check_finite, check_floating, check_like, check_shape
 from .objective import Ridged, normal
 
 
@@ -37,10 +33,10 @@ class LinearGaussian(Ridged):
         cov: (dx + dy, dx + dy) symmetric, positive semi-definite covariance Σ of (x, y), float64
         dim_x: dx, 1 ≤ dx < dx + dy
         k: number of codes, k ≥ 1
-        ridge: ρ ≥ 0, adds ½ρ‖θ‖² to J. The closed forms hold for ρ = 0 only and raise otherwise
+        ridge: ρ ≥ 0, adds ½ρ‖θ‖² to J
 
     `J(theta, p)` works under every transform of torch.func; further controls in p are ignored. The
-    closed forms take p = (λ, γ) ≥ 0 and return tensors.
+    closed forms return tensors, and raise `ValueError` unless p = (λ, γ) ≥ 0 and ρ = 0.
 
     Example: one pixel of variance 2, λ = 1: e = 2λ · 2 = 4, so R = ½ log 4 = log 2.
 
@@ -59,15 +55,16 @@ class LinearGaussian(Ridged):
         check_finite("cov", cov)
         if not 1 <= dim_x < len(cov) or k < 1:
             raise ValueError(f"need 1 ≤ dim_x ≤ {len(cov) - 1} and k ≥ 1, got {dim_x=}, {k=}")
-        size, skew = cov.abs().max().item(), (cov - cov.T).abs().max().item()
-        if skew > 1e-10 * size:
-            raise ValueError(f"cov must be symmetric, it differs from its transpose by {skew:.3g}")
-        eigenvalues, vectors = torch.linalg.eigh((cov + cov.T) / 2)
-        if (least := eigenvalues[0].item()) < -1e-10 * size:  # eigh's own error is 1e-15 · size
-            raise ValueError(f"cov must be positive semi-definite, but has eigenvalue {least:.3g}")
+        self.cov, skew = (cov + cov.T) / 2, (cov - cov.T).abs().max().item()
+        eigenvalues, vectors = torch.linalg.eigh(self.cov)
+        least, slack = eigenvalues[0].item(), 1e-10 * cov.abs().max().item()
+        if skew > slack or least < -slack:  # eigh's own error is 1e-15 of the largest entry
+            raise ValueError(
+                "cov must be symmetric and positive semi-definite, but differs from its transpose "
+                f"by {skew:.3g} and has an eigenvalue {least:.3g}"
+            )
         super().__init__(ridge)
-        self.cov, self.k = (cov + cov.T) / 2, k
-        self.dim_x, self.dim_y = dim_x, len(cov) - dim_x
+        self.k, self.dim_x, self.dim_y = k, dim_x, len(cov) - dim_x
         self.n_parameters = len(cov) * k
         self._root = vectors * eigenvalues.clamp(min=0).sqrt()  # L, Σ = LLᵀ
         Lx, Ly = self._root[:dim_x], self._root[dim_x:]
@@ -96,15 +93,19 @@ class LinearGaussian(Ridged):
         return scale * normal(self.n_parameters, seed=seed, like=self.cov)
 
     def _spectrum(self, p):
-        """Eigenvalues e (descending) and eigenvectors of T, and the mask of the active ones."""
-        check_vector("p", p, like=self.cov)
-        if p.shape != (2,) or (p < 0).any():
+        """Eigenvalues e (descending) and eigenvectors of T, the mask of the active ones, and e
+        where active, else 1.
+        """
+        check_floating("p", p, 2)
+        check_like("p", p, "cov", self.cov)
+        if (p < 0).any():
             raise ValueError(f"p must be (λ, γ) with λ ≥ 0 and γ ≥ 0, got {p.tolist()}")
         if self.ridge:
             raise ValueError(f"the closed forms hold for ridge = 0 only, got ridge = {self.ridge}")
         e, vectors = torch.linalg.eigh(torch.einsum("q,qij->ij", p, self._slopes))
         e = e.flip(0)
-        return e, vectors.flip(1), (e > 1) & (torch.arange(len(e), device=e.device) < self.k)
+        active = (e > 1) & (torch.arange(len(e), device=e.device) < self.k)
+        return e, vectors.flip(1), active, torch.where(active, e, 1.0)
 
     def eigenvalues(self, p):
         """e₁ ≥ e₂ ≥ … of Cov u, (dx + dy,)."""
@@ -116,31 +117,28 @@ class LinearGaussian(Ridged):
 
     def optimum(self, p):
         """A minimiser θ* (P,), unique up to rotations of z: columns (W; V)_i = L v_i √(1 − 1/e_i)
-        for active i, else 0. At λ = 0 or γ = 0 it is the limit from above.
+        for active i, else 0.
         """
-        e, vectors, active = self._spectrum(p)
-        columns = self._root @ vectors * (1 - 1 / torch.where(active, e, 1.0)).sqrt()
+        e, vectors, _, used = self._spectrum(p)
+        columns = self._root @ vectors * (1 - 1 / used).sqrt()
         theta = torch.zeros(len(e), self.k, dtype=e.dtype, device=e.device)
         theta[:, : len(e)] = columns[:, : self.k]
         return theta.flatten()
 
     def free_energy(self, p):
         """F(λ, γ) = min_θ J (eq. 10)."""
-        e, _, active = self._spectrum(p)
-        return 0.5 * torch.where(active, 1 + torch.where(active, e, 1.0).log(), e).sum()
+        e, _, active, used = self._spectrum(p)
+        return 0.5 * torch.where(active, 1 + used.log(), e).sum()
 
     def rate(self, p):
         """R = Σ_active ½ log e_i."""
-        e, _, active = self._spectrum(p)
-        return 0.5 * torch.where(active, e, 1.0).log().sum()
+        return 0.5 * self._spectrum(p)[3].log().sum()
 
     def gradient(self, p):
         """(D, C) = dF = Σ_i f'(e_i) v_iᵀ dT v_i, (2,); f' = 1/(2e_i) where active, else ½."""
         self._regular(p, "gradient")
-        e, vectors, active = self._spectrum(p)
-        return torch.einsum(
-            "i,ai,qab,bi->q", 0.5 / torch.where(active, e, 1.0), vectors, self._slopes, vectors
-        )
+        _, vectors, _, used = self._spectrum(p)
+        return torch.einsum("i,ai,qab,bi->q", 0.5 / used, vectors, self._slopes, vectors)
 
     def distortion(self, p):
         """D = F_λ = E‖x − Wz‖² at the optimum."""
@@ -156,16 +154,14 @@ class LinearGaussian(Ridged):
             F_pq = Σ_ij g_ij (T_p)_ij (T_q)_ij,   g_ij = (f'(e_i) − f'(e_j)) / (e_i − e_j)
 
         with f'' on the diagonal: g = −1/(2 e_i e_j) for two active codes, −(1 − 1/e_i) / (2 (e_i −
-        e_j)) for i active and j not, and 0 for two others. Raises `ValueError` at a threshold (some
-        e_i = 1 with i ≤ k, where the Hessian jumps) or at e_k = e_{k+1} > 1.
+        e_j)) for i active and j not, and 0 for two others. `ValueError` where the Hessian jumps.
         """
         self._regular(p, "Hessian", thresholds=True)
-        e, vectors, active = self._spectrum(p)
+        e, vectors, active, used = self._spectrum(p)
         both, mixed = active[:, None] & active, active[:, None] & ~active  # (i, j)
-        safe = torch.where(active, e, 1.0)
-        g = torch.where(both, -0.5 / torch.outer(safe, safe), 0.0)
+        g = torch.where(both, -0.5 / torch.outer(used, used), 0.0)
         apart = torch.where(mixed, e[:, None] - e, 1.0)
-        g_mixed = torch.where(mixed, -0.5 * (1 - 1 / safe)[:, None] / apart, 0.0)
+        g_mixed = torch.where(mixed, -0.5 * (1 - 1 / used)[:, None] / apart, 0.0)
         rotated = vectors.T @ self._slopes @ vectors  # (2, i, j)
         return torch.einsum("ij,pij,qij->pq", g + g_mixed + g_mixed.T, rotated, rotated)
 
@@ -184,14 +180,10 @@ class LinearGaussian(Ridged):
             raise ValueError(f"F has no {what} at p = {p.tolist()}: {why}; move p")
 
     def thresholds(self, gam):
-        r"""Values of λ at which a code enters use, ascending, at a given γ ≥ 0.
+        """Values of λ at which one of the k codes enters use, ascending, at a given γ ≥ 0.
 
-        There det(diag(2λ, 2γ)⁻¹ − Σ) = 0, and by the Schur complement of the block of y
-
-            1/(2λ) = an eigenvalue μ > 0 of   Σ_xx + Σ_xy (I/(2γ) − Σ_yy)⁻¹ Σ_yx.
-
-        Crossings beyond the k-th code change nothing and are left out. Raises `ValueError` for γ <
-        0, and where γ is a threshold by itself.
+        There det(diag(2λ, 2γ)⁻¹ − Σ) = 0: 1/(2λ) is an eigenvalue μ > 0 of the Schur complement
+        Σ_xx + Σ_xy (I/(2γ) − Σ_yy)⁻¹ Σ_yx. `ValueError` where γ is a threshold by itself.
         """
         gam, n = float(gam), self.dim_x
         already = self.active(self.cov.new_tensor([0.0, gam]))  # checks the sign too
@@ -205,11 +197,9 @@ class LinearGaussian(Ridged):
         return 1 / (2 * positive[: self.k - already])
 
     def null_directions(self, p):
-        r"""Dimension of A's null space at `optimum(p)`, away from thresholds.
-
-        Rotations z → Qz leave J unchanged. With r active codes those that fix (W, V) form O(k − r),
-        so the orbit has dimension k(k−1)/2 − (k−r)(k−r−1)/2 = r(r−1)/2 + r(k−r). At λ = 0 all of W
-        is null, at γ = 0 all of V. A collapsed column is not: its curvature is ∝ 1 − e_j.
+        """Dimension of A's null space at `optimum(p)`, away from thresholds: with r active codes
+        the orbit of rotations z → Qz has r(r−1)/2 + r(k−r), for those that fix (W, V) form O(k−r).
+        At λ = 0 all of W is null, at γ = 0 all of V.
         """
         self._regular(p, "fixed number of null directions", thresholds=True)
         r, idle = self.active(p), self.dim_x * (p[0] == 0) + self.dim_y * (p[1] == 0)

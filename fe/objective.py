@@ -6,9 +6,9 @@ torch can differentiate twice: the Gibbs free energy −E log Z (paper, eq. 14),
 
     D = ∂J/∂λ,    C = ∂J/∂γ,    R = J − λD − γC,
 
-exactly, for both objectives. *The rate carries the ridge*: where J holds a penalty ½ρ‖θ‖², the R of
-this library is R′ = R + ½ρ‖θ‖². For R′ the first law, Lemma 3 (Hess R · Hess F = −I) and eq. (29),
-(30) hold to the last digit. A model that knows its ridge gives the bare R (`Ridged.bare_rate`).
+exactly. *The rate carries the ridge*: where J holds a penalty ½ρ‖θ‖², the R of this library is R′ =
+R + ½ρ‖θ‖². For R′ the first law, Lemma 3 (Hess R · Hess F = −I) and eq. (29), (30) hold to the last
+digit. A model that knows its ridge gives the bare R (`Ridged.bare_rate`).
 """
 
 import copy
@@ -17,11 +17,11 @@ from typing import NamedTuple
 
 import torch
 
-from .errors import check_vector
+from .errors import check_floating, check_like
 
 
 class Functionals(NamedTuple):
-    """Of one (θ, p), scalar tensors in nats per example."""
+    """Scalar tensors, in nats per example."""
 
     objective: torch.Tensor  # J
     rate: torch.Tensor  # J − λD − γC: R, and the ridge where J has one
@@ -30,9 +30,12 @@ class Functionals(NamedTuple):
 
 
 def check_state(theta, p):
-    """Raise unless θ (P,) and p = (λ, γ, …) are finite vectors of one kind, λ ≥ 0 and γ ≥ 0."""
-    check_vector("theta", theta)
-    check_vector("p", p, like=theta)
+    """`ValueError` or `TypeError` unless θ (P,) and p = (λ, γ, …) are finite floating vectors of
+    one dtype and device, λ ≥ 0 and γ ≥ 0.
+    """
+    check_floating("theta", theta, "P")
+    check_floating("p", p, "n")
+    check_like("p", p, "theta", theta)
     for name, value in zip(("λ", "γ"), p.tolist()):
         if value < 0:
             raise ValueError(f"p must have λ ≥ 0 and γ ≥ 0, got {name} = {value}")
@@ -41,9 +44,8 @@ def check_state(theta, p):
 def functionals(J, theta, p):
     """R, D and C as derivatives of J (paper, eq. 1 and 4): `Functionals`, differentiable in both.
 
-    J is a function (theta (P,), p (n,)) -> scalar, p[0] = λ and p[1] = γ; with n = 1 there is no
-    classifier and C is 0. Raises `ValueError` or `TypeError` for NaN, a negative multiplier, wrong
-    shapes or dtypes.
+    J is a function (theta (P,), p (n,)) -> scalar; with n = 1 there is no classifier and C is 0.
+    Raises what `check_state` does.
     """
     check_state(theta, p)
     dJ, value = torch.func.grad_and_value(J, argnums=1)(theta, p)
@@ -94,8 +96,8 @@ class Imaged(Ridged):
     """What the models of `fe` that are an average over images x with labels y share."""
 
     def on(self, x, y, weights):
-        """The same model on other images: y (N,) labels or (N, Y) probabilities, weights (N,); not
-        checked, so that all three may depend on a control that is differentiated (`fe.tasks`).
+        """The same model on other images: y (N,) labels or (N, Y) probabilities, weights (N,), not
+        checked: all three may depend on a control that is differentiated (`fe.tasks`).
         """
         other = copy.copy(self)
         other._show(x, y, weights)
@@ -106,10 +108,9 @@ class Imaged(Ridged):
 
 
 class Ridge(Ridged):
-    """J + ½ρ‖θ‖²: the ridge *inside* the objective, where it keeps the envelope theorem exact.
-
-    It gives the curvature ρ to directions along which a bare J is flat (the softmax's shift, dead
-    units); rotations of z keep ‖θ‖ and stay null. `bare_rate` takes off this ridge, none of J's.
+    """J + ½ρ‖θ‖²: the ridge *inside* the objective, where it keeps the envelope theorem exact, and
+    gives the curvature ρ to directions along which a bare J is flat (the softmax's shift, dead
+    units). `bare_rate` takes off this ridge, none of J's.
     """
 
     def __init__(self, J, rho):
@@ -121,18 +122,13 @@ class Ridge(Ridged):
 
 
 def flatten(*modules):
-    """The parameters of ordinary modules as one vector θ, and the way back.
+    """The parameters of ordinary modules as one vector θ (P,), a copy, and the way back: theta ->
+    one dict of named parameters a module, for `torch.func.functional_call`.
 
-    Returns:
-        theta (P,), a copy, and unflatten: theta -> one dict of named parameters a module, for
-        `torch.func.functional_call(module, dict, inputs)`
-
-    Example:
-        >>> net = torch.nn.Linear(3, 2).double()
-        >>> theta, unflatten = flatten(net)
-        >>> x = torch.ones(1, 3, dtype=torch.float64)
-        >>> torch.equal(torch.func.functional_call(net, *unflatten(theta), (x,)), net(x))
-        True
+    >>> net, x = torch.nn.Linear(3, 2), torch.ones(1, 3)
+    >>> theta, unflatten = flatten(net)
+    >>> torch.equal(torch.func.functional_call(net, *unflatten(theta), (x,)), net(x))
+    True
     """
     named = [dict(m.named_parameters()) for m in modules]
     parts = [v.detach().reshape(-1) for group in named for v in group.values()]
@@ -142,9 +138,8 @@ def flatten(*modules):
 
     def unflatten(vector):
         if vector.shape[-1] != len(theta):
-            raise ValueError(
-                f"unflatten expects {len(theta)} parameters, got {tuple(vector.shape)}"
-            )
+            got = tuple(vector.shape)
+            raise ValueError(f"unflatten expects {len(theta)} parameters, got {got}")
         rest = iter(vector.split(sizes))
         return [{name: next(rest).view(v.shape) for name, v in g.items()} for g in named]
 

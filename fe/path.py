@@ -1,9 +1,8 @@
 """Processes on the equilibrium surface: follow θ*(p) while p moves by a law.
 
-`QuasiStatic` moves p at a given velocity (paper, eq. 16–17). `Conserve` holds functions of the
-state constant, so that some components of ṗ are given and the others follow (iso-classification,
-eq. 19–20; Remark 8; transfer, eq. 26 and 38). `Geodesic` is the case of two: C and D − kR (eq. 30).
-All are read off the linear response at the current point; `follow` does the rest:
+`QuasiStatic` moves p at a given velocity (paper, eq. 16–17), `Conserve` holds functions of the
+state constant (iso-classification, eq. 19–20; Remark 8; transfer, eq. 26 and 38), `Geodesic` two of
+them, C and D − kR (eq. 30). ṗ is read off the linear response; `follow` does the rest:
 
 * predict: p + h ṗ, θ + h Σ_q θ_q ṗ_q;
 * correct: Newton on ∇_θJ = 0 and on what is conserved together (a bordered system);
@@ -41,7 +40,6 @@ class Point(NamedTuple):
     gradient_norm: float
     drift: float  # conserved quantity − its target; the largest of several, 0 if there is none
     curvature: float  # smallest eigenvalue of A
-    curvature_error: float  # how far off it may be
     theta_p: torch.Tensor  # (P, n)
 
 
@@ -75,8 +73,8 @@ class Conserve:
     """Hold g(θ, p) constant: ṗ = along + σ·adjust such that dg/dp · ṗ = 0 (paper, eq. 20, 26, 38).
 
     Args:
-        quantity: differentiable function (J, theta, p) -> scalar, or (m,) for m quantities at once:
-            `classification`, or for Remark 8 `classification(J, th, p) + rate(J, th, p) / beta`
+        quantity: differentiable function g: (J, theta, p) -> scalar, or (m,): `classification`, or
+            for Remark 8 `classification(J, th, p) + rate(J, th, p) / beta`
         along: (n,) the part of ṗ that is given (default λ̇ = 1), or a function p -> (n,); (λ̇, 0, 1)
             for eq. (38), with t the third control
         adjust: (n,) the direction of p that is free (default γ), or (m, n), one for each quantity
@@ -91,9 +89,8 @@ class Conserve:
 
     def vectors(self, p):
         """along (n,) and adjust (m, n) as tensors like p."""
-        along = self.along(p) if callable(self.along) else self.along
-        like = dict(dtype=p.dtype, device=p.device)
-        along, adjust = torch.as_tensor(along, **like), torch.as_tensor(self.adjust, **like)
+        given = self.along(p) if callable(self.along) else self.along, self.adjust
+        along, adjust = (torch.as_tensor(v, dtype=p.dtype, device=p.device) for v in given)
         if along.shape != p.shape or adjust.numel() % len(p):
             got = f"{tuple(along.shape)} and {tuple(adjust.shape)}"
             raise ValueError(f"along and adjust must have the {len(p)} entries of p, got {got}")
@@ -105,15 +102,12 @@ class Conserve:
         """
         adjust, total = self.vectors(p)[1], total.reshape(-1, len(p))
         if len(adjust) != len(total):
-            what = f"{len(total)} conserved quantities"
-            raise ValueError(f"{what} need as many directions in `adjust`, got {len(adjust)}")
+            raise ValueError(f"{len(total)} conserved quantities, but {len(adjust)} of `adjust`")
         lever = total @ adjust.T  # (m, m)
         relative = (lever / total.norm(dim=1, keepdim=True)).nan_to_num()
         if (torch.linalg.svdvals(relative) <= 1e-10).any():
-            raise ValueError(
-                "the conserved quantity does not respond to the direction `adjust`: dg/dp·adjust "
-                f"= {lever.tolist()} at p = {p.tolist()}"
-            )
+            found = f"dg/dp·adjust = {lever.tolist()} at p = {p.tolist()}"
+            raise ValueError(f"the conserved quantity does not respond to `adjust`: {found}")
         return torch.linalg.solve(lever, miss) @ adjust
 
     def velocity(self, p, total):
@@ -205,15 +199,13 @@ def follow(
         law: `QuasiStatic`, `Conserve`, `Geodesic`, or an object with their four methods
         step, max_step: first and longest step (defaults length/50, length/15)
         preconditioner: callable (theta, p) -> apply, as for `minimise`
-        tol: ‖∇J‖ at every recorded point; what is conserved is held to 1e-10 of itself, or to what
-            rounding leaves of it
-        on_point: called with each recorded Point, for progress bars and checkpoints
+        tol: ‖∇J‖ at every point; what is conserved is held to 1e-10 of itself, or to rounding
+        on_point: called with each Point, for progress bars and checkpoints
 
     Raises:
         NotConverged: a correction fails however short the step and no other branch is found, or
             there are too many points
-        ValueError: λ or γ would become negative however short the step, or the conserved quantity
-            cannot be controlled
+        ValueError: the law leads to λ or γ below zero, or what is conserved cannot be controlled
     """
     if not length > 0:
         raise ValueError(f"length must be positive, got {length}; to go back reverse the velocity")
@@ -237,7 +229,7 @@ def follow(
     while point.s < length * (1 - 1e-12):
         if len(path.points) >= _MAX_POINTS:
             where = f"only at s = {point.s:.4g} of {length}"
-            raise NotConverged(f"{_MAX_POINTS} points and {where}: raise max_step or go in parts")
+            raise NotConverged(f"{_MAX_POINTS} points, {where}: raise max_step or go in parts")
         h = min(step, length - point.s)
         try:
             new, effort = follower.advance(point, h)
@@ -247,16 +239,13 @@ def follow(
                 continue
             ahead = point.p + 4 * _MIN_STEP * point.velocity
             if (ahead[:2] < 0).any():
-                raise ValueError(
-                    f"the law leads to negative multipliers: from p = {point.p.tolist()} at s = "
-                    f"{point.s:.6g} to {ahead.tolist()}"
-                )
+                way = f"from p = {point.p.tolist()} at s = {point.s:.6g} to {ahead.tolist()}"
+                raise ValueError(f"the law leads to negative multipliers: {way}")
             path.jumps.append(follower.cross(point, length - point.s, why))
-            point = record(path.jumps[-1].after)
-            step = min(max(length / 200, 16 * _MIN_STEP), max_step)
+            new, step = path.jumps[-1].after, max(length / 200, 16 * _MIN_STEP)
         else:
-            point = record(new)
-            step = min(h * (1.6 if effort <= 2 else 1.0 if effort == 3 else 0.6), max_step)
+            step = h * (1.6 if effort <= 2 else 1.0 if effort == 3 else 0.6)
+        point, step = record(new), min(step, max_step)
     return path
 
 
@@ -286,13 +275,14 @@ class _Follower:
         inverse = self.solve.factorise(here)
         X = self.solve(here, here.mixed()[0], 1e-8)
         hess, _ = hessian_of_free_energy(here, X)
-        mu, u, error = check_stability(here, inverse, self.probe)
+        mu, u, _ = check_stability(here, inverse, self.probe)
         self.probe = u[:, None]
         velocity = self.law.velocity(p, here.g_p + here.g_theta @ X)
         F, size, D, *rest = here.value.item(), here.gradient.norm().item(), *here.dp.tolist()
         R, C = F - float(here.dp[:2] @ p[:2]), rest[0] if rest else 0.0
-        drift = max((here.g - self.target).tolist(), key=abs, default=0.0)
-        return Point(s, p, theta, F, R, D, C, here.dp, hess, velocity, size, drift, mu, error, X)
+        miss = here.g - self.target
+        drift = float(miss[miss.abs().argmax()]) if len(miss) else 0.0
+        return Point(s, p, theta, F, R, D, C, here.dp, hess, velocity, size, drift, mu, X)
 
     def advance(self, point, h):
         """One predictor–corrector step of length h, and how many corrections it took."""
@@ -302,9 +292,8 @@ class _Follower:
         except _FAILED as e:
             raise _Lost(e) from e
         new = self.measure(point.s + h, here)
-        # landing on another branch shows: F leaves its second-order expansion by more than the
-        # second-order terms (prices and t apart: F is concave in each, not in both, and the sum may
-        # pass through zero)
+        # on another branch F is off its expansion by more than the second-order terms (of prices
+        # and t apart: F is concave in each, not in both, and the sum may pass through zero)
         dp = new.p - point.p
         q = 0.5 * dp[:, None] * point.hess * dp
         surprise = new.value - point.value - float(point.gradient @ dp + q.sum())
@@ -338,17 +327,15 @@ class _Follower:
             total = here.g_p + here.g_theta @ theta_p
             dp = self.law.correction(p, total, miss - here.g_theta @ delta)
             p, theta = p + dp, theta + delta + theta_p @ dp
-        raise _Lost(
-            f"it ends at ‖∇J‖ = {size:.1e} (wanted {self.tol:.0e}), what is conserved off by "
-            f"{[f'{v:.1e}' for v in miss]} (allowed {[f'{v:.1e}' for v in allowed]})"
-        )
+        off, most = ([f"{v:.1e}" for v in w] for w in (miss, allowed))
+        held = f"what is conserved off by {off} (allowed {most})"
+        raise _Lost(f"it ends at ‖∇J‖ = {size:.1e} (wanted {self.tol:.0e}), {held}")
 
     def cross(self, point, room, why):
         """The Jump past a singular A: leave along the null direction, minimise, restore g.
 
-        Just past the point there may be no stable state with the conserved value (C jumps over C₀
-        as γ varies). So the landing is tried further and further along the path, each time from
-        both sides of the null direction.
+        Just past the point there may be no stable state with the conserved value. So the landing is
+        tried further and further along the path, from both sides of the null direction.
         """
         B, _ = Local(self.J, point.theta, point.p).mixed()
         u = self.probe[:, 0]
@@ -370,9 +357,8 @@ class _Follower:
                     return Jump(point.s, point, after, u, overlap)
         raise NotConverged(
             f"at s = {point.s:.6g}, p = {point.p.tolist()} every step fails, however short: {why}. "
-            f"The smallest eigenvalue of A is {point.curvature:.1e} (where it is 0 the branch "
-            f"ends), and up to s = {point.s + last:.4g} no other stable branch with the conserved "
-            "value was found"
+            f"The smallest eigenvalue of A is {point.curvature:.1e} (at 0 the branch ends), and up "
+            f"to s = {point.s + last:.4g} no other stable branch with the conserved value was found"
         ) from why
 
     def settle(self, theta, p):

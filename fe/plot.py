@@ -45,29 +45,22 @@ def style():
     In a notebook figures have two pixels a pixel, crisp on the screens of today.
     """
     plt.rcParams.update(STYLE)
-    shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
-    if shell is not None:
+    if "IPython" in sys.modules and (shell := sys.modules["IPython"].get_ipython()):
         from matplotlib_inline.config import InlineBackend
 
         inline = InlineBackend.instance(parent=shell)
-        # set at once, or matplotlib's first figure would set the format anew
-        inline.shell = shell
+        inline.shell = shell  # at once, or matplotlib's first figure would set the format anew
         inline.figure_formats = {"retina"}
 
 
-def images(x, *, columns=10, shape=None, ax=None):
-    """Draw images x (n, D), pixels in [0, 1], squares without `shape`, in a grid; the axes."""
+def images(x, *, columns=10, ax=None):
+    """Draw square images x (n, side²), pixels in [0, 1], in a grid; the axes."""
     x = np.asarray(x.detach().cpu() if hasattr(x, "detach") else x, dtype=float)
-    side = round(x.shape[1] ** 0.5)
-    h, w = shape or (side, side)
-    if h * w != x.shape[1]:
-        what = f"{x.shape[1]} pixels cannot be drawn as {h} × {w}"
-        raise ValueError(f"images of {what}: give shape=(height, width)")
-    rows = -(-len(x) // columns)
-    canvas = np.full((rows * (h + 1) - 1, columns * (w + 1) - 1), np.nan)
+    side, rows = round(x.shape[1] ** 0.5), -(-len(x) // columns)
+    canvas = np.full((rows * (side + 1) - 1, columns * (side + 1) - 1), np.nan)
     for i, image in enumerate(x):
-        top, left = i // columns * (h + 1), i % columns * (w + 1)
-        canvas[top : top + h, left : left + w] = image.reshape(h, w)
+        top, left = i // columns * (side + 1), i % columns * (side + 1)
+        canvas[top : top + side, left : left + side] = image.reshape(side, side)
     if ax is None:
         _, ax = plt.subplots(figsize=(0.62 * columns, 0.62 * rows + 0.2))
     cmap = plt.get_cmap("gray_r").with_extremes(bad="white")

@@ -3,6 +3,7 @@
 With decoder and classifier fixed, min over encoders and marginals of R + E[energy] is convex:
 `blahut_arimoto` reaches the global minimum and certifies it. (`fe.TabularModel` learns decoder and
 classifier too, by gradients; no code is shared.) Probabilities are float64, information in nats.
+Arguments may be lists; what is no distribution, or does not fit, raises `ValueError`.
 """
 
 from typing import NamedTuple
@@ -12,18 +13,16 @@ import torch
 from .errors import NotConverged, check_finite, check_shape
 
 
-def _array(name, values, ndim):
-    device = getattr(values, "device", "cpu")
-    values = torch.as_tensor(values, dtype=torch.float64, device=device)
-    if values.ndim != ndim or values.numel() == 0:
-        raise ValueError(f"{name} must be {ndim}-D and not empty, got shape {tuple(values.shape)}")
+def _array(name, values, *shape):
+    values = torch.as_tensor(values, dtype=torch.float64, device=getattr(values, "device", "cpu"))
+    check_shape(name, values, *shape)
     check_finite(name, values)
     return values
 
 
-def distribution(name, p, ndim=1):
-    """`p` as float64, with every row (last axis) checked to be a probability vector."""
-    p = _array(name, p, ndim)
+def distribution(name, p, *shape):
+    """`p` as float64, checked to be of this shape and probabilities along its last axis."""
+    p = _array(name, p, *shape)
     if (p < 0).any():
         least = p.min().item()
         raise ValueError(f"{name} must not be negative, its least is {least}; are these logits?")
@@ -33,35 +32,25 @@ def distribution(name, p, ndim=1):
     return p
 
 
-def _with_rows(p_x, name, table, check):
-    """p_x, and a checked table with a row for each x, on its device."""
-    p_x, table = distribution("p_x", p_x), check(name, table, 2)
-    if len(table) != len(p_x):
-        raise ValueError(f"{name} has {len(table)} rows, but p_x has {len(p_x)} entries")
-    return p_x.to(table.device), table
-
-
 def entropy(p):
-    """H = −Σ p log p ≥ 0 (eq. 1), with 0 log 0 = 0. p: (n,) probabilities."""
-    return torch.special.entr(distribution("p", p)).sum()
+    """H = −Σ p log p ≥ 0 (eq. 1), with 0 log 0 = 0, of p (n,)."""
+    return torch.special.entr(distribution("p", p, "n")).sum()
 
 
 def rate(p_x, encoder, marginal):
-    """R = Σ_x p(x) Σ_z e(z|x) log(e(z|x)/m(z)) (eq. 1); infinite where m(z) = 0 < e(z|x).
-
-    p_x (X,), encoder (X, Z), marginal (Z,): distributions, or `ValueError`.
+    """R = Σ_x p(x) Σ_z e(z|x) log(e(z|x)/m(z)) (eq. 1) of p_x (X,), encoder (X, Z) and marginal
+    (Z,); infinite where m(z) = 0 < e(z|x).
     """
-    p_x, e = _with_rows(p_x, "encoder", encoder, distribution)
-    m = distribution("marginal", marginal)
-    check_shape("marginal", m, e.shape[1])
-    joint = p_x[:, None] * e  # (X, Z)
+    e = distribution("encoder", encoder, "X", "Z")
+    joint = distribution("p_x", p_x, len(e)).to(e.device)[:, None] * e  # (X, Z)
+    m = distribution("marginal", marginal, e.shape[1])
     return (torch.xlogy(joint, e) - torch.xlogy(joint, m)).sum()
 
 
 def mutual_information(p_x, encoder):
     """I_e(x; z): the rate at the best marginal, m(z) = Σ_x p(x) e(z|x)."""
-    p_x, e = _with_rows(p_x, "encoder", encoder, distribution)
-    m = p_x @ e
+    e = distribution("encoder", encoder, "X", "Z")
+    m = distribution("p_x", p_x, len(e)).to(e.device) @ e
     return rate(p_x, e, m / m.sum())
 
 
@@ -69,10 +58,9 @@ def expected(p_x, encoder, energy):
     """Σ_x p(x) Σ_z e(z|x) energy(x, z), of p_x (X,), encoder and energy (X, Z): D for energy =
     −log d(x|z), C for −log c(y_x|z) (eq. 1, 4).
     """
-    p_x, e = _with_rows(p_x, "encoder", encoder, distribution)
-    energy = _array("energy", energy, 2)
-    check_shape("energy", energy, *e.shape)
-    return (p_x[:, None] * e * energy).sum()
+    e = distribution("encoder", encoder, "X", "Z")
+    p_x = distribution("p_x", p_x, len(e)).to(e.device)
+    return (p_x[:, None] * e * _array("energy", energy, *e.shape)).sum()
 
 
 class RateDistortionPoint(NamedTuple):
@@ -86,17 +74,13 @@ class RateDistortionPoint(NamedTuple):
     iterations: int
 
 
-def blahut_arimoto(p_x, energy, *, m0=None, tol=1e-12, max_iterations=100_000):
+def blahut_arimoto(p_x, energy, *, tol=1e-12, max_iterations=100_000):
     r"""Global minimum over e(z|x) and m(z) of R + E[energy] (eq. 8, decoder and classifier fixed).
 
-    With energy(x, z) = −λ log d(x|z) − γ log c(y_x|z) and Z(x) = Σ_z m(z) exp(−energy), the best
-    encoder for a given m is Gibbs' (eq. 9) and leaves G(m) = −Σ_x p(x) log Z(x), convex in m. One
-    iteration, m ← the encoder's marginal, is m ← m c, c(z) = Σ_x p(x) exp(−energy(x, z)) / Z(x). It
-    never increases G, Σ_z m(z) c(z) = 1, and for any other m', by Jensen's inequality,
-
-        G(m) − G(m') = Σ_x p(x) log(Z'(x)/Z(x)) ≤ log Σ_z m'(z) c(z) ≤ max_z log c(z) =: gap
-
-    (Csiszár's bound): the iteration stops when gap ≤ tol.
+    With Z(x) = Σ_z m(z) exp(−energy), the best encoder for a given m is Gibbs' (eq. 9) and leaves
+    G(m) = −Σ_x p(x) log Z(x), convex in m. One iteration is m ← m c, c(z) = Σ_x p(x) exp(−energy(x,
+    z)) / Z(x). It never increases G, and G is above its minimum by at most gap = max_z log c(z)
+    (Csiszár's bound): it stops at gap ≤ tol.
 
     One departure from the textbook: the update is m ← m c^s / Σ m c^s, and s doubles while that
     does not overshoot. As ∂G/∂m = −c, a step from m to m' has not passed the minimum along its line
@@ -106,8 +90,7 @@ def blahut_arimoto(p_x, energy, *, m0=None, tol=1e-12, max_iterations=100_000):
 
     Args:
         p_x: (X,) probabilities
-        energy: (X, Z) finite, in nats
-        m0: (Z,) starting marginal, strictly positive (default: uniform)
+        energy: (X, Z) finite, in nats: −λ log d(x|z) − γ log c(y_x|z)
         tol: largest gap to accept, in nats; round-off puts a floor of about 1e-15 under it
         max_iterations: `NotConverged` if more are needed: codes are many and nearly alike
 
@@ -119,16 +102,10 @@ def blahut_arimoto(p_x, energy, *, m0=None, tol=1e-12, max_iterations=100_000):
     >>> f"{point.rate.item():.6f}"
     '0.110944'
     """
-    p_x, energy = _with_rows(p_x, "energy", energy, _array)
-    n_codes = energy.shape[1]
-    m = torch.full_like(energy[0], 1 / n_codes) if m0 is None else distribution("m0", m0)
-    if len(m) != n_codes or (m <= 0).any():
-        what = f"{n_codes} positive numbers (a code that starts at 0 stays there)"
-        raise ValueError(f"m0 must be {what}, got {m.tolist()}")
-    if not tol > 0 or max_iterations < 1:
-        raise ValueError(f"tol and max_iterations must be positive, got {tol} and {max_iterations}")
-
-    log_p, log_m, step, before = p_x.log(), m.log().to(energy.device), 1.0, None
+    energy = _array("energy", energy, "X", "Z")
+    p_x = distribution("p_x", p_x, len(energy)).to(energy.device)
+    log_m = torch.full_like(energy[0], 1 / energy.shape[1]).log()
+    log_p, step, before = p_x.log(), 1.0, None
     for iteration in range(1, max_iterations + 1):
         log_z = torch.logsumexp(log_m - energy, 1)  # (X,)
         log_c = torch.logsumexp((log_p - log_z)[:, None] - energy, 0)  # (Z,)
@@ -164,7 +141,7 @@ def rate_distortion_curve(p_x, distortion, lams, *, tol=1e-12):
     """F(λ) = min R + λD (eq. 3) for a fixed distortion (X, Z) at each slope of `lams` ≥ 0, by
     `blahut_arimoto`, which says what `tol` means and what is raised.
     """
-    distortion, lams = _array("distortion", distortion, 2), _array("lams", lams, 1)
+    distortion, lams = _array("distortion", distortion, "X", "Z"), _array("lams", lams, "n")
     if (lams < 0).any():
         raise ValueError(f"lams must not be negative, got a minimum of {lams.min().item()}")
     points = [blahut_arimoto(p_x, lam * distortion, tol=tol) for lam in lams.tolist()]

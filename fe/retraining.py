@@ -23,10 +23,9 @@ from dataclasses import KW_ONLY, asdict, dataclass
 import torch
 from tqdm.auto import tqdm
 
-from .equilibrium import schedule
 from .journal import Journal
 from .tasks import training_set
-from .training import Ensemble, evaluate, refresh_statistics, train_ensemble
+from .training import Ensemble, evaluate, refresh_statistics, schedule, train_ensemble
 
 _FEW = 20_000  # images on which statistics are refreshed, and several copies measured
 

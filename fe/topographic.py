@@ -5,9 +5,8 @@ Decoder and classifier are linear in M fixed features φ(z) (Gaussian bumps and 
 
     x̂(z) = Wᵀφ(z),        c(y|z) = softmax(Vᵀφ(z))_y,
 
-so that the integral over z in eq. (9) is a finite sum and J(θ, p) = −E log Z + ½ρ‖θ‖² is exact to
-rounding. Without the classifier this is the generative topographic mapping of Bishop, Svensén and
-Williams (Neural Computation 10, 1998).
+so that the integral over z in eq. (9) is a finite sum. Without the classifier this is the
+generative topographic mapping of Bishop, Svensén and Williams (Neural Computation 10, 1998).
 """
 
 import torch
@@ -25,29 +24,26 @@ class TopographicMap(gibbs.GibbsObjective):
         x: (N, D) images, pixels in [0, 1]
         y: (N,) int64 labels
         n_classes: number of classes Y (default: max(y) + 1)
-        grid, half_width: nodes a side, and where they end: z ∈ [−half_width, half_width]²
+        grid: nodes a side, z ∈ [−2.5, 2.5]²
         features: bumps a side; their width is their spacing
         ridge: ρ of ½ρ‖θ‖²
-        weights: (N,) probabilities p(x) of the images (default: 1/N each)
+
+    Images of unequal weights are shown to it by `on`.
     """
 
-    def __init__(
-        self, x, y, n_classes=None, *, grid=15, half_width=2.5, features=4, ridge=1e-3, weights=None
-    ):
+    def __init__(self, x, y, n_classes=None, *, grid=15, features=4, ridge=1e-3):
         check_data(x, y, n_classes)
-        if grid < 2 or features < 1 or not half_width > 0:
-            what = "grid ≥ 2, features ≥ 1, half_width > 0"
-            raise ValueError(f"need {what}; got {grid}, {features}, {half_width}")
+        if grid < 2 or features < 1:
+            raise ValueError(f"need grid ≥ 2 and features ≥ 1; got {grid} and {features}")
         super().__init__(ridge)
         self.n_classes = n_classes = int(y.max()) + 1 if n_classes is None else n_classes
-        self._show(x, y, check_weights(weights, x))
-        line = lambda n: torch.linspace(-half_width, half_width, n, dtype=x.dtype, device=x.device)
+        self._show(x, y, check_weights(None, x))
+        line = lambda n: torch.linspace(-2.5, 2.5, n, dtype=x.dtype, device=x.device)
         self.nodes = torch.cartesian_prod(line(grid), line(grid))  # (K, 2)
         self.log_m = torch.log_softmax(-0.5 * self.nodes.square().sum(1), 0)  # (K,)
         inner = line(features + 2)[1:-1]
-        width = 2 * half_width / (features + 1)
         distance = torch.cdist(self.nodes, torch.cartesian_prod(inner, inner))
-        bumps = torch.exp(-0.5 * (distance / width).square())
+        bumps = torch.exp(-0.5 * (distance / (5 / (features + 1))).square())
         self.phi = torch.cat([bumps, torch.ones_like(bumps[:, :1])], 1)  # (K, M)
         self.n_features = self.phi.shape[1]
         self.n_parameters = self.n_features * (x.shape[1] + n_classes)
@@ -98,6 +94,15 @@ class TopographicMap(gibbs.GibbsObjective):
         W = torch.linalg.solve(gram, self.phi.T @ plane)
         return torch.cat([W.flatten(), W.new_zeros(self.n_features * self.n_classes)])
 
+    def _blocks(self, theta, p, g):
+        """E⟨∇²H⟩ where g (K,) are the mean probabilities of the nodes: (M, M) for W, the same for
+        every pixel, and (M, M, Y, Y) for V.
+        """
+        phi, c = self.phi, (self.phi @ self.unpack(theta)[1]).softmax(1)
+        fisher = g[:, None, None] * (torch.diag_embed(c) - c[:, :, None] * c[:, None])
+        block_v = p[1] * torch.einsum("ka,kb,kij->abij", phi, phi, fisher)
+        return 2 * p[0] * (phi.T * g) @ phi, block_v
+
     def dense_hessian(self, theta, p):
         """A = ∇²_θ J (P, P) by Lemma 5, as sums over images and nodes: nothing is differentiated.
 
@@ -125,43 +130,34 @@ class TopographicMap(gibbs.GibbsObjective):
         pair[i, j] = pair[j, i] = torch.arange(len(i), device=w.device)
         cov = mean.view(len(t), M, -1)[:, i, j] - mean_phi[:, i] * mean_phi[:, j]  # (N, pairs)
         A = ((-w[:, None] * cov).T @ outer(t, t))[pair.flatten()].view(M, M, D + Y, D + Y)
-        # E⟨∇²H⟩
-        A.diagonal(0, 2, 3)[..., :D] += 2 * lam * ((phi.T * g) @ phi)[..., None]
-        fisher = gam * g[:, None, None] * (torch.diag_embed(c) - c[:, :, None] * c[:, None])
-        A[..., D:, D:] += (outer(phi, phi).T @ fisher.flatten(1)).view(M, M, Y, Y)
+        block_w, block_v = self._blocks(theta, p, g)
+        A.diagonal(0, 2, 3)[..., :D] += block_w[..., None]
+        A[..., D:, D:] += block_v
         A = A.transpose(1, 2).reshape(twice.shape).sub_(twice, alpha=0.5).sub_(twice.T, alpha=0.5)
-        A = A.view(M, D + Y, M, D + Y)
-        rows = (
-            torch.cat([r[..., :D].flatten(2), r[..., D:].flatten(2)], 2)
-            for r in (A[:, :D], A[:, D:])
-        )
-        A = torch.cat([r.flatten(0, 1) for r in rows])  # θ: W first, then V
+        rows = torch.arange(len(A), device=w.device).view(M, -1).split([D, Y], 1)
+        order = torch.cat([r.flatten() for r in rows])  # θ: W first, then V
+        A = A[order][:, order]
         A.diagonal().add_(self.ridge)
         return A
 
     def preconditioner(self, theta, p):
-        """An approximate inverse of A, (P,) or (P, m) -> the same shape: that of E⟨∇²H⟩ + ρI, which
-        A = E[⟨∇²H⟩ − Cov(∇H)] + ρI (Lemma 5) would be if the codes z were known, the Hessian of
-        the M-step of EM: a block (2λ ΦᵀGΦ + ρI) ⊗ I_D for W and one of M Y rows for V, where G =
-        diag(Σ_n w_n e(z_k|x_n)).
+        """An approximate inverse of A, (P,) or (P, m) -> the same shape: that of E⟨∇²H⟩ + ρI, the
+        Hessian of the M-step of EM, which A would be if the codes z were known.
         """
         check_state(theta, p)
-        _, V = self.unpack(theta)
-        M, Y, D = self.n_features, self.n_classes, self.x.shape[1]
         g = self.weights @ self.posterior(theta, p)  # (K,)
-        pi = torch.softmax(self.phi @ V, 1)  # (K, Y)
-        eye = torch.eye(M * Y, dtype=theta.dtype, device=theta.device)
-        fisher = torch.diag_embed(pi) - pi[:, :, None] * pi[:, None, :]  # (K, Y, Y)
-        block_v = p[1] * torch.einsum("k,ka,kb,kij->aibj", g, self.phi, self.phi, fisher)
-        block_v, block_w = block_v.reshape(M * Y, M * Y), 2 * p[0] * (self.phi.T * g) @ self.phi
+        block_w, block_v = self._blocks(theta, p, g)
+        M, size = self.n_features, self.n_features * self.n_classes
+        block_v = block_v.transpose(1, 2).reshape(size, size)
         floor = max(self.ridge, 1e-9 * float(block_w.diagonal().max() + block_v.diagonal().max()))
-        chol_w = torch.linalg.cholesky(block_w + floor * eye[:M, :M])
-        chol_v = torch.linalg.cholesky(block_v + floor * eye)
+        for block in (block_w, block_v):
+            block.diagonal().add_(floor)
+        chol_w, chol_v = torch.linalg.cholesky(block_w), torch.linalg.cholesky(block_v)
 
         def apply(v):
-            w, v = v[: M * D], v[M * D :]
+            w, v = v[:-size], v[-size:]
             w_solved = torch.cholesky_solve(w.reshape(M, -1), chol_w).reshape(w.shape)
-            v_solved = torch.cholesky_solve(v.reshape(M * Y, -1), chol_v).reshape(v.shape)
+            v_solved = torch.cholesky_solve(v.reshape(size, -1), chol_v).reshape(v.shape)
             return torch.cat([w_solved, v_solved])
 
         return apply

@@ -19,7 +19,6 @@ import torch
 from torch import nn
 
 from .amortised import kl_to_standard_normal
-from .equilibrium import schedule
 from .networks import check_networks
 
 
@@ -32,6 +31,18 @@ def generator(*seeds, device="cpu"):
 def step_decay(step, steps, epochs=120, top=1e-3):
     """The learning rate from scratch (App. A): 1e-3, divided by ten every 50 of 120 epochs."""
     return top * 0.1 ** (step * epochs // steps // 50)
+
+
+def schedule(t, T, peak=1.5e-3):
+    """The learning rate of one equilibration (paper, §5.1), η = peak · s²(1 − s)⁵ / max, s = t/T.
+
+    The paper gives both s²(1 − s)⁵, whose maximum is 0.0152 at s = 2/7, and a maximum of 1.5e-3: we
+    scale to the latter. t counts the T mini-batches since the last change of (λ, γ), 0 ≤ t ≤ T.
+    """
+    if not T > 0 or not 0 <= t <= T:
+        raise ValueError(f"need 0 ≤ t ≤ T and T > 0, got t = {t}, T = {T}")
+    s, top = t / T, 2 / 7
+    return peak * s**2 * (1 - s) ** 5 / (top**2 * (1 - top) ** 5)
 
 
 def _masked(layer, arguments, _):

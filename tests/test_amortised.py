@@ -315,7 +315,7 @@ def test_bad_input():
     for change, error, message in [
         ({"x": nan}, ValueError, "NaN"),
         ({"y": y + 3}, ValueError, "labels run"),
-        ({"y": y[:2]}, ValueError, "match x"),
+        ({"y": y[:2]}, ValueError, "y must have shape"),
         ({"noise": noise[0]}, ValueError, r"noise must have shape \(S, 4, 2\)"),
         ({"noise": noise.float()}, TypeError, "noise is torch.float32"),
         ({"noise": noise[:, :3]}, ValueError, "noise must have"),

@@ -460,7 +460,7 @@ def test_bad_arguments():
         ((1.0,), ValueError),
         ((1.0, math.inf), ValueError),
     ]:
-        with pytest.raises(error, match="p (must be|has)"):
+        with pytest.raises(error, match="p (must|has)"):
             model.free_energy(vector(*p))
     with pytest.raises(TypeError, match="p must be a floating torch.Tensor"):
         model.free_energy([1.0, 1.0])

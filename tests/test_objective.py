@@ -98,9 +98,9 @@ def test_flatten_round_trip():
         (torch.tensor([1.0, float("inf")]), P, ValueError, "theta has 1 NaN or infinite"),
         (THETA, P.float(), TypeError, "float32"),
         (THETA.long(), P, TypeError, "floating"),
-        (THETA[None], P, ValueError, "1-D"),
+        (THETA[None], P, ValueError, "theta must have shape .P,., got .1, 3."),
         (THETA, (0.1, 1.0), TypeError, "torch.Tensor"),
-        (THETA[:0], P, ValueError, "not empty"),
+        (THETA[:0], P, ValueError, "theta must have shape .P,., got .0,."),
     ],
 )
 def test_bad_input(theta, p, error, words):

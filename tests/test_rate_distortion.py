@@ -176,28 +176,20 @@ def test_not_converged_is_said():
 
 
 @pytest.mark.parametrize(
-    "p_x, energy, options, message",
+    "p_x, energy, message",
     [
-        ([0.5, 0.6], [[0.0], [1.0]], {}, "p_x must sum to 1"),
-        ([1.5, -0.5], [[0.0], [1.0]], {}, "p_x must not be negative"),
-        ([0.5, 0.5], [[0.0], [math.nan]], {}, "energy has 1 NaN or infinite"),
-        ([0.5, 0.5], [[0.0], [math.inf]], {}, "energy has 1 NaN or infinite"),
-        ([0.5, 0.5], [[0.0, 1.0]], {}, "energy has 1 rows, but p_x has 2"),
-        ([0.5, 0.5], [0.0, 1.0], {}, "energy must be 2-D"),
-        ([], [[0.0]], {}, "p_x must be 1-D and not empty"),
-        ([0.5, 0.5], [[0.0, 1.0], [1.0, 0.0]], {"m0": [1.0, 0.0]}, "m0 must be 2 positive"),
-        ([0.5, 0.5], [[0.0, 1.0], [1.0, 0.0]], {"m0": [1.0]}, "m0 must be 2 positive"),
-        (
-            [0.5, 0.5],
-            [[0.0, 1.0], [1.0, 0.0]],
-            {"tol": 0.0},
-            "tol and max_iterations must be positive",
-        ),
+        ([0.5, 0.6], [[0.0], [1.0]], "p_x must sum to 1"),
+        ([1.5, -0.5], [[0.0], [1.0]], "p_x must not be negative"),
+        ([0.5, 0.5], [[0.0], [math.nan]], "energy has 1 NaN or infinite"),
+        ([0.5, 0.5], [[0.0], [math.inf]], "energy has 1 NaN or infinite"),
+        ([0.5, 0.5], [[0.0, 1.0]], "p_x must have shape .1,., got .2,."),
+        ([0.5, 0.5], [0.0, 1.0], "energy must have shape .X, Z., got .2,."),
+        ([], [[0.0]], "p_x must have shape .1,., got .0,."),
     ],
 )
-def test_bad_input(p_x, energy, options, message):
+def test_bad_input(p_x, energy, message):
     with pytest.raises(ValueError, match=message):
-        rd.blahut_arimoto(p_x, energy, **options)
+        rd.blahut_arimoto(p_x, energy)
 
 
 def test_bad_input_elsewhere():

@@ -18,14 +18,14 @@ from tqdm.auto import tqdm
 
 from ..amortised import AmortisedObjective, gauss_newton, predicted_decrease
 from ..data import digits
-from ..equilibrium import Equilibrium, minimise, schedule
+from ..equilibrium import Equilibrium, minimise
 from ..errors import NotConverged
 from ..journal import Journal
 from ..networks import Classifier, Encoder
 from ..objective import classification, functionals
 from ..path import Conserve, follow
 from ..response import Local, conjugate_gradient
-from ..training import generator, step_decay
+from ..training import generator, schedule, step_decay
 from .records import rounded
 from .settings import Settings, one_thread
 

@@ -515,7 +515,7 @@ def bracket(p_x, energy, m):
             "the library's algorithm, value and gap",
             """
 def bracket(p_x, energy, m):
-    point = fe.blahut_arimoto(p_x, energy, m0=m, tol=1e-9 * max(1.0, float(energy.abs().max())))
+    point = fe.blahut_arimoto(p_x, energy, tol=1e-9 * max(1.0, float(energy.abs().max())))
     return point.value - point.gap, point.value
 """,
         ),

@@ -475,13 +475,12 @@ def check_frozen_gradient(answer):
         x, y, w = (
             uniform(n, pixels),
             torch.arange(n) % classes,
-            None if even else torch.softmax(2 * uniform(n), 0),
+            torch.full((n,), 1 / n, dtype=F64) if even else torch.softmax(2 * uniform(n), 0),
         )
         J, open_J = (
-            kind(x, y, grid=4, features=2, ridge=ridge, weights=w)
+            kind(x, y, grid=4, features=2, ridge=ridge).on(x, y, w)
             for kind in (_Sealed, TopographicMap)
         )
-        w = J.weights
         theta, p = uniform(J.n_parameters) - 0.5, torch.tensor(prices, dtype=F64)
         right = torch.func.grad(open_J)(theta, p)
 
