@@ -47,6 +47,7 @@ def main():
                 dict(
                     t=round(float(b.p[2]), 6),
                     fall=float(f"{fall:.4g}"),
+                    slope_fall=float(f"{float(b.gradient[2] - a.gradient[2]):.4g}"),
                     curvature=float(f"{b.curvature:.3g}"),
                     overlap=float(f"{j.overlap:.3g}"),
                 )
@@ -62,7 +63,7 @@ def main():
         RESULTS / "exchange_jumps.json",
         {
             "what": "places t where A loses rank while classes are exchanged at fixed prices, and "
-            "by how much F falls there (nats); "
+            "by how much F and its slope F_t fall there (nats); "
             "length: the thermodynamic length of the path, over its own points",
             "provenance": provenance(
                 time.perf_counter() - began, maps={k: list(v) for k, v in MAPS.items()}

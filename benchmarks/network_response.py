@@ -34,7 +34,7 @@ def main():
     began = time.perf_counter()
     settings = reproduce.PAPER | dict(root=chosen.root)
     train, _ = reproduce.load(settings)
-    journal = Journal(chosen.checkpoint, dict(benchmark="network response"))
+    journal = Journal(chosen.checkpoint)
     run = Retraining(reproduce.networks(settings, *train, 0), train, journal=journal)
     run.stage(LAM, GAM, settings.start_epochs, step_decay)
     run.stage(LAM, GAM, settings.epochs)

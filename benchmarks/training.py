@@ -66,6 +66,11 @@ OURS = {
 }
 
 
+def figure_2():
+    """The networks of the paper's figure 2, new."""
+    return fe.Encoder((784, 256, 16)), fe.Decoder((16, 256, 784)), fe.Classifier((16, 12, 10))
+
+
 def obvious(root, steps, epochs, gammas):
     """A DataLoader over torchvision's MNIST, four equilibrations a step, one curve after another.
     Seconds and largest drift of each.
@@ -107,7 +112,7 @@ def obvious(root, steps, epochs, gammas):
         return sum(values) / len(values)
 
     def copy_of(nets):
-        new = torch.nn.ModuleList([fe.Encoder(), fe.Decoder(), fe.Classifier()])
+        new = torch.nn.ModuleList(figure_2())
         new.load_state_dict(nets.state_dict())
         return new
 
@@ -115,7 +120,7 @@ def obvious(root, steps, epochs, gammas):
     for gam in gammas:
         began = time.perf_counter()
         torch.manual_seed(0)
-        nets, lam = torch.nn.ModuleList([fe.Encoder(), fe.Decoder(), fe.Classifier()]), PAPER.lam
+        nets, lam = torch.nn.ModuleList(figure_2()), PAPER.lam
         train(nets, lam, gam, START, step_decay)
         train(nets, lam, gam, epochs, fe.schedule)
         target, largest = measure(nets), 0.0
@@ -195,7 +200,7 @@ def scatter(root, gam, repeats=10):
 
 
 def epoch_seconds(members, x, y, repeats=3, batch_size=BATCH, capture=None, ensemble=None):
-    nets = fe.Encoder().to(x), fe.Decoder().to(x), fe.Classifier().to(x)
+    nets = [net.to(x) for net in figure_2()]
     ensemble, times = ensemble or Ensemble([nets] * members), []
     how = dict(batch_size=batch_size, capture=capture)
     for repeat in range(repeats + 1):
@@ -222,7 +227,7 @@ def arithmetic(x, y, batch_size, rounds=7):
             u.T @ out
 
     ensemble, batches = (
-        Ensemble([(fe.Encoder(), fe.Decoder(), fe.Classifier())]),
+        Ensemble([figure_2()]),
         len(x) // batch_size,
     )
     work = sum(2 * a * b * times for a, b, times in shapes) * batch_size * batches
@@ -247,7 +252,7 @@ def arithmetic(x, y, batch_size, rounds=7):
 
 def plain_seconds(x, y):
     """One epoch of the loop that a reader would write, on tensors, one model."""
-    nets = torch.nn.ModuleList([fe.Encoder(), fe.Decoder(), fe.Classifier()]).to(x)
+    nets = torch.nn.ModuleList(figure_2()).to(x)
     optimiser, times = torch.optim.Adam(nets.parameters(), lr=1e-3), []
     for _ in range(4):
         began = time.perf_counter()

@@ -15,60 +15,50 @@ from torch import nn
 from .errors import check_data, check_like, check_shape
 
 
-def _mlp(sizes, norm="batch", dropout=0.0):
+class _Layers(nn.Module):
     """Linear layers; after each but the last: normalisation, ReLU, dropout."""
-    if len(sizes) < 2 or min(sizes) < 1:
-        raise ValueError(
-            f"sizes must be at least two positive numbers (inputs, …, outputs), got {tuple(sizes)}"
-        )
-    if norm not in ("batch", None):
-        raise ValueError(f'norm must be "batch" or None, got {norm!r}')
-    layers = []
-    for a, b in zip(sizes[:-2], sizes[1:-1]):
-        layers += [nn.Linear(a, b)]
-        layers += [nn.BatchNorm1d(b)] if norm == "batch" else []
-        layers += [nn.ReLU()]
-        layers += [nn.Dropout(dropout)] if dropout else []
-    return nn.Sequential(*layers, nn.Linear(sizes[-2], sizes[-1]))
 
-
-class Encoder(nn.Module):
-    """e_θ(z|x) = N(μ(x), diag σ²(x)): x (N, D) -> (μ, log σ), each (N, d). sizes = (D, …, d)."""
-
-    def __init__(self, sizes=(784, 256, 16), norm="batch", dropout=0.0):
+    def __init__(self, sizes, norm="batch", dropout=0.0):
+        if norm not in ("batch", None):
+            raise ValueError(f'norm must be "batch" or None, got {norm!r}')
         super().__init__()
-        self.layers = _mlp((*sizes[:-1], 2 * sizes[-1]), norm, dropout)
+        layers = []
+        for a, b in zip(sizes[:-2], sizes[1:-1]):
+            layers += [nn.Linear(a, b)]
+            layers += [nn.BatchNorm1d(b)] if norm == "batch" else []
+            layers += [nn.ReLU()]
+            layers += [nn.Dropout(dropout)] if dropout else []
+        self.layers = nn.Sequential(*layers, nn.Linear(sizes[-2], sizes[-1]))
 
     def forward(self, x):
-        return self.layers(x).chunk(2, -1)
+        return self.layers(x)
 
 
-class Decoder(nn.Module):
+class Encoder(_Layers):
+    """e_θ(z|x) = N(μ(x), diag σ²(x)): x (N, D) -> (μ, log σ), each (N, d). sizes = (D, …, d)."""
+
+    def __init__(self, sizes, norm="batch", dropout=0.0):
+        super().__init__((*sizes[:-1], 2 * sizes[-1]), norm, dropout)
+
+    def forward(self, x):
+        return super().forward(x).chunk(2, -1)
+
+
+class Decoder(_Layers):
     """x̂(z): z (N, d) -> (N, D). sizes = (d, …, D).
 
     The paper does not say what its decoder ends in. A sigmoid keeps x̂ among the pixels' values,
     [0, 1].
     """
 
-    def __init__(self, sizes=(16, 256, 784), norm="batch", dropout=0.0):
-        super().__init__()
-        self.layers = _mlp(sizes, norm, dropout)
-
     def forward(self, z):
-        return torch.sigmoid(self.layers(z))
+        return torch.sigmoid(super().forward(z))
 
 
-class Classifier(nn.Module):
+class Classifier(_Layers):
     """Logits of c(y|z): z (N, d) -> (N, Y). sizes = (d, …, Y); (16, 10) is the single layer of the
     paper's §5.1.
     """
-
-    def __init__(self, sizes=(16, 12, 10), norm="batch", dropout=0.0):
-        super().__init__()
-        self.layers = _mlp(sizes, norm, dropout)
-
-    def forward(self, z):
-        return self.layers(z)
 
 
 def check_modules(x, **modules):

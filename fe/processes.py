@@ -16,7 +16,7 @@ Each process is a generator: it asks for `Stage`s, which `fe.retraining` answers
 """
 
 import math
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import cycle
 from typing import NamedTuple
 
@@ -74,29 +74,6 @@ class Slopes(NamedTuple):
         """
         rows = zip(self.slopes, (1.0, C))
         return [[v * s for v, s in zip(row, (c / lam, c / gam, c))] for row, c in rows]
-
-
-def relayed(process, ask):
-    """The same process, each request of which becomes what the process `ask(request)` returns."""
-    answer = None
-    while True:
-        try:
-            request = process.send(answer)
-        except StopIteration as end:
-            return end.value
-        answer = yield from ask(request)
-
-
-def part(process, first, last):
-    """The same process as a part of a longer one, whose progress runs from `first` to `last`."""
-
-    def ask(request):
-        if getattr(request, "span", None):
-            span = tuple(first + (last - first) * done for done in request.span)
-            request = replace(request, span=span)
-        return (yield request)
-
-    return relayed(process, ask)
 
 
 def finite_differences(lam, gam, epochs=3, delta=0.3, repeats=1, start=None, t=None, dt=0.05):
@@ -255,6 +232,7 @@ def walk(
     repeats=1,
     hold="train",
     corrector=True,
+    span=(0.0, 1.0),
 ):
     """A process: from a network at p through the `stops` of a law (paper, eq. 22, 30, 31, 38).
 
@@ -276,6 +254,7 @@ def walk(
         hold: "train", or the probe ("val": the validation set) on which it is held; the slopes are
             those of the training set.
         corrector: False for the paper's recipe, to see it drift.
+        span: What part of a longer process this is, for a progress bar.
 
     Returns:
         `Record` with rows and `Slopes`. In a row, `miss` and `drift` are ln C/C₀, or the like of
@@ -293,13 +272,25 @@ def walk(
     p = torch.tensor(list(p), dtype=torch.float64, device="cpu")
     stops, record, moves, spent, F_t = [float(s) for s in stops], Record(), len(p) == 3, 0, 0.0
     tolerance, band = (v if isinstance(v, tuple | list) else [v] for v in (tolerance, band))
-    t_dot = _t_dot(p, law, stops, tolerance, band)
+    if not (stops and (p[:2] > 0).all() and all(map(math.isfinite, [*p.tolist(), *stops]))):
+        raise ValueError(f"need λ > 0, γ > 0 and at least one stop, got {p.tolist()} and {stops}")
+    if not all(0 < low <= high for low, high in zip(tolerance, band, strict=True)):
+        raise ValueError(f"need 0 < tolerance ≤ band, got {tolerance} and {band}")
+    given = law.vectors(p)[0].tolist()
+    at = [p[i].item() for i in (-1, 0) if given[i] == 1 and not callable(law.along)][:1]
+    if at and abs(at[0] - stops[0]) > 1e-9:
+        raise ValueError(f"p = {p.tolist()} is not at the first of the stops, {stops[0]}")
+    (t,), (t_dot,) = (p[2:].tolist() or [0.0]), (given[2:] or [0.0])
+    times = [t + t_dot * (s - stops[0]) for s in stops]
+    if not -1e-9 < min(times) <= max(times) < 1 + 1e-9:
+        raise ValueError(f"t must stay within 0 … 1, got {times}")
     ahead = [(b, abs(b - a)) for a, b in zip(stops, stops[1:])]  # stops, and their distances
 
     def train(p, own=0, start=None):
         nonlocal spent
         (lam, gam), t = p[:2].tolist(), dict(t=round(p[2].item(), 9)) if moves else {}
         done = 1 - sum(s in stops for s, _ in ahead) / len(stops)
+        done = span[0] + (span[1] - span[0]) * done
         how = dict(start=start, needs=tuple({hold} - {"train"}), span=(done, done)) | t
         entry = yield Stage(lam, gam, epochs, **how)
         spent += entry["epochs"]
@@ -312,8 +303,13 @@ def walk(
         return Row(record.rows[-1])
 
     state, settled = (yield from train(p, start=start)), dict(corrections=0)
-    if settle:
-        state, settled = yield from _settled(state, lambda own: train(p, own), hold, *settle)
+    C = "classification" if hold == "train" else f"{hold}_classification"
+    for count in range(6 if settle else 0):
+        before, state = state, (yield from train(p, state["own"]))
+        settled = dict(corrections=count + 1, change_F=state["F"] - before["F"])
+        ln_C = math.log(state[C]) - math.log(before[C])
+        if abs(settled["change_F"]) < settle[0] and abs(ln_C) < settle[1]:
+            break
     held, s, slopes, since = _Held(law, hold, p, state, record), stops[0], None, station
     holds = len(held.target) > 0
     beyond = lambda off, most: max(abs(v) / q for v, q in zip(off, cycle(most)))
@@ -354,34 +350,6 @@ def walk(
     return record
 
 
-def _t_dot(p, law, stops, tolerance, band):
-    """ṫ of a walk, 0 for one of (λ, γ) alone. Raises `ValueError` where it cannot begin."""
-    if not (stops and (p[:2] > 0).all() and all(map(math.isfinite, [*p.tolist(), *stops]))):
-        raise ValueError(f"need λ > 0, γ > 0 and at least one stop, got {p.tolist()} and {stops}")
-    if not all(0 < low <= high for low, high in zip(tolerance, band, strict=True)):
-        raise ValueError(f"need 0 < tolerance ≤ band, got {tolerance} and {band}")
-    given = law.vectors(p)[0].tolist()
-    at = [p[i].item() for i in (-1, 0) if given[i] == 1 and not callable(law.along)][:1]
-    if at and abs(at[0] - stops[0]) > 1e-9:
-        raise ValueError(f"p = {p.tolist()} is not at the first of the stops, {stops[0]}")
-    (t,), (t_dot,) = (p[2:].tolist() or [0.0]), (given[2:] or [0.0])
-    times = [t + t_dot * (s - stops[0]) for s in stops]
-    if not -1e-9 < min(times) <= max(times) < 1 + 1e-9:
-        raise ValueError(f"t must stay within 0 … 1, got {times}")
-    return t_dot
-
-
-def _settled(state, train, hold, nats, ln_C, rounds=6):
-    """One more equilibration until F changes by less than so many nats, and ln C by less too."""
-    name = "classification" if hold == "train" else f"{hold}_classification"
-    for count in range(1, rounds + 1):
-        before, state = state, (yield from train(state["own"]))
-        change_F = state["F"] - before["F"]
-        if abs(change_F) < nats and abs(math.log(state[name]) - math.log(before[name])) < ln_C:
-            break
-    return state, dict(corrections=count, change_F=change_F)
-
-
 def iso_classification(lam, gam, lam_end, *, start_epochs=120, start_lr=1e-3, step=0.06, **options):
     """A process: new weights, trained at (λ, γ), then `walk` to λ_end with C held (eq. 22, 31).
 
@@ -397,5 +365,5 @@ def iso_classification(lam, gam, lam_end, *, start_epochs=120, start_lr=1e-3, st
     yield Stage(lam, gam, start_epochs, start_lr, needs=tuple(needs), span=(0.0, 0.4))
     ends = math.sqrt(lam), math.sqrt(lam_end)
     stops = np.linspace(*ends, 1 + math.ceil(abs(ends[1] - ends[0]) / step - 1e-9)) ** 2
-    options = dict(settle=(0.1, 0.02)) | options
-    return (yield from part(walk((lam, gam), Conserve(classification), stops, **options), 0.4, 1.0))
+    options = dict(settle=(0.1, 0.02), span=(0.4, 1.0)) | options
+    return (yield from walk((lam, gam), Conserve(classification), stops, **options))

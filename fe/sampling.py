@@ -83,8 +83,8 @@ def annealed_importance_sampling(log_joint, z, betas, generator, *, step_size, n
     From m to e* w = Π_t (d^λ c^γ)(z_t)^{β_{t+1} − β_t} estimates Z without bias (Neal, Statistics
     and Computing 11, 2001), z_t moved by one Hamiltonian Monte Carlo step with Metropolis
     correction at β_t, so that by Jensen's inequality E log w̄ ≤ log Z. From e* back to m it
-    estimates 1/Z (Grosse, Ghahramani and Adams, arXiv 1511.02543, 2015), and the estimate of log Z
-    is too high: where the two meet, log Z is known. Nothing adapts during a run: a step size tuned
+    estimates 1/Z (Grosse, Ghahramani and Adams, arXiv 1511.02543, 2015), and log Z is estimated too
+    high on average: where the two meet, it is known. Nothing adapts during a run: a step size tuned
     on the way would break detailed balance and with it unbiasedness.
 
     Args:

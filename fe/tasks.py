@@ -41,19 +41,18 @@ def _deal(weights, n, random):
     return index[torch.randperm(n, generator=random, device="cpu")].to(weights.device)
 
 
-def _drawn(x, y, weights, n, seed):
-    index = _deal(weights, n, generator(seed, 12))
-    return x[index], y[index]
-
-
-def training_set(task, t, seed=0):
+def training_set(task, t, n=None, seed=0):
     """(x, y) to train a network on, of any task at time t: its `sample`, if it has one; what it
-    says, where it has no weights; else as many of its images, drawn by their weights.
+    says, where it has no weights; else n of its images (default: as many as it has), drawn by their
+    weights, the same at every t.
     """
     if hasattr(task, "sample"):
-        return task.sample(t, seed=seed)
+        return task.sample(t, n, seed)
     x, y, *weights = getattr(task, "at", task)(t)
-    return _drawn(x, y, *weights, len(x), seed) if weights else (x, y)
+    if not weights:
+        return x, y
+    index = _deal(*weights, n or len(x), generator(seed, 12))
+    return x[index], y[index]
 
 
 class Mixture:
@@ -131,18 +130,11 @@ class Displacement:
         one = torch.eye(self.n_classes, dtype=xs.dtype, device=xs.device)
         return x, (1 - t) * one[ys] + t * one[yt], self.weights
 
-    def sample(self, t, n=None, seed=0):
-        """A training set of n images at time t (default: as many as there are pairs), whose pairs
-        are a function of the seed, the same at every t.
-        """
-        return _drawn(*self.at(t), n or len(self.weights), seed)
-
     def label_entropy(self, t):
         """E H(y(x, t)) ≤ log 2 in nats: no classifier has a smaller C on uncertain labels."""
         _check_time(t)
-        t = min(max(float(t), 0.0), 1.0)
-        h = sum(-q * math.log(q) for q in (t, 1 - t) if q > 0)
-        return h * self._changing
+        ends = float(t), 1 - float(t)
+        return self._changing * sum(-q * math.log(q) for q in ends if q > 0)
 
 
 class TaskObjective:

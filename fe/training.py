@@ -50,14 +50,8 @@ def _masked(layer, arguments, _):
     (x,) = arguments
     if layer._mask is not None:
         return x * layer._mask
-    whole = type(layer) is nn.Dropout  # the others drop channels
-    layer._shape = x.shape if whole else (*x.shape[:2], *[1] * (x.ndim - 2))
+    layer._shape = x.shape
     return x
-
-
-def _mask(layer, random, like):
-    mask = torch.empty(layer._shape, dtype=like.dtype, device=like.device)
-    return mask.bernoulli_(1 - layer.p, generator=random).div_(1 - layer.p)
 
 
 def _tensors(module):
@@ -104,13 +98,11 @@ class _Losses(nn.Module):
 
 
 class Ensemble:
-    """M members of one architecture: parameters and buffers stacked along the first axis.
-
-    `ensemble[i]` gives member i back as ordinary modules, in evaluation mode.
+    """M networks as one: parameters and buffers stacked along the first axis.
 
     Args:
         members: List of (encoder, decoder, classifier), any modules of one architecture, or
-            `ValueError`; they are copied.
+            `ValueError`; they are copied. `ensemble[i]` is a copy of member i, for evaluation.
     """
 
     def __init__(self, members):
@@ -125,7 +117,7 @@ class Ensemble:
         # long again
         self.member, self.net = (copy.deepcopy(networks[0]).eval() for _ in range(2))
         for layer in self.net.drops:
-            if type(layer) not in (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d):
+            if type(layer) is not nn.Dropout:
                 raise ValueError(f"{type(layer).__name__} has no common masks: take nn.Dropout")
             layer.register_forward_hook(_masked)
         self.mode(False)
@@ -180,7 +172,7 @@ class Ensemble:
         """
         data = x, y, noise, *masks
         if not self.stack:
-            return self.net(*(data if shared else (v[0] for v in data)))[None]
+            return self.net(*data)[None]
         one = lambda w, b, *data: torch.func.functional_call(self.net, (w, b), data)
         in_dims = 0, 0, *[None if shared else 0] * len(data)
         return torch.func.vmap(one, in_dims)(*self.stack, *data)
@@ -199,10 +191,8 @@ class Ensemble:
 
 def _draws(seeds, batches, size, x, d, drops):
     """The chance in an epoch, a function of the integers `seeds` alone, on the device of x (N, …):
-    indices (batches, B), noise (batches, B, d), and for each layer of `drops` masks (batches, …).
-
-    Masks have a generator of their own, so that dropout changes no other number. Its seed is the
-    epoch's first index: two of a network's epochs in N, on average, have the same masks.
+    indices (batches, B), noise (batches, B, d), and for each layer of `drops` masks (batches, …),
+    whose own generator begins with the epoch's first index, so that they change no other number.
     """
     random = generator(*seeds)
     order = torch.randperm(len(x), generator=random, device="cpu")
@@ -211,7 +201,12 @@ def _draws(seeds, batches, size, x, d, drops):
         random = generator(*seeds, device=x.device)
     made = dict(generator=random, dtype=x.dtype, device=x.device)
     noise = torch.stack([torch.randn(size, d, **made) for _ in range(batches)])
-    masks = [[_mask(layer, mask_random, x) for layer in drops] for _ in range(batches)]
+
+    def mask(layer):
+        kept = x.new_empty(layer._shape).bernoulli_(1 - layer.p, generator=mask_random)
+        return kept.div_(1 - layer.p)
+
+    masks = [[mask(layer) for layer in drops] for _ in range(batches)]
     order = order[: batches * size].view(batches, size).to(x.device)
     return order, noise, *map(torch.stack, zip(*masks))
 
@@ -219,8 +214,8 @@ def _draws(seeds, batches, size, x, d, drops):
 class CapturedStep:
     """`step(*tensors)` as one CUDA graph: the same kernels in the same memory, without Python.
 
-    A replay reads its arguments where the first ones lay, so that new ones are copied there. What
-    is tried beforehand, as a capture needs it, moves θ and Adam; `undo` brings both back.
+    A replay reads its arguments where the first ones lay. What a capture needs to have tried
+    beforehand moves θ and Adam; `undo` brings both back.
     """
 
     def __init__(self, step, arguments, undo):
@@ -261,8 +256,7 @@ def train_ensemble(
     seed=0,
     *,
     batch_size=250,
-    first=0,
-    adam=None,
+    resume=None,
     on_epoch=None,
     capture=None,
 ):
@@ -278,37 +272,34 @@ def train_ensemble(
         seed: Integer or tuple of integers, or a list of M: members with one seed have common
             minibatches, noise and masks.
         batch_size: B.
-        first: Epoch to begin with, for a run that goes on; `adam` is then its state at that point.
-        adam: What an earlier call returned, to go on with its averages.
-        on_epoch: Called with (epochs done, adam, (M, 3) means of R, D, C) after each epoch.
+        resume: (epochs done, state), as `on_epoch` was told, of a run that goes on.
+        on_epoch: Called after each epoch with the number done and a function that returns the
+            state by which the run can be resumed.
         capture: Whether the step becomes a CUDA graph (default: on a GPU).
 
-    Returns:
-        `History` and the `torch.optim.Adam`.
-
-    Raises:
-        ValueError: The loss is NaN or infinite (the learning rate is too high).
-        ValueError, TypeError: Bad prices, numbers of epochs or images; see `check_networks`.
+    Returns `History`. Raises `ValueError` where the loss is NaN or infinite (the learning rate is
+    too high), and `ValueError` or `TypeError` for what does not fit, see `check_networks`.
     """
     M = len(ensemble)
-    seeds = [(s,) if isinstance(s, int) else tuple(s) for s in _listed(seed, ensemble)]
-    xs, ys = ([v] if isinstance(v, torch.Tensor) else list(v) for v in (x, y))
-    if not (0 <= first <= epochs and epochs >= 1 and batch_size >= 2):
-        what = "0 ≤ first ≤ epochs, epochs ≥ 1 and batch_size ≥ 2"
-        raise ValueError(f"need {what}, got {first}, {epochs}, {batch_size}")
-    if not len(xs) == len(ys) in (1, M) or len({v.shape for v in xs}) > 1:
-        what = f"tensors, or lists of {M} with as many images each"
-        raise ValueError(f"x and y must be {what}, got {[tuple(v.shape) for v in xs]}")
-    tasks = {(id(a), id(b)): (a, b) for a, b in zip(xs, ys)}
+    if not (epochs >= 1 and batch_size >= 2):
+        raise ValueError(f"need epochs ≥ 1 and batch_size ≥ 2, got {epochs}, {batch_size}")
+    seeds = [(s,) if isinstance(s, int) else tuple(s) for s in _listed(seed, M)]
+    pairs = _listed((x, y) if isinstance(x, torch.Tensor) else [*zip(x, y, strict=True)], M)
+    tasks = {(id(a), id(b)): (a, b) for a, b in pairs}  # each once
     for data in tasks.values():
         d = check_networks(*ensemble[0], *data)
+    if len(shapes := {tuple(images.shape) for images, _ in pairs}) > 1:
+        raise ValueError(f"all members need as many images, of one shape, got {shapes}")
     X, Y = (v[0] if len(v) == 1 else torch.cat(v) for v in zip(*tasks.values()))
-    prices, images = _prices(lam, gam, M, X), len(xs[0])
-    number = {key: k for k, key in enumerate(tasks)}
-    offsets = [images * number[id(a), id(b)] for a, b in _listed([*zip(xs, ys)], ensemble)]
+    prices, images = _prices(lam, gam, M, X), pairs[0][0]
+    first_image = {key: k * len(images) for k, key in enumerate(tasks)}
+    offsets = [first_image[id(a), id(b)] for a, b in pairs]
     shared = len(tasks) == 1 and len(set(seeds)) == 1  # then one minibatch serves all members
-    size = min(batch_size, images)
-    batches, adam = images // size, adam or torch.optim.Adam(ensemble.parameters(), fused=True)
+    size = min(batch_size, len(images))
+    batches, adam = len(images) // size, torch.optim.Adam(ensemble.parameters(), fused=True)
+    first, state = resume or (0, None)
+    if resume:
+        ensemble.load(state, adam)
     # Adam's fused kernel takes its rate as a double on the CPU, as a float elsewhere
     rates = dict(device=X.device, dtype=torch.float32)
     rates = dict(device="cpu", dtype=torch.float64) if X.device.type == "cpu" else rates
@@ -320,7 +311,7 @@ def train_ensemble(
 
     def chance(epoch):
         drops = ensemble.net.drops
-        drawn = {s: _draws((*s, epoch), batches, size, xs[0], d, drops) for s in set(seeds)}
+        drawn = {s: _draws((*s, epoch), batches, size, images, d, drops) for s in set(seeds)}
         if shared:
             return drawn[seeds[0]]
         order, *rest = (torch.stack(v, 1) for v in zip(*(drawn[s] for s in seeds)))
@@ -356,16 +347,15 @@ def train_ensemble(
                     f"R, D, C = {history[-1].tolist()}. The learning rate is likely too high"
                 )
             if on_epoch:
-                on_epoch(epoch + 1, adam, history[-1])
+                on_epoch(epoch + 1, functools.partial(ensemble.state, adam))
     finally:  # after an interruption too
         ensemble.mode(False)
-    history = torch.stack(history) if history else torch.zeros(0, M, 3, device="cpu")
-    return History(*history.unbind(2)), adam
+    return History(*torch.stack(history).unbind(2))
 
 
-def _listed(value, ensemble):
-    """A value for each member: those of a list, or one for all."""
-    value, M = value if isinstance(value, list) else [value], len(ensemble)
+def _listed(value, M):
+    """A value for each of M members: those of a list, or one for all."""
+    value = value if isinstance(value, list) else [value]
     if len(value) not in (1, M):
         raise ValueError(f"need one value or {M}, one for each member, got {len(value)}")
     return value * (M if len(value) == 1 else 1)
@@ -388,18 +378,18 @@ def train(encoder, decoder, classifier, x, y, p, epochs, batch_size, lr, seed):
     """`train_ensemble` for one network of three modules, which change in place, at p = (λ, γ): the
     `History` of vectors (epochs,).
     """
-    ensemble, modules = Ensemble([(encoder, decoder, classifier)]), (encoder, decoder, classifier)
+    modules, (lam, gam) = (encoder, decoder, classifier), map(float, p)
+    ensemble = Ensemble([modules])
     try:
-        options = dict(lr=lr, seed=seed, batch_size=batch_size)
-        history, _ = train_ensemble(ensemble, x, y, *map(float, p), epochs, **options)
-    finally:
+        history = train_ensemble(ensemble, x, y, lam, gam, epochs, lr, seed, batch_size=batch_size)
+    finally:  # after an interruption too
         for module, trained in zip(modules, ensemble[0]):
             _fill(module.eval(), _tensors(trained))
     return History(*(v[:, 0] for v in history))
 
 
 @torch.no_grad()
-def refresh_statistics(ensemble, x, y, *, seed=0, chunk=5000):
+def refresh_statistics(ensemble, x, y, *, chunk=5000):
     """Batch normalisation's means and variances as averages over x for the weights as they are.
 
     The running averages of training lag behind the weights; with these, R, D and C are functions of
@@ -409,7 +399,7 @@ def refresh_statistics(ensemble, x, y, *, seed=0, chunk=5000):
     if not norms:
         return
     ensemble.mode(False)
-    d, random, momenta = ensemble.code_size(x), generator(seed, 1), [m.momentum for m in norms]
+    d, random, momenta = ensemble.code_size(x), generator(0, 1), [m.momentum for m in norms]
     chunk += len(x) % chunk == 1  # one image has no variance
     try:
         for k, (xc, yc) in enumerate(zip(x.split(chunk), y.split(chunk))):

@@ -41,10 +41,9 @@ def _problem(source, target, a, b, cost):
     for name, x in (("source", source), ("target", target)):
         with about(name):
             check_data(x)
-    if cost is None:
-        check_shape("target, with as many pixels as source,", target, "m", source.shape[1])
     a, b = check_weights(a, source, "source_weights"), check_weights(b, target, "target_weights")
     if cost is None:
+        check_shape("target, with as many pixels as source,", target, "m", source.shape[1])
         ends = (x.detach().cpu().double() for x in (source, target))
         cost = squared_distances(*ends).clamp_(min=0)
     check_shape("cost", cost, len(source), len(target))

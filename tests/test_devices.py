@@ -26,7 +26,7 @@ from fe import (
     tasks,
     transport,
 )
-from fe.amortised import kl_to_standard_normal, network_response, predicted_decrease
+from fe.amortised import kl_to_standard_normal
 from fe.book import notebook
 from fe.book.sliders import explore, live
 from fe.processes import (
@@ -38,13 +38,14 @@ from fe.processes import (
 )
 from fe.rate_distortion import entropy, expected, mutual_information
 from fe.reproduce import figures, images
+from fe.reproduce.curvature import network_response, predicted_decrease
 from fe.response import (
     Local,
     check_stability,
     conjugate_gradient,
     smallest_eigenpair,
 )
-from fe.retraining import Retraining, Row, Stage, progress_bar
+from fe.retraining import Retraining, Row, Stage
 from fe.training import (
     Ensemble,
     evaluate,
@@ -185,7 +186,7 @@ def test_tasks():
         J = fe.TaskObjective(MAP, task)
         assert (
             torch.isfinite(J(MAP.initial(), torch.tensor([0.5, 4.0, 0.3], **CPU)))
-            and task.sample(0.3, 20)[0].device.type == "cpu"
+            and tasks.training_set(task, 0.3, 20)[0].device.type == "cpu"
         )
 
 
@@ -235,7 +236,9 @@ def test_processes_of_networks():
     x = X.float()
     settings, hard = reproduce.SMALL | dict(hidden=8, codes=2), dict(tolerance=9.0, band=9.0)
     network = reproduce.networks(settings, x, Y, 0)
-    run = Retraining(network, (x, Y), (x, Y), batch_size=20, on_progress=progress_bar())
+    run = Retraining(
+        network, (x, Y), dict(val=(x, Y)), batch_size=20, on_progress=notebook.progress_bar()
+    )
     assert (
         run.follow(finite_differences(0.5, 4.0, 2)).slopes and generator(1, 2).device.type == "cpu"
     )
@@ -383,7 +386,7 @@ def test_a_device_without_float64(single):
         half = (x[:30], y[:30]), (x[30:], y[30:])
         plan = transport.optimal_plan(half[0][0], half[1][0])
         assert transport.partners(plan) == pytest.approx(1.0)
-        fe.Displacement(*half, plan, n_classes=10).sample(0.5, 10)
+        tasks.training_set(fe.Displacement(*half, plan, n_classes=10), 0.5, 10)
         fe.Mixture(*half).sample(0.5, 10)
         grid = fe.uniform_grid(40, 2, dtype=torch.float32, device=x.device)
         G = fe.GridModel(*modules[1:], x, y, grid, ridge=0.1)

@@ -7,7 +7,7 @@ import torch
 
 import fe
 from fe import AmortisedObjective, Classifier, Decoder, Encoder, digits
-from fe.amortised import gauss_newton, network_response, predicted_decrease
+from fe.reproduce.curvature import gauss_newton, network_response, predicted_decrease
 
 
 def objective(ridge=1e-3, n=20):

@@ -14,7 +14,7 @@ import torch
 import fe
 from fe.path import classification, distortion
 from fe.response import Local
-from fe.tasks import Displacement, Mixture, TaskObjective, align_labels
+from fe.tasks import Displacement, Mixture, TaskObjective, align_labels, training_set
 from fe.transport import optimal_plan
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -425,7 +425,7 @@ def test_a_time_outside_is_refused(t, mixture, displacement):
         with pytest.raises(ValueError, match="between 0"):
             case.task.at(t)
         with pytest.raises(ValueError, match="between 0"):
-            case.task.sample(t, 10)
+            training_set(case.task, t, 10)
         with pytest.raises(ValueError, match="between 0|NaN"):
             fe.functionals(case.J, case.eq.theta, controls(t))
 

@@ -16,7 +16,14 @@ from torchvision.datasets import MNIST
 
 import fe
 from fe import transport
-from fe.tasks import Displacement, Mixture, TaskObjective, align_labels, plan_by_class
+from fe.tasks import (
+    Displacement,
+    Mixture,
+    TaskObjective,
+    align_labels,
+    plan_by_class,
+    training_set,
+)
 from fe.transport import Plan, optimal_plan, partners, sinkhorn_plan, squared_distances
 
 pytestmark = pytest.mark.long
@@ -294,7 +301,7 @@ def test_displacement_times_and_plans_are_checked(digits):
     plan = optimal_plan(source[0], target[0])
     task = Displacement(source, target, plan)
     for t in (-0.1, 1.1, math.nan):
-        for f in (task.at, task.label_entropy, lambda t: task.sample(t, 5)):
+        for f in (task.at, task.label_entropy, lambda t: training_set(task, t, 5)):
             with pytest.raises(ValueError, match="between 0"):
                 f(t)
     few = (source[0][:10], source[1][:10])
@@ -348,12 +355,12 @@ def test_label_entropy_is_a_floor_under_C(digits):
 def test_displacement_samples_are_repeatable_and_fair(digits):
     source, target = digits
     task = Displacement(source, target, optimal_plan(source[0], target[0]))
-    x, y = task.sample(0.3, 400, seed=5)
-    again = task.sample(0.3, 400, seed=5)
+    x, y = training_set(task, 0.3, 400, seed=5)
+    again = training_set(task, 0.3, 400, seed=5)
     assert (
         torch.equal(x, again[0])
         and torch.equal(y, again[1])
-        and not torch.equal(x, task.sample(0.3, 400, seed=6)[0])
+        and not torch.equal(x, training_set(task, 0.3, 400, seed=6)[0])
     )
     images, _, w = task.at(0.3)
     count = torch.zeros(len(w)).index_add_(
@@ -362,10 +369,9 @@ def test_displacement_samples_are_repeatable_and_fair(digits):
     assert (
         float((count - 400 * w).abs().max()) < 1 + 1e-9
     )  # systematic sampling: each pair floor or ceiling of its share
-    late = task.sample(0.7, 400, seed=5)[0]  # the same pairs, further on
-    torch.testing.assert_close(
-        late, task.sample(0.0, 400, seed=5)[0] * 0.3 + task.sample(1.0, 400, seed=5)[0] * 0.7
-    )
+    late = training_set(task, 0.7, 400, seed=5)[0]  # the same pairs, further on
+    first, last = (training_set(task, t, 400, seed=5)[0] for t in (0.0, 1.0))
+    torch.testing.assert_close(late, first * 0.3 + last * 0.7)
 
 
 def test_mixture_weights_and_nested_samples(digits):

@@ -1,11 +1,12 @@
 // On hover and on keyboard focus a link to an equation, a theorem, a figure, an exercise, a claim, a term, a function or a
-// citation shows what it leads to in a box beside it, and a symbol what it means. Esc closes it. A finger follows the link.
+// citation shows what it leads to in a box beside it, and a symbol what it means. Esc closes it, and it stays closed until the
+// mouse has left the link. A finger follows the link.
 (function () {
   "use strict";
   const LINKS = ".bd-article a.internal[href*='#'], .symbol-link", SHOWN = ".math, figure, .proof, .exercise, .claim, .citation, dt";
   const LEFT_OUT = ".headerlink, .copybtn, .fe-controls, .fe-spoken, .fe-hint, .fe-panels [tabindex], .symbol-text, script";
   const pages = {}, box = document.createElement("div");
-  let of = null, timer;
+  let of = null, timer, under = null, closed = null, still = false, x, y;
   box.className = box.id = "preview";
   box.setAttribute("role", "tooltip");
 
@@ -59,15 +60,23 @@
     box.remove();
   }
 
-  // The mouse may rest on the link for a moment first, and go over to the box and read there.
+  // The mouse may rest on the link for a moment first, and go over to the box and read there. After Esc the link under it
+  // is closed; what comes to lie under it, as the box goes, is not shown to who has not moved.
   document.addEventListener("pointerover", e => {
     if (e.pointerType !== "mouse") return;
-    const link = e.target.closest(LINKS);
+    const link = under = e.target.closest(LINKS);
+    if (still && e.clientX === x && e.clientY === y || link && link === closed) return;
+    [closed, still] = [null, false];
     clearTimeout(timer);
     if (link !== of && !box.contains(e.target)) timer = setTimeout(() => link ? show(link) : hide(), 250);
   });
   document.addEventListener("focusin", e => { if (e.target.matches(LINKS) && e.target.matches(":focus-visible")) show(e.target); });
   document.addEventListener("focusout", hide);
-  document.addEventListener("keydown", e => { if (e.key === "Escape") hide(); });
+  document.addEventListener("pointermove", e => { [x, y, still] = [e.clientX, e.clientY, false]; });
+  document.addEventListener("keydown", e => {
+    if (e.key !== "Escape") return;
+    [closed, still] = [under || of, true];
+    hide();
+  });
   document.addEventListener("scroll", () => { if (box.isConnected) place(); }, true);
 })();

@@ -8,6 +8,7 @@ import warnings
 from pathlib import Path
 
 import torch
+from tqdm.auto import tqdm
 
 from .. import plot
 from ..reproduce import records
@@ -80,3 +81,18 @@ def results(name):
         there = ", ".join(sorted(path.name for path in records.STORED.glob("*.json")))
         raise FileNotFoundError(f"no stored result {name!r}; there are {there}")
     return read(mine if mine.exists() else stored)
+
+
+def progress_bar(label=""):
+    """A function for `on_progress` of a `fe.retraining.Retraining` that moves a bar, in a terminal
+    or in a notebook.
+    """
+    bar = tqdm(total=100, desc=label, leave=False, bar_format="{desc} {percentage:3.0f}% |{bar}|")
+
+    def show(done):
+        bar.n = 100 * done
+        bar.refresh()
+        if done == 1:
+            bar.close()
+
+    return show

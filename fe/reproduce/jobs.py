@@ -7,18 +7,21 @@ import functools
 import math
 from pathlib import Path
 
+import torch
+
 from ..journal import Journal
 from ..objective import classification
 from ..path import Conserve, Geodesic, QuasiStatic
-from ..processes import ConstraintLost, iso_classification, part, state_of, walk
+from ..processes import ConstraintLost, iso_classification, state_of, walk
 from ..retraining import Retraining, Stage
-from ..training import step_decay
+from ..tasks import training_set
+from ..training import evaluate, refresh_statistics, step_decay
 from .lemma_5 import compared
 from .rest import loop_of
 from .settings import load, networks, one_thread, ship, task_of
 
 
-def _run(settings, seed, checkpoint, what, data=None, classes=None, probes=None):
+def _run(settings, seed, checkpoint, data=None, classes=None, probes=None):
     """The `Retraining` of one job: its images (`data`, a function of t, or those of the settings)
     and network, its journal and its progress file, a number from 0 to 1 beside the checkpoint.
     """
@@ -26,9 +29,6 @@ def _run(settings, seed, checkpoint, what, data=None, classes=None, probes=None)
     checkpoint = checkpoint and Path(checkpoint)
     if checkpoint:
         checkpoint.parent.mkdir(parents=True, exist_ok=True)
-    apart = ("root", "download", "gammas", "seeds", "compare", "scratch", "device")
-    apart += ("save_every", "kinds")
-    arguments = {k: v for k, v in settings.arguments().items() if k not in apart}
 
     def on_progress(done):
         if checkpoint:
@@ -40,11 +40,10 @@ def _run(settings, seed, checkpoint, what, data=None, classes=None, probes=None)
     return Retraining(
         networks(settings, *train, seed, classes),
         data or train,
-        validation,
-        probes=probes,
+        probes or dict(val=validation),
         seed=seed,
         batch_size=settings.batch_size,
-        journal=Journal(checkpoint, arguments | dict(seed=seed) | what),
+        journal=Journal(checkpoint),
         on_progress=on_progress,
         save_every=settings.save_every,
     )
@@ -89,8 +88,7 @@ def path_job(settings, gam, seed, checkpoint=None, variant=None):
             {"corrector": False}.
     """
     compare = [gam, seed] in [list(c) for c in settings.compare] and not variant
-    what = dict(gam=gam, variant=variant or {}, compare=compare)
-    run = _run(settings, seed, checkpoint, what)
+    run = _run(settings, seed, checkpoint)
     options = settings.options | (settings.coarse if seed or variant else {})
     options |= variant or {}
     options |= dict(repeats=settings.repeats) if compare else {}
@@ -126,7 +124,7 @@ def scratch_job(settings, lam, gam, seed, checkpoint=None):
     """A model trained from scratch at (λ, γ), like the start of a curve and its first
     equilibration, for comparison.
     """
-    run = _run(settings, seed, checkpoint, dict(lam=lam, gam=gam))
+    run = _run(settings, seed, checkpoint)
 
     def process():
         yield Stage(lam, gam, settings.start_epochs, step_decay, span=(0.0, 0.99))
@@ -145,7 +143,7 @@ def loop_job(settings, gam, seed, epochs, checkpoint=None):
     and area of the loop, its worst deviation of ln C; `trained`, the epochs of the path's own
     network.
     """
-    run, lam = _run(settings, seed, checkpoint, dict(gam=gam, loop=epochs)), settings.lam
+    run, lam = _run(settings, seed, checkpoint), settings.lam
     there = [lam + (settings.lam_end - lam) * k / settings.stages for k in range(settings.stages)]
     stops = [*there, settings.lam_end, *reversed(there)]
 
@@ -154,7 +152,7 @@ def loop_job(settings, gam, seed, epochs, checkpoint=None):
         yield Stage(lam, gam, start, step_decay, keep="start", span=(0.0, 0.3))
         law, how = Conserve(classification), dict(epochs=epochs, **settings.options)
         try:
-            record = yield from part(walk((lam, gam), law, stops, **how), 0.3, 0.6)
+            record = yield from walk((lam, gam), law, stops, span=(0.3, 0.6), **how)
         except ConstraintLost as e:
             record, stopped = e.record, str(e)
         stages = record["own"][-1] // epochs
@@ -178,6 +176,13 @@ def loop_job(settings, gam, seed, epochs, checkpoint=None):
     return run, process()
 
 
+def _losses(ensemble, x, y):
+    """[(R, D, C) of every member] on 20,000 images, with refreshed statistics."""
+    few = x[:20_000], y[:20_000]
+    refresh_statistics(ensemble, *few)
+    return torch.stack(evaluate(ensemble, *few)[:3], 1).tolist()
+
+
 @_job
 def relaxation_job(
     settings, seed, checkpoint=None, before=(0.5, 1.0), after=(0.51, 1.04), epochs=100
@@ -188,12 +193,11 @@ def relaxation_job(
     The copies share minibatches and noise, so that their difference is what the change of (λ, γ)
     did.
     """
-    prices = dict(before=list(before), after=list(after))
-    run = _run(settings, seed, checkpoint, prices | dict(relaxation=epochs))
+    run, prices = _run(settings, seed, checkpoint), dict(before=list(before), after=list(after))
 
     def process():
         yield Stage(*before, settings.start_epochs, step_decay, span=(0.0, 0.5))
-        entry = yield Stage(*zip(before, after), epochs, trace=True, span=(0.5, 0.999))
+        entry = yield Stage(*zip(before, after), epochs, watch=_losses, span=(0.5, 0.999))
         stays, moves = zip(*entry["trace"])
         return dict(seed=seed, **prices, stays=list(stays), moves=list(moves))
 
@@ -253,8 +257,8 @@ def transfer_job(settings, kind, seed, checkpoint=None):
     """
     task, probes, classes = task_of(settings, kind)
     size, steps, prices = settings.size, settings.steps, (settings.lam, settings.gam)
-    epochs, images = settings.epochs, lambda t: task.sample(t, size, seed)
-    run = _run(settings, seed, checkpoint, dict(kind=kind), images, classes, probes)
+    epochs, images = settings.epochs, lambda t: training_set(task, t, size, seed)
+    run = _run(settings, seed, checkpoint, images, classes, probes)
     new = networks(settings, *images(0.0), 1000 + seed, classes).state()
     run.kept.setdefault("new", new)
     early = settings.early if kind == "mixture" else []
@@ -267,9 +271,9 @@ def transfer_job(settings, kind, seed, checkpoint=None):
     def go(name, law, t, start="start", k=None, at=prices, **options):
         number, stopped = 2 + len(found), None
         span = min(0.98, number / total), min(0.99, (number + 1) / total)
-        options = dict(epochs=epochs, start=start) | options
+        options = dict(epochs=epochs, start=start, span=span) | options
         try:
-            record = yield from part(walk((*at, t[0]), law, t, **options), *span)
+            record = yield from walk((*at, t[0]), law, t, **options)
         except ConstraintLost as e:
             record, stopped = e.record, str(e)
         slopes, rows = [s._asdict() for s in record.slopes], [_of_test(r) for r in record.rows]

@@ -4,9 +4,10 @@ from dataclasses import dataclass
 
 import torch
 
-from ..amortised import AmortisedObjective, network_response
-from ..processes import Slopes, relayed
+from ..amortised import AmortisedObjective
+from ..processes import Slopes
 from ..training import generator
+from .curvature import network_response
 
 
 @dataclass(frozen=True)
@@ -56,13 +57,13 @@ def compared(process, found, **how):
     comes out is appended to `found`.
     """
     copies, last = lambda request: isinstance(getattr(request, "lam", None), tuple), None
-
-    def ask(request):
-        nonlocal last
+    answer = None
+    while True:
+        try:
+            request = process.send(answer)
+        except StopIteration as end:
+            return end.value
         if copies(last) and not copies(request):
             slopes, matrices = yield from lemma_5(last.lam[0], last.gam[0], **how)
             found.append(slopes._asdict() | dict(matrices=matrices))
-        last = request
-        return (yield request)
-
-    return relayed(process, ask)
+        last, answer = request, (yield request)

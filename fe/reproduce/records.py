@@ -9,6 +9,8 @@ from pathlib import Path
 
 import torch
 
+from ..journal import write
+
 _FE = Path(__file__).resolve().parents[1]
 # of the book: beside the modules where `fe` is installed, beside `fe` in the repository
 STORED = _FE / "results" if (_FE / "results").is_dir() else _FE.parent / "results"
@@ -31,22 +33,8 @@ def read(path):
 
 
 def save_json(path, record):
-    """Write beside the target and rename: a reader never sees half a file, and a full disk leaves
-    the old one (and raises `OSError`).
-    """
-    path = Path(path)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_suffix(".part")
-        with open(part, "w") as f:
-            json.dump(record, f, indent=1, allow_nan=False)
-            f.flush()
-            os.fsync(f.fileno())
-        part.replace(path)
-    except OSError as e:
-        raise OSError(
-            f"cannot write {path}: {e.strerror or e}; choose another folder with --out"
-        ) from e
+    """One JSON file, see `fe.journal.write`."""
+    write(Path(path), json.dumps(record, indent=1, allow_nan=False).encode())
 
 
 def provenance(seconds, **arguments):

@@ -16,7 +16,7 @@ import torch
 from torch import nn
 from tqdm.auto import tqdm
 
-from ..amortised import AmortisedObjective, gauss_newton, predicted_decrease
+from ..amortised import AmortisedObjective
 from ..data import digits
 from ..equilibrium import Equilibrium, minimise
 from ..errors import NotConverged
@@ -26,6 +26,7 @@ from ..objective import classification, functionals
 from ..path import Conserve, follow
 from ..response import Local, conjugate_gradient
 from ..training import generator, schedule, step_decay
+from .curvature import gauss_newton, predicted_decrease
 from .records import rounded
 from .settings import Settings, one_thread
 
@@ -270,7 +271,9 @@ def exact_network(settings, executor=None, folder=None, progress=True):
     """The exact path, then its retrained copies by epochs a stage, in one process; what is done is
     kept, part by part.
     """
-    journal = Journal(folder and folder / "exact_network.pt", settings.arguments())
+    journal = Journal(folder and folder / "exact_network.pt")
+    if any(entry.get("settings") != settings.arguments() for entry in journal.entries):
+        raise ValueError(f"{journal.path} belongs to a run with other settings: delete it")
     parts = [0, *settings.epochs]
     with tqdm(total=len(parts), disable=not progress, unit="part") as bar:
         bar.update(len(journal.entries))
@@ -282,7 +285,8 @@ def exact_network(settings, executor=None, folder=None, progress=True):
             else:
                 found, kept = _exact_path(settings, show)
             seconds = round(time.process_time() - began, 1)
-            journal.save(kept, dict(found=rounded(found, 10), seconds=seconds))
+            entry = dict(found=rounded(found, 10), seconds=seconds, settings=settings.arguments())
+            journal.save(kept, entry)
             bar.update()
     exact, *runs = [entry["found"] for entry in journal.entries]
     return {

@@ -17,7 +17,7 @@ from ..data import digits
 from ..errors import about, check_data
 from ..networks import Classifier, Decoder, Encoder
 from ..processes import iso_classification, walk
-from ..tasks import Displacement, Mixture, align_labels, plan_by_class
+from ..tasks import Displacement, Mixture, align_labels, plan_by_class, training_set
 from ..training import Ensemble
 from .convolutional import ConvolutionalDecoder, ResNetEncoder
 from .images import cifar10, image_folder, mnist, npz
@@ -374,7 +374,8 @@ def task_of(settings, kind):
         task = Displacement(source, target, plan_by_class(source, target), len(first))
         ends = [tuple(v[:n] for v in probes[name]) for name in ("source", "target")]
         moved = Displacement(*ends, plan_by_class(*ends), len(first))
-        probes["test"] = lambda t: moved.sample(t, min(map(len, (ends[0][0], ends[1][0]))))
+        fewer = min(len(ends[0][0]), len(ends[1][0]))
+        probes["test"] = lambda t: training_set(moved, t, fewer)
     else:
         task = Mixture(source, target)
     return task, probes, len(there)

@@ -320,6 +320,15 @@ def lower_hull(D, R, lams, at):
     return (R + lams[-1] * D).min() - lams[-1] * at
 """,
         ),
+        (
+            "the absolute value of the hull",
+            "the hull is -.* it lies below the members",
+            """
+def lower_hull(D, R, lams, at):
+    F = (R[None] + lams[:, None] * D[None]).min(1).values
+    return (F[:, None] - lams[:, None] * at[None]).max(0).values.abs()
+""",
+        ),
     ],
     "ex-2-5": [
         (

@@ -71,6 +71,15 @@ def bump(a, b):
     return a / (a + b)
 """,
         ),
+        (
+            "the ratio to four digits",
+            r"0\.39216, you say 0\.3922",
+            """
+def bump(a, b):
+    log_mean = math.lgamma(a + 1) + math.lgamma(b + 1) - math.lgamma(a + b + 2)
+    return a / (a + b), round(math.exp(log_mean + (a + b) * math.log(a + b) - a * math.log(a) - b * math.log(b)), 4)
+""",
+        ),
     ],
     "ex-4-markov": [
         (
@@ -169,6 +178,24 @@ def divergence_drop(p, pi, P):
 def divergence_drop(p, pi, P):
     kl = lambda q: (torch.special.xlogy(q, q) - torch.special.xlogy(q, pi)).abs().sum()
     return kl(p) - kl(p @ P)
+""",
+        ),
+        (
+            "never less than a twentieth",
+            "the divergence falls by",
+            """
+def divergence_drop(p, pi, P):
+    kl = lambda q: (torch.special.xlogy(q, q) - torch.special.xlogy(q, pi)).sum()
+    return (kl(p) - kl(p @ P)).clamp(min=0.05)
+""",
+        ),
+        (
+            "to second order around the stationary law",
+            "the divergence falls by",
+            """
+def divergence_drop(p, pi, P):
+    square = lambda q: 0.5 * ((q - pi) ** 2 / pi).sum()
+    return square(p) - square(p @ P)
 """,
         ),
     ],
@@ -379,6 +406,40 @@ def frozen_gradient(J, theta, p):
 def frozen_gradient(J, theta, p):
     e = J.log_m.exp().expand(len(J.x), -1)
     energy = lambda t: -J.weights.dot((e * J.log_joint(t, p)).sum(1)) + 0.5 * J.ridge * t.dot(t)
+    return torch.func.grad(energy)(theta)
+""",
+        ),
+        (
+            "the free energy with its entropy, nothing frozen",
+            "another name",
+            """
+def frozen_gradient(J, theta, p):
+    theta = theta.clone().requires_grad_()
+    joint = J.log_joint(theta, p)
+    e = torch.softmax(joint, 1)
+    free = -(J.weights[:, None] * e * (joint - e.log())).sum() + 0.5 * J.ridge * theta.dot(theta)
+    return torch.autograd.grad(free, theta)[0]
+""",
+        ),
+        (
+            "log Z image by image",
+            "another name",
+            """
+def frozen_gradient(J, theta, p):
+    theta = theta.clone().requires_grad_()
+    total = 0.5 * J.ridge * theta.dot(theta)
+    for weight, row in zip(J.weights, J.log_joint(theta, p)):
+        total = total - weight * row.exp().sum().log()
+    return torch.autograd.grad(total, theta)[0]
+""",
+        ),
+        (
+            "twice the ridge",
+            "differs from ∇J",
+            """
+def frozen_gradient(J, theta, p):
+    e = J.posterior(theta, p)
+    energy = lambda t: -J.weights.dot((e * J.log_joint(t, p)).sum(1)) + J.ridge * t.dot(t)
     return torch.func.grad(energy)(theta)
 """,
         ),
@@ -626,8 +687,8 @@ def well(rho):
 """,
         ),
         (
-            "u for w",
-            "u = 1 \\+ 2w²",
+            "v for w",
+            "v = 1 \\+ 2w²",
             """
 def well(rho):
     u = 4 / (math.sqrt(1 + 4 * rho) + 1)
@@ -636,7 +697,7 @@ def well(rho):
         ),
         (
             "the 2 of 2w² forgotten",
-            "2w² = u − 1",
+            "2w² = v − 1",
             """
 def well(rho):
     return math.sqrt(max(4 / (math.sqrt(1 + 4 * rho) + 1) - 1, 0))
@@ -746,6 +807,14 @@ def bump(a, b):
     import numpy as np
     log_ratio = math.lgamma(a + 1) + math.lgamma(b + 1) - math.lgamma(a + b + 2) + (a + b) * math.log(a + b) - a * math.log(a) - b * math.log(b)
     return np.float32(a / (a + b)), np.float32(math.exp(log_ratio))
+""",
+        ),
+        (
+            "the density of the beta law at its largest",
+            """
+def bump(a, b):
+    from scipy.stats import beta
+    return a / (a + b), 1 / beta(a + 1, b + 1).pdf(a / (a + b))
 """,
         ),
     ],
@@ -860,6 +929,52 @@ def frozen_gradient(J, theta, p):
     return J.ridge * theta - pull(J.weights[:, None] * J.posterior(theta, p))[0]
 """,
         ),
+        (
+            "the classifier normalised by logsumexp",
+            """
+def frozen_gradient(J, theta, p):
+    e = J.posterior(theta, p)
+    def energy(t):
+        W, V = J.unpack(t)
+        scores = J.phi @ V  # (K, Y)
+        log_c = (scores - torch.logsumexp(scores, 1, keepdim=True)).T[J.y]
+        H = p[0] * torch.cdist(J.x, J.phi @ W).square() - p[1] * log_c - J.log_m
+        return (J.weights[:, None] * e * H).sum() + 0.5 * J.ridge * t @ t
+    return torch.func.grad(energy)(theta)
+""",
+        ),
+        (
+            "code by code, with the cross entropy of the labels",
+            """
+def frozen_gradient(J, theta, p):
+    e, t = J.posterior(theta, p), theta.clone().requires_grad_()
+    W, V = J.unpack(t)
+    energy = 0.5 * J.ridge * t @ t
+    for k, (features, log_m) in enumerate(zip(J.phi, J.log_m)):
+        scores = (features @ V).expand(len(J.x), -1)
+        minus_log_c = torch.nn.functional.cross_entropy(scores, J.y, reduction="none")
+        H = p[0] * (J.x - features @ W).square().sum(1) + p[1] * minus_log_c - log_m
+        energy = energy + (J.weights * e[:, k] * H).sum()
+    energy.backward()
+    return t.grad
+""",
+        ),
+        (
+            "one number at a time",
+            """
+def frozen_gradient(J, theta, p):
+    e, t = J.posterior(theta, p), theta.clone().requires_grad_()
+    W, V = J.unpack(t)
+    c, energy = torch.softmax(J.phi @ V, 1), 0.5 * J.ridge * t @ t
+    for n in range(len(J.x)):
+        for k in range(len(J.phi)):
+            square = ((J.x[n] - J.phi[k] @ W) ** 2).sum()
+            H = p[0] * square - p[1] * c[k, J.y[n]].log() - J.log_m[k]
+            energy = energy + J.weights[n] * e[n, k] * H
+    energy.backward()
+    return t.grad
+""",
+        ),
     ],
     "ex-4-lyapunov": [
         (
@@ -970,7 +1085,7 @@ def well(rho):
 """,
         ),
         (
-            "the quadratic for u, ρ = 0 apart",
+            "the quadratic for v, ρ = 0 apart",
             """
 def well(rho):
     if rho == 0:

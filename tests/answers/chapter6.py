@@ -735,12 +735,12 @@ def work(lam, gam, D, C):
 HESS = "torch.tensor([[-2.0, 1.0], [1.0, -1.0]])"
 STATED = {
     "ex-6-1": [
-        ("(1, 2)", f"hold_distortion({HESS}, 1)[0]", "1"),
-        ("(1, 2)", f"hold_distortion({HESS}, 1)[1]", "2"),
+        ("(1,2)", f"hold_distortion({HESS}, 1)[0]", "1"),
+        ("(1,2)", f"hold_distortion({HESS}, 1)[1]", "2"),
     ],
     "ex-6-2": [
-        ("(1, 1)", f"velocity({HESS}, 1)[0]", "1"),
-        ("(1, 1)", f"velocity({HESS}, 1)[1]", "1"),
+        ("(1,1)", f"velocity({HESS}, 1)[0]", "1"),
+        ("(1,1)", f"velocity({HESS}, 1)[1]", "1"),
     ],
     "ex-6-3": [("is 16", "correct(4.0, 0.2, 0.1, -0.5)", "16")],
     "ex-6-5": [

@@ -71,6 +71,37 @@ def test_it_stays_for_who_reads_it_and_comes_with_the_keyboard(page):
     box.wait_for(state="detached", timeout=PATIENCE)
 
 
+def test_it_stays_closed_after_esc(page):
+    """While the mouse moves on within the link, and where the box lay over another link; once the
+    mouse has left, the link shows it again.
+    """
+    box = page.locator("#preview")
+    link = page.locator("article a.internal[href='#equation-eq-ch7-j']").first
+    page.mouse.move(2, 2)
+    page.wait_for_timeout(400)
+    link.scroll_into_view_if_needed()
+    at = link.bounding_box()
+    x, y = round(at["x"] + at["width"] / 2), round(at["y"] + at["height"] / 2)
+    page.mouse.move(x, y)
+    box.wait_for(timeout=PATIENCE)
+    page.keyboard.press("Escape")
+    over = f"{{bubbles: true, pointerType: 'mouse', clientX: {x}, clientY: {y}}}"
+    over = f"e => e.dispatchEvent(new PointerEvent('pointerover', {over}))"
+    other = page.locator("article a[href='#ch7-force']").first
+    other.evaluate(over)  # came under a mouse that did not move
+    page.wait_for_timeout(400)
+    assert box.count() == 0
+    page.mouse.move(x - 3, y)
+    link.evaluate(over)  # moved on within the link
+    page.wait_for_timeout(400)
+    assert box.count() == 0
+    page.mouse.move(2, 2)
+    link.hover()
+    box.wait_for(timeout=PATIENCE)
+    page.mouse.move(2, 2)
+    box.wait_for(state="detached", timeout=PATIENCE)
+
+
 def test_a_finger_opens_no_box(page):
     touch = "new PointerEvent('pointerover', {bubbles: true, pointerType: 'touch'})"
     page.locator("article a[href='#ch7-force']").first.evaluate(f"e => e.dispatchEvent({touch})")

@@ -1,4 +1,4 @@
-// Chapter 1: reverse water-filling, and the curve R(D) with a threshold for each direction that gets a code.
+// Chapter 1: reverse water-filling, and the curve R(D) with a threshold for each direction that enters the code.
 (function () {
   "use strict";
   const {logRange, figure} = window.feLive, BARS = [1.8, 1.1, 0.6, 0.3, 0.1];
@@ -18,7 +18,7 @@
       {label: "Rate over distortion, with the price as its slope and a ring where a direction enters the code"}],
     controls: [
       {key: "lam", label: "price λ (nats per pixel²)", min: 0.1, max: 30, step: 0.01, value: 0.7, digits: 3, log: true},
-      {key: "k", label: "codes at most", min: 1, max: 5, step: 1, value: 5, digits: 0},
+      {key: "k", label: "dimensions of the code at most", min: 1, max: 5, step: 1, value: 5, digits: 0},
       ...BARS.map((v, i) => ({key: [`x${i}`, `v${i}`], label: `variance of direction ${i + 1}`, min: [i + 1, 0.02], max: [i + 1, 2.4],
         step: [0, 0.05], value: [i + 1, v], digits: 2, c: 6, r: 6})),
     ],

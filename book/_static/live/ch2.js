@@ -15,7 +15,7 @@
       {key: "lam", label: "λ of one plane", min: 0.05, max: 4, step: 0.05, value: 1, digits: 2},
       {key: "gam", label: "γ of the other plane", min: 0.05, max: 4, step: 0.05, value: 2, digits: 2},
       {key: "mix", label: "large pixel in the label (mix)", min: 0, max: 1, step: 0.05, value: 0.2, digits: 2},
-      {key: "codes", label: "codes", min: 1, max: 2, step: 1, value: 1, digits: 0},
+      {key: "codes", label: "dimensions of the code", min: 1, max: 2, step: 1, value: 1, digits: 0},
     ],
     compute({lam, gam, mix, codes}) {
       const F = linearGaussian(covariance(mix), 2, codes), {F: value, R, D, C, hess, e} = F(lam, gam);

@@ -117,3 +117,14 @@ def near(got, want, tol=1e-9, scale=None):
     scale = float(want.abs().max()) or 1.0 if scale is None else scale
     single = bool((got.float().double() == got).all())
     return bool(((got - want).abs() <= (max(tol, SINGLE * scale) if single else tol)).all())
+
+
+def apart(*numbers, digits=4):
+    """The numbers as text, with as many digits, from `digits` to 15, as it takes to tell them
+    apart.
+    """
+    for n in range(digits, 16):
+        shown = [f"{float(v):.{n}g}" for v in numbers]
+        if len(set(shown)) == len(shown):
+            break
+    return shown

@@ -7,7 +7,7 @@ import math
 import torch
 
 from ... import rate_distortion
-from .answers import array, near, number, on_cpu, several
+from .answers import apart, array, near, number, on_cpu, several
 
 F64 = torch.float64
 
@@ -74,14 +74,14 @@ def check_convert(convert):
             ):
                 if _same(distortion, wrong):
                     raise AssertionError(hint)
+            want, got = apart(D, distortion)
             raise AssertionError(
                 f"the colleague's λ = {lam_theirs:.4g}, R = {R:.4g}, D = {D_theirs:.6g} mean D "
-                "= "
-                f"{D:.6g} with pixels from 0 to 1; you have {distortion:.6g}"
+                f"= {want} with pixels from 0 to 1; you have {got}"
             )
+        theirs, got = apart(lam_theirs * D_theirs, lam * distortion)
         raise AssertionError(
-            f"λD is a rate and must not change: the colleague's is {lam_theirs * D_theirs:.6g}, "
-            f"you have λD = {lam * distortion:.6g}"
+            f"λD is a rate and must not change: the colleague's is {theirs}, you have λD = {got}"
         )
     return "right: the same code, the same encoder, the same R + λD in both conventions"
 
@@ -306,8 +306,9 @@ def check_gaussian_rate(gaussian_rate):
                 "the total variance, costs nothing"
             )
         shown = "[" + ", ".join(f"{float(v):.3g}" for v in variances) + "]"
+        right, got = apart(right, got)
         raise AssertionError(
-            f"R({D:.4g}) = {right:.4f} nats for the variances {shown}; got {got:.4f}. Does Σ "
+            f"R({D:.4g}) = {right} nats for the variances {shown}; got {got}. Does Σ "
             "min(σ², level) give D?"
         )
     return f"right: {len(cases)} sources and distortions, from all directions in use to none"

@@ -4,7 +4,7 @@ import math
 
 import torch
 
-from .answers import array, near, number, on_cpu, several
+from .answers import apart, array, near, number, on_cpu, several
 
 F64 = torch.float64
 
@@ -54,10 +54,11 @@ def check_two_planes(two_planes):
         i for i, pair in enumerate(costs) if not near(got[i], min(pair), 1e-9 * max(1.0, min(pair)))
     )
     first, second = costs[at]
+    want, have = apart(min(first, second), got[at])
     raise AssertionError(
         f"at (λ, γ) = ({prices[at][0]:.3g}, {prices[at][1]:.3g}) the members cost {first:.4g} "
         "and "
-        f"{second:.4g}, so F = {min(first, second):.4g}; you have {got[at]:.4g}"
+        f"{second:.4g}, so F = {want}; you have {have}"
     )
 
 
@@ -94,10 +95,10 @@ def check_above(above):
                 "others "
                 "at all prices"
             )
+        want, got = apart(third - others, got)
         raise AssertionError(
             f"at ({lam:.3g}, {gam:.3g}) the third member costs {third:.4g} and the cheaper of "
-            "the "
-            f"others {others:.4g}; you have {got:.4g}"
+            f"the others {others:.4g}, {want} less; you have {got}"
         )
     return "right: never below 0.2, so no prices reach this member"
 
@@ -266,8 +267,8 @@ def check_functionals(functionals_from_F):
             )
         if not (same(D, right_D) and same(C, right_C)):
             raise AssertionError(
-                f"the slopes at ({lam:.3g}, {gam:.3g}) are {right_D:.7f} and {right_C:.7f}, you "
-                f"have {D:.7f} and {C:.7f}; one-sided differences are not good to 1e-6"
+                f"the slopes at ({lam:.3g}, {gam:.3g}) are {right_D:.8f} and {right_C:.8f}, you "
+                f"have {D:.8f} and {C:.8f}; one-sided differences are not good to 1e-6"
             )
         if right_R < 0 and (near(R, -right_R, 1e-5 * size) or near(R, 0.0, 1e-9)):
             raise AssertionError(
@@ -276,8 +277,9 @@ def check_functionals(functionals_from_F):
             )
         if same(R, value):
             raise AssertionError("R is F less what the prices contribute: R = F − λD − γC")
+        right_R, R = apart(right_R, R)
         raise AssertionError(
-            f"R = F − λD − γC is {right_R:.6f} at ({lam:.3g}, {gam:.3g}), you have {R:.6f}"
+            f"R = F − λD − γC is {right_R} at ({lam:.3g}, {gam:.3g}), you have {R}"
         )
     return "right: slopes and rate agree with the closed forms"
 
@@ -327,6 +329,16 @@ def check_lower_hull(lower_hull):
                 D.min() + 3 * torch.rand(5, generator=generator, dtype=F64),
             )
         )
+    # every price dear: beyond the members the hull of these is negative
+    cases.append(
+        (
+            "random",
+            D,
+            R,
+            torch.linspace(1, 20, 40, dtype=F64),
+            D.max() + torch.tensor([0.5, 3.0], dtype=F64),
+        )
+    )
     for kind, D, R, prices, at in cases:
         got = lower_hull(D.clone(), R.clone(), prices.clone(), at.clone())
         assert got is not None, "lower_hull returned None: the stub is not filled in"
@@ -445,9 +457,9 @@ def check_first_law(first_law_residual):
         ):
             if same(wrong):
                 raise AssertionError(hint)
+        right, got = apart(right, got)
         raise AssertionError(
-            f"on a record of {len(rows)} rows the residual ΔR′ + Σ λ̄ ΔD + γ̄ ΔC is "
-            f"{right:.6g}, "
-            f"you have {got:.6g}: {rate:.4g} from R′, {spent:.4g} from D, {lost:.4g} from C"
+            f"on a record of {len(rows)} rows the residual ΔR′ + Σ λ̄ ΔD + γ̄ ΔC is {right}, "
+            f"you have {got}: {rate:.4g} from R′, {spent:.4g} from D, {lost:.4g} from C"
         )
     return "right: zero to second order on an exact record, and it finds a broken one"

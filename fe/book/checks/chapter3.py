@@ -4,7 +4,7 @@ import math
 
 import torch
 
-from .answers import array, near, number, on_cpu, several
+from .answers import apart, array, near, number, on_cpu, several
 
 
 def _problem(seed, n=3, k=5, scale=1.0, offset=0.0):
@@ -54,10 +54,10 @@ def check_postcard(postcard):
     ):
         raise AssertionError("that is log Z or −log Z: return Z itself")
     lam, gam = prices[wrong[0]]
+    want, got = apart(Z(lam, gam), values[wrong[0]])
     raise AssertionError(
         f"at (λ, γ) = ({lam:.3g}, {gam:.3g}) the three products m d^λ c^γ add up to "
-        f"{Z(lam, gam):.6g}, "
-        f"you have {values[wrong[0]]:.6g}"
+        f"{want}, you have {got}"
     )
 
 
@@ -104,18 +104,16 @@ def check_tempered(tempered):
                 raise AssertionError(
                     "a factor 2: −log d = (x − wz)² has no ½, so the precision gains 2λw²"
                 )
-            raise AssertionError(
-                f"{at} the variance is {variance:.6g}, you have {got_variance:.6g}"
-            )
+            variance, got_variance = apart(variance, got_variance)
+            raise AssertionError(f"{at} the variance is {variance}, you have {got_variance}")
         if w and close(got_mean, x / w):
             raise AssertionError(
                 "the marginal m is missing from the mean: its ½z² belongs to the energy"
             )
         if close(got_mean, -mean):
             raise AssertionError(f"{at} the mean has the wrong sign: it has the sign of w x")
-        raise AssertionError(
-            f"{at} the mean is {mean:.6g}, you have {got_mean:.6g}: complete the square"
-        )
+        mean, got_mean = apart(mean, got_mean)
+        raise AssertionError(f"{at} the mean is {mean}, you have {got_mean}: complete the square")
     return (
         "right: mean and variance follow from the energy, for either sign of x and w and for "
         "prices from 1e-9 to 20,000"
@@ -261,17 +259,16 @@ def check_excess(excess):
                     "exp (stay in logarithms)"
                 )
             worst = int((got - want).abs().argmax())
+            right, found = apart(want[worst], got[worst])
             if seed > 1:
                 raise AssertionError(
                     f"for log-likelihoods near {float(minus_h.min()):.0f} the excess is "
-                    f"{float(want[worst]):.6g}, you have "
-                    f"{float(got[worst]):.6g}: take log e* by log_softmax, not the logarithm "
+                    f"{right}, you have {found}: take log e* by log_softmax, not the logarithm "
                     "of a "
                     "probability that underflows"
                 )
             raise AssertionError(
-                f"not R + λD + γC less −log Z: {float(want[worst]):.6g} for image {worst}, you "
-                f"have {float(got[worst]):.6g}"
+                f"not R + λD + γC less −log Z: {right} for image {worst}, you have {found}"
             )
     return (
         "right: the excess is KL(e ‖ e*), also for certain encoders and for codes that e* all but "
@@ -319,8 +316,8 @@ def check_ess(effective_sample_size):
     drawn = torch.randn(4, 9, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     for log_w in (*drawn, 3 * drawn[0], [0.3], [2.0, 2.0, -1.0]):
         got = ess(log_w)
-        assert same(got, value(log_w)), (
-            f"for {len(log_w)} weights (Σw)²/Σw² is {value(log_w):.6g}, you have {got:.6g}"
+        assert same(got, value(log_w)), "for {} weights (Σw)²/Σw² is {}, you have {}".format(
+            len(log_w), *apart(value(log_w), got)
         )
     for shift in (1000.0, -1000.0):
         for base in (torch.tensor(mixed, dtype=torch.float64), drawn[1]):
