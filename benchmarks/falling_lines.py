@@ -3,7 +3,7 @@ slopes: python benchmarks/falling_lines.py --root DATA
 
 A line is followed until it arrives, or stops where the law has no answer: at 1 + kλ = 0.
 
-Writes results/falling_lines.json; some minutes on one core.
+Writes results/falling_lines.json; the stored run took half an hour on one core of a busy machine.
 """
 
 import argparse
