@@ -54,7 +54,7 @@ def log_partition(log_m, log_d, log_c, p):
 
 
 def gibbs_posterior(log_m, log_d, log_c, p):
-    """The probabilities that e* gives to the codes (eq. 9), (N, K); it sees the label."""
+    """The probabilities that e* gives to the codes (eq. 9), (N, K)."""
     return torch.softmax(log_m + p[0] * log_d + p[1] * log_c, 1)
 
 
@@ -94,18 +94,18 @@ class Grid(NamedTuple):
     log_weights: torch.Tensor  # (K,), m(z) included, exp of them sums to one
 
 
-def _tensor_rule(node, log_weight, dim, device):
+def _tensor_rule(node, log_weight, dim, dtype, device):
     if dim < 1 or len(node) ** dim > 2_000_000:
         raise ValueError(
             f"a rule of n={len(node)} nodes a side in dim={dim} has {len(node)}^{dim} nodes; at "
             "most 2e6, and dim ≥ 1. Beyond four dimensions use annealed_importance_sampling"
         )
-    each = (torch.as_tensor(v, device=device) for v in (node, log_weight))
+    each = (torch.as_tensor(v, dtype=dtype, device=device) for v in (node, log_weight))
     nodes, log_weights = (torch.cartesian_prod(*[v] * dim).view(-1, dim) for v in each)
     return Grid(nodes, torch.log_softmax(log_weights.sum(1), 0))
 
 
-def gauss_hermite(n, dim, *, device=None):
+def gauss_hermite(n, dim, *, dtype=torch.float64, device=None):
     """The `Grid` of n-point Gauss–Hermite rules, exact for polynomials of degree 2n − 1 in each
     coordinate; 2 ≤ n ≤ 300 (the outer weights underflow soon after), n^dim ≤ 2e6.
 
@@ -115,10 +115,10 @@ def gauss_hermite(n, dim, *, device=None):
     if not 2 <= n <= 300:
         raise ValueError(f"n must be between 2 and 300, got {n}; use uniform_grid for more nodes")
     node, weight = np.polynomial.hermite_e.hermegauss(n)
-    return _tensor_rule(node, np.log(weight), dim, device)
+    return _tensor_rule(node, np.log(weight), dim, dtype, device)
 
 
-def uniform_grid(n, dim, half_width=6.0, *, device=None):
+def uniform_grid(n, dim, half_width=6.0, *, dtype=torch.float64, device=None):
     """The `Grid` of n ≥ 2 nodes a side on [−half_width, half_width]^dim, weighted by N(0, I); n^dim
     ≤ 2e6. The trapezoidal rule: for a smooth integrand that vanishes at the ends its error falls
     like exp(−2π²s²/h²), s the width of the posterior and h the spacing (Trefethen and Weideman,
@@ -129,7 +129,7 @@ def uniform_grid(n, dim, half_width=6.0, *, device=None):
     node = np.linspace(-half_width, half_width, n)
     log_weight = -0.5 * node**2
     log_weight[[0, -1]] -= math.log(2)  # the ends of a trapezoidal rule count half
-    return _tensor_rule(node, log_weight, dim, device)
+    return _tensor_rule(node, log_weight, dim, dtype, device)
 
 
 def check_resolution(posterior, grid):

@@ -52,8 +52,8 @@ class TopographicMap(gibbs.GibbsObjective):
         one = torch.eye(self.n_classes, dtype=x.dtype, device=x.device)
         super()._show(x, y, weights)
         self._labels = y if y.is_floating_point() else one[y]  # (N, Y)
-        self._x_squared = x.square().sum(1, keepdim=True)  # (N, 1)
-        self._images = torch.cat([x, self._labels, self._x_squared, torch.ones_like(x[:, :1])], 1)
+        sizes = x.square().sum(1, keepdim=True)  # ‖x_n‖², (N, 1)
+        self._images = torch.cat([x, self._labels, sizes, torch.ones_like(sizes)], 1)
 
     def unpack(self, theta):
         """W (M, D) and V (M, Y) as views of θ."""

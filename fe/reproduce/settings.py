@@ -123,7 +123,7 @@ class Loops(Trained):
     lam: float = 0.25
     lam_end: float = 3.5
     stages: int = 9  # one way, even in λ
-    gammas: list = field(default_factory=lambda: [8.0])
+    gammas: list = field(default_factory=lambda: [8.0, 4.0])
     lengths: list = field(default_factory=lambda: [3, 12, 48])  # epochs a stage
     options: dict = field(
         default_factory=lambda: dict(tolerance=0.03, band=0.15, corrections=3, station=3)

@@ -280,6 +280,23 @@ def response(J, theta, p):
     ],
     "ex-5-4": [
         (
+            "a very small overlap taken for none",
+            "this is a fold",
+            """
+def kind(path):
+    return "pitchfork" if path.jumps[0].overlap < 1e-4 else "fold"
+""",
+        ),
+        (
+            "by how F_λλ grows, which is lost in what the other directions add",
+            "this is a fold",
+            """
+def kind(path):
+    hess = [float(h[0, 0]) for h, s in zip(path["hess"], path["s"]) if s <= path.jumps[0].s]
+    return "fold" if hess[-1] < 3 * hess[0] - 1 else "pitchfork"
+""",
+        ),
+        (
             "a small overlap taken for none",
             "this is a fold",
             """
@@ -767,14 +784,6 @@ def kind(path):
 def kind(path):
     before, after = path.jumps[0].before, path.jumps[0].after
     return "fold" if float((after.theta - before.theta).norm()) > 0.1 else "pitchfork"
-""",
-        ),
-        (
-            "by the divergence of F_λλ",
-            """
-def kind(path):
-    hess = [float(h[0, 0]) for h, s in zip(path["hess"], path["s"]) if s <= path.jumps[0].s]
-    return "fold" if hess[-1] < 3 * hess[0] - 1 else "pitchfork"
 """,
         ),
     ],
