@@ -178,6 +178,17 @@ def lag(gradient, mu):
 """,
         ),
         (
+            "small curvatures refused",
+            "is positive",
+            """
+def lag(gradient, mu):
+    if not mu > 0.5:
+        raise ValueError("too flat")
+    size = float(gradient.norm())
+    return size / mu, size**2 / (2 * mu)
+""",
+        ),
+        (
             "another kind of error",
             "not TypeError",
             """

@@ -363,7 +363,7 @@ def check_newton_decrement(answer):
         if not near(same, right, 1e-7 * right):
             right, same = apart(right, same)
             raise AssertionError(
-                f"in coordinates ϑ with θ = Mϑ the decrement must be the same {right}, got {same}"
+                f"in coordinates ϑ with θ = Vϑ the decrement must be the same {right}, got {same}"
             )
     K = normal(5, 3)
     curved = lambda theta, p: (
