@@ -46,6 +46,7 @@ from .settings import (
     load,
     networks,
     one_thread,
+    state,
     task_of,
 )
 
@@ -436,9 +437,9 @@ def save(target, run, settings, executor, progress=True, again=False):
     """Run one of `RUNS` over any Executor (None: see `run_jobs`), write `target` (JSON) and its
     figure; checkpoints beside it.
 
-    The checkpoints are deleted once the results are written. If `target` is there already, it is
-    returned, see `done`; with again=True it is run all the same, and what was there is kept under
-    another name, see `set_aside`.
+    The checkpoints are deleted once the results are written; states of networks go into states/. If
+    `target` is there already, it is returned, see `done`; with again=True it is run all the same,
+    and what was there is kept under another name, see `set_aside`.
     """
     target = File(target)
     record = None if again else _done(target, settings)
@@ -458,6 +459,10 @@ def save(target, run, settings, executor, progress=True, again=False):
             figure.savefig(target.with_suffix(".png"), dpi=150)
         plt.close(figure)
     if folder.exists():
+        for path in folder.glob("*.safetensors"):
+            named = path.stem.replace(".", "_") + path.suffix
+            (target.parent / "states").mkdir(exist_ok=True)
+            path.replace(target.parent / "states" / f"{target.stem}_{named}")
         shutil.rmtree(folder)
         if not any(folder.parent.iterdir()):
             folder.parent.rmdir()
