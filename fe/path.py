@@ -115,6 +115,10 @@ class Conserve:
         along, total = self.vectors(p)[0], total.reshape(-1, len(p))
         return along + self.correction(p, total, -(total @ along))
 
+    def hops(self, p, new):
+        """Whether a step from p to `new` passes over a place where the law has no answer."""
+        return False
+
 
 class QuasiStatic(Conserve):
     """ṗ = velocity, a tensor (n,) or a function p -> (n,); nothing is conserved (paper, eq. 17)."""
@@ -157,6 +161,10 @@ class Geodesic(Conserve):
                 "start at another λ"
             )
         return super().velocity(p, total)
+
+    def hops(self, p, new):
+        """Whether 1 + kλ changes its sign between p and `new`."""
+        return bool((1 + self.k * p[0]) * (1 + self.k * new[0]) <= 0)
 
 
 _MAX_POINTS = 2000  # of a path

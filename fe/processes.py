@@ -264,8 +264,8 @@ def walk(
         what the last of `settle` changed.
 
     Raises:
-        ConstraintLost: Out of the band however small the step, nothing answers to the prices, 1 +
-            kλ = 0 for a geodesic, or a price that would vanish.
+        ConstraintLost: Out of the band or over 1 + kλ = 0 (for a geodesic) however small the step,
+            nothing answers to the prices, or a price that would vanish.
         ValueError: Prices that are not positive, no stops, p not at the first, t outside 0 … 1, a
             law of another number of controls, not 0 < tolerance ≤ band.
     """
@@ -328,18 +328,23 @@ def walk(
             F_t = (yield FreeEnergyRate(state["t"], h * t_dot, *prices))["F_t"]
         new, there, miss = p, state | dict(own=own), None
         for count in range(1 + corrections * corrector):  # predict, then correct
-            new = held.step(new, there, slopes, F_t, 0.0 if count else h, corrector)
+            here, new = new, held.step(new, there, slopes, F_t, 0.0 if count else h, corrector)
+            if hops := law.hops(here, new):
+                break
             there = yield from train(new, there["own"])
             off = held.off(new, there)
             miss = miss if count else off[0]
             if beyond(off, tolerance) <= 1:
                 break
-        if beyond(off, band) <= 1 or not corrector:
+        if not hops and (beyond(off, band) <= 1 or not corrector):
             p, state, (s, _), since = new, there, ahead.pop(0), since + 1
             yield row(step=h, corrections=count, miss=miss)
         elif abs(h) > ahead[0][1] / 16:  # half as far, from the network of the last row
             ahead.insert(0, (s + h / 2, ahead[0][1]))
             since = station
+        elif hops:
+            where = f"{_words(here)} to {_words(new)}"
+            raise ConstraintLost(f"the law has no answer on the way from {where}", record)
         else:
             raise held.lost(new, off, count, miss, slopes, band)
     return record

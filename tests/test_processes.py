@@ -368,6 +368,21 @@ def test_a_geodesic_holds_both_lines():
     assert len(e.value.record.rows) == 1
 
 
+def test_no_step_hops_over_the_singular_place():
+    """D − kR = 1/λ + 0.4 (ln λ + 3 + 2t) is least at λ* = 2.5 = −1/k: from λ = 2 nothing holds it
+    beyond t = 0.014, but states on either side of λ* are within the tolerance.
+    """
+
+    class Dearer(Formula):
+        def one(self, lam, gam, t):
+            return math.log(lam) + 3 + 2 * t, 1 / lam, math.exp(2 * t) / gam
+
+    options = dict(tolerance=0.03, corrections=9, band=0.1)
+    with pytest.raises(ConstraintLost, match="no answer|singular") as e:
+        Dearer().follow(walk((2.0, 3.0, 0.0), fe.Geodesic(-0.4), [0.0, 0.02, 0.04], **options))
+    assert max(e.value.record["lam"]) < 2.5
+
+
 def test_what_is_held_is_walked_back_as_well():
     """There and back again: t runs to 1 and to 0, and γ comes back."""
     options = dict(tolerance=1e-6, corrections=9, band=0.1)

@@ -275,7 +275,7 @@ def test_first_uses_lead_to_their_entry(name):
         assert (
             link["aria-label"]
             and text["role"] == "tooltip"
-            and text.get_text().strip() == row[3].get_text().strip()
+            and text.get_text().strip() == row[1].get_text().strip()
         )
         assert not link.find_parent(
             ["h1", "h2", "h3", "table", "figcaption"]

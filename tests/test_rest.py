@@ -120,11 +120,14 @@ def test_loops_of_networks_have_a_frozen_control_and_models_from_scratch(tmp_pat
     settings = reproduce.Loops(
         data="digits", images_used=None, hidden=8, codes=3, batch_size=100,
         start_epochs=15, lam=0.25, lam_end=0.3, stages=1, gammas=[4.0], seeds=[0], lengths=[3],
-        options=dict(tolerance=0.5, band=2.0, corrections=1, station=9),
+        rested=18, options=dict(tolerance=0.5, band=2.0, corrections=1, station=9),
     )  # fmt: skip
     record = reproduce.loops(settings, None, tmp_path, progress=False)
     (run,) = record["runs"]
     (fresh,) = record["scratch"]
+    (rested,) = record["rested"]
+    assert rested["rows"]["lam"] == run["rows"]["lam"] and len(rested["frozen"]["lam"]) >= 3
+    assert rested["trained"] == 18 + rested["rows"]["own"][-1]
     assert run["rows"]["lam"] == pytest.approx([0.25, 0.3, 0.25]) and not run["stopped"]
     # of every measurement one copy is the path's own network, trained on
     stages = 3 + sum(run["rows"]["corrections"]) + len(run["slopes"])

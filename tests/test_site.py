@@ -24,8 +24,8 @@ SITE = "https://someone.github.io/book/"
 PAGES = {
     "index": "# A small book\n\nThree pages.\n",
     "01-first": "# The first & only chapter\n\nIt says: $a$, after {cite}`gao2020free`.\n",
-    "notation": "# Notation\n\n| symbol | is | chapters | meaning |\n|---|---|---|---|\n"
-    "| $a$ | a number | 1 | one |\n",
+    "notation": "# Notation\n\n| symbol | meaning | chapters | name |\n|---|---|---|---|\n"
+    "| $a$ | one | 1 | a number |\n",
     "references": "# References\n\n```{bibliography}\n```\n",
 }
 TOC = {

@@ -1,7 +1,7 @@
 """Sphinx extension of this book: symbols lead to their entry where a chapter first uses them.
 
 Each row of the table in book/notation.md is a symbol: all formulas in its first cell are spellings,
-the third lists the chapters in which it has this meaning, the last says what it means.
+the second says what it means, the third lists the chapters in which it does.
 """
 
 import functools
@@ -80,7 +80,7 @@ def link(math, row, page):
         html(f'<span class="symbol"><a class="symbol-link" href="{page}#{anchor}" {said}>'),
         math.deepcopy(),
         html(f'</a><span class="symbol-text" role="tooltip" id="what-{anchor}">'),
-        *without_links(row[-1][0]),
+        *without_links(row[1][0]),
         html("</span></span>"),
     ]
 

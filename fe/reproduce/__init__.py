@@ -46,6 +46,7 @@ from .settings import (
     load,
     networks,
     one_thread,
+    state,
     task_of,
 )
 
@@ -287,29 +288,33 @@ def fig5(settings, executor, folder, progress=True):
 
 
 def loops(settings, executor, folder, progress=True):
-    """There and back with C held by epochs a stage, a frozen control beside each; then models from
-    scratch at the prices of the turn, trained for as long as the path's network had been and
-    one equilibration more.
+    """There and back with C held by epochs a stage, a frozen control beside each; the first of them
+    also from a start that is trained for longer; then models from scratch at the prices of the
+    turn, trained for as long as the path's network had been and one equilibration more.
     """
-    starts = [(g, n, s) for n in settings.lengths for g in settings.gammas for s in settings.seeds]
-    name = "g{:g}_n{}_s{}".format
-    jobs = {name(g, n, s): partial(loop_job, settings, g, s, n) for g, n, s in starts}
-    found = run_jobs(jobs, executor, folder, progress, "loops")
+    name, seeds = "g{:g}_n{}_s{}".format, settings.seeds
+    starts = [(g, n, s) for n in settings.lengths for g in settings.gammas for s in seeds]
+    jobs = {name(*at): partial(loop_job, settings, at[0], at[2], at[1]) for at in starts}
+    longer = settings | dict(start_epochs=settings.rested)
+    g, n = settings.gammas[0], settings.lengths[0]
+    rested = {f"rested_{name(g, n, s)}": partial(loop_job, longer, g, s, n) for s in seeds}
+    found = run_jobs(jobs | rested, executor, folder, progress, "loops")
     scratch = {}
-    for key, r in found.items():
-        if not r["stopped"]:
+    for key in jobs:
+        if not (r := found[key])["stopped"]:
             turn = max(r["rows"], key=lambda row: row["lam"])  # steps that were halved add rows
             again = settings | dict(start_epochs=settings.start_epochs + turn["own"])
             at = turn["lam"], turn["gam"]
             scratch[f"scratch_{key}"] = partial(scratch_job, again, *at, 100 + r["seed"])
     ended = run_jobs(scratch, executor, folder, progress, "from scratch")
-    still = lambda r: columns(dict(rows=r["frozen"]))["rows"]
+    still = lambda r: columns(r) | dict(frozen=columns(dict(rows=r["frozen"]))["rows"])
     return {
         "what": "there and back with C held on the training set, a frozen control beside each run, "
-        "and models from scratch at the turn, trained for as many epochs; amortised encoder; nats "
-        "per example",
+        "and models from scratch at the turn, trained for as many epochs; `rested`: from a start "
+        "of more epochs; amortised encoder; nats per example",
         "seconds": sum(r["seconds"] for r in (found | ended).values()),
-        "runs": [columns(r) | dict(frozen=still(r)) for r in found.values()],
+        "runs": [still(found[key]) for key in jobs],
+        "rested": [still(found[key]) for key in rested],
         "scratch": [rounded(r | dict(beside=key)) for key, r in ended.items()],
     }
 
@@ -337,6 +342,7 @@ SETTINGS = {  # (small, paper)
             gammas=[10.0],
             seeds=[0],
             lengths=[3, 12],
+            rested=300,
         ),
         Loops(),
     ),
@@ -431,9 +437,9 @@ def save(target, run, settings, executor, progress=True, again=False):
     """Run one of `RUNS` over any Executor (None: see `run_jobs`), write `target` (JSON) and its
     figure; checkpoints beside it.
 
-    The checkpoints are deleted once the results are written. If `target` is there already, it is
-    returned, see `done`; with again=True it is run all the same, and what was there is kept under
-    another name, see `set_aside`.
+    The checkpoints are deleted once the results are written; states of networks go into states/. If
+    `target` is there already, it is returned, see `done`; with again=True it is run all the same,
+    and what was there is kept under another name, see `set_aside`.
     """
     target = File(target)
     record = None if again else _done(target, settings)
@@ -453,6 +459,10 @@ def save(target, run, settings, executor, progress=True, again=False):
             figure.savefig(target.with_suffix(".png"), dpi=150)
         plt.close(figure)
     if folder.exists():
+        for path in folder.glob("*.safetensors"):
+            named = path.stem.replace(".", "_") + path.suffix
+            (target.parent / "states").mkdir(exist_ok=True)
+            path.replace(target.parent / "states" / f"{target.stem}_{named}")
         shutil.rmtree(folder)
         if not any(folder.parent.iterdir()):
             folder.parent.rmdir()

@@ -141,7 +141,7 @@ def _drawn(ax, record, kind, names, x, y):
             for at, fill in ((0, "white"), (-1, style["color"])):
                 marks = dict(color=style["color"], markerfacecolor=fill, alpha=style["alpha"])
                 ax.plot(of(c, x)[at], of(c, y)[at], MARKERS[_LOOKS[name]], **marks)
-    ax.legend()
+    ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.18), ncols=2)  # below: lines are anywhere
 
 
 def _asked(ax, record, kind):
@@ -160,7 +160,7 @@ def transfer_figure(record, kind=None, panels="abcd"):
     (c) γ along t, (d) accuracy on test images of the target against own epochs; lettered as drawn.
     """
     kind, n = kind or record["runs"][0]["kind"], len(panels)
-    figure, axes = plt.subplots(-(-n // 2), 2, figsize=(8.4, 3.4 * -(-n // 2)), squeeze=False)
+    figure, axes = plt.subplots(-(-n // 2), 2, figsize=(8.4, 3.8 * -(-n // 2)), squeeze=False)
     has = [name for name in NAMES if seeds_of(record, kind, name)]
     lead = "held" if "unbounded" not in has else "unbounded"
     titles = dict(

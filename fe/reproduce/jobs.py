@@ -18,7 +18,7 @@ from ..tasks import training_set
 from ..training import evaluate, refresh_statistics, step_decay
 from .lemma_5 import compared
 from .rest import loop_of
-from .settings import load, networks, one_thread, task_of
+from .settings import load, networks, one_thread, ship, task_of
 
 
 def _run(settings, seed, checkpoint, data=None, classes=None, probes=None):
@@ -252,7 +252,8 @@ def transfer_job(settings, kind, seed, checkpoint=None):
     are those after the stages of the rows that hold C; `frozen` has all.
 
     Returns also `rest`, the source after every round of its last training, and in each run that
-    holds something its `worst` deviation.
+    holds something its `worst` deviation. For the first seed the source and the end of the run that
+    holds C are saved beside the checkpoint.
     """
     task, probes, classes = task_of(settings, kind)
     size, steps, prices = settings.size, settings.steps, (settings.lam, settings.gam)
@@ -295,6 +296,8 @@ def transfer_job(settings, kind, seed, checkpoint=None):
             rest.append((yield Stage(*prices, settings.round, t=0.0, keep="start", span=span)))
         rest = [_of_test(state_of(entry, *prices) | dict(t=0.0)) for entry in rest]
         yield from go("held", hold_C, times, **options)
+        if not run.replaying:  # else the journal has it
+            run.kept["held"] = run.kept["row"]
         lead = found["held"]
         if lead["stopped"]:  # once more without a band, to see what it would have done
             yield from go("unbounded", hold_C, times, **options | dict(band=math.inf))
@@ -313,6 +316,10 @@ def transfer_job(settings, kind, seed, checkpoint=None):
         ends = tuple(lead["rows"][-1][q] for q in ("lam", "gam"))
         yield from control("fixed_end", own, last, at=ends)
         yield from control("finetuned_end", [1.0] * short, last, at=ends)
+        if checkpoint and seed == settings.seeds[0]:
+            about = dict(kind=kind, seed=seed, pixels=len(images(0.0)[0][0]), classes=classes)
+            for name, row in dict(start=rest[-1], held=found["held"]["rows"][-1]).items():
+                ship(run, name, row, settings, checkpoint, **about)
         floor = [task.label_entropy(t) if kind == "transport" else 0.0 for t in times]
         return dict(kind=kind, seed=seed, label_entropy=floor, rest=rest, runs=found)
 

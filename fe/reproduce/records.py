@@ -110,3 +110,37 @@ def set_aside(target):
         if path.exists():
             new = path.rename(path.with_suffix(f".before{number}{path.suffix}"))
             print(f"{path} is now {new.name}")
+
+
+_DTYPES = dict(F16=torch.float16, F32=torch.float32, I64=torch.int64)
+
+
+def save_state(path, tensors, about):
+    """Tensors, name -> tensor, as a file of the format safetensors, numbers in half precision; the
+    dict `about` is JSON in its header, under "about".
+    """
+    header, data = {"__metadata__": {"about": json.dumps(about, ensure_ascii=False)}}, b""
+    for name, v in tensors.items():
+        v = v.half() if v.is_floating_point() else v
+        kind = next(k for k, dtype in _DTYPES.items() if dtype == v.dtype)
+        raw = v.cpu().contiguous().numpy().tobytes()
+        offsets = [len(data), len(data) + len(raw)]
+        header[name] = dict(dtype=kind, shape=list(v.shape), data_offsets=offsets)
+        data += raw
+    words = json.dumps(header).encode()
+    words += b" " * (-len(words) % 8)
+    Path(path).write_bytes(len(words).to_bytes(8, "little") + words + data)
+
+
+def load_state(path):
+    """(tensors, about) of a file that `save_state` wrote, numbers in single precision."""
+    raw = Path(path).read_bytes()
+    begin = 8 + int.from_bytes(raw[:8], "little")
+    header, tensors = json.loads(raw[8:begin]), {}
+    about = json.loads(header.pop("__metadata__")["about"])
+    for name, entry in header.items():
+        first, last = (begin + offset for offset in entry["data_offsets"])
+        v = torch.frombuffer(bytearray(raw[first:last]), dtype=_DTYPES[entry["dtype"]])
+        v = v.float() if v.is_floating_point() else v
+        tensors[name] = v.view(entry["shape"])
+    return tensors, about

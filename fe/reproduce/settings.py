@@ -21,6 +21,7 @@ from ..tasks import Displacement, Mixture, align_labels, plan_by_class, training
 from ..training import Ensemble
 from .convolutional import ConvolutionalDecoder, ResNetEncoder
 from .images import cifar10, image_folder, mnist, npz
+from .records import STORED, load_state, rounded, save_state
 
 
 @dataclass(frozen=True)
@@ -124,6 +125,7 @@ class Loops(Trained):
     stages: int = 9  # one way, even in λ
     gammas: list = field(default_factory=lambda: [8.0, 4.0])
     lengths: list = field(default_factory=lambda: [3, 12, 48])  # epochs a stage
+    rested: int = 2_000  # epochs of one start more, of the first γ₀ and length
     options: dict = field(
         default_factory=lambda: dict(tolerance=0.03, band=0.15, corrections=3, station=3)
     )
@@ -157,8 +159,9 @@ class Transfers(Trained):
     early: list = field(default_factory=lambda: [0.0025, 0.005, 0.01, 0.02, 0.04, 0.08])
     speed: float = 0.0  # λ̇ of the heuristic
     k: float | None = 1.0  # slope of the geodesic
-    falling: float | None = -3.0  # of another, where labels are paired; that of figure 5a
-    kinds: list = field(default_factory=lambda: ["aligned", "mixture"])
+    # of another, where labels are paired: the direction of figure 5a, whose slope is about −3
+    falling: float | None = -5.0
+    kinds: list = field(default_factory=lambda: ["aligned", "mixture", "transport"])
     plan_images: int | None = 3_000
     options: dict = field(
         default_factory=lambda: dict(tolerance=0.03, band=0.15, corrections=3, station=4)
@@ -177,7 +180,7 @@ SMALL5 = PAPER5 | dict(
     data="digits", hidden=64, codes=8, batch_size=50, start_epochs=150, epochs=10
 )
 SMALL5 |= dict(lam=4.0, gam=8.0, seeds=[0], size=700, steps=6, plan_images=None, early=[0.02, 0.06])
-SMALL5 |= dict(kinds=["aligned", "mixture", "transport"], round=30, line=[[0.05, 0.03], [0.3, 0.2]])
+SMALL5 |= dict(falling=-3.0, round=30, line=[[0.05, 0.03], [0.3, 0.2]])
 SMALL5 |= dict(options=dict(tolerance=0.05, band=0.3, corrections=2, station=3))
 
 # Figures 3 and 6, on CIFAR-10: R, D and the prices; vehicles -> animals by the heuristic (38)
@@ -277,6 +280,31 @@ def networks(settings, x, y, seed, classes=None):
             head = (d, settings.head, classes) if settings.head else (d, classes)
             member = Encoder((D, h, d), *kind), Decoder((d, h, D), *kind), Classifier(head, kind[0])
     return Ensemble([tuple(m.to(x) for m in member)])
+
+
+def ship(run, name, row, settings, path, **about):
+    """Save a kept network of a run beside its checkpoint: how it is built, and its row."""
+    tensors = {k: v[0] for k, v in run.kept[name].items()}
+    sizes = "network", "width", "hidden", "codes", "norm", "dropout", "head"
+    about |= dict(sizes={k: getattr(settings, k) for k in sizes}, row=rounded(row))
+    save_state(Path(path).with_suffix(f".{name}.safetensors"), tensors, about)
+
+
+def state(name):
+    """(`Ensemble` of one, about): a network that comes with the book, say "fig5_aligned_s0_held",
+    or one of your own, by the path of its file; and how it was built and its row in the results.
+
+    Raises `FileNotFoundError`, with the names that there are.
+    """
+    path = Path(name) if Path(name).suffix else STORED / "states" / f"{name}.safetensors"
+    if not path.exists():
+        there = ", ".join(sorted(p.stem for p in path.parent.glob("*.safetensors")))
+        raise FileNotFoundError(f"no state {name!r}; there are {there}")
+    tensors, about = load_state(path)
+    x = torch.zeros(1, about["pixels"], dtype=torch.float32)
+    ensemble = networks(Curves() | about["sizes"], x, None, 0, about["classes"])
+    ensemble.load({k: v[None] for k, v in tensors.items()})
+    return ensemble, about
 
 
 @contextlib.contextmanager
