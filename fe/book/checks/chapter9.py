@@ -73,6 +73,7 @@ def check_shares(shares):
             )  # eq. (30) with D_t, C_t = right
             D_dot = float(hess[0] @ torch.linalg.solve(hess, wanted) + right[0])
             cases.append((F_t, lam, k, F_t - lam * D_dot, lam * D_dot))
+    cases.append((1.0, 2.0, -0.49, 50.0, -49.0))  # near to the singularity
     for F_t, lam, k, R, lam_D in cases:
         rate, price = (
             number(v, "shares")
@@ -313,7 +314,9 @@ def check_slope(slope):
         M, (D_t, C_t, F_t, q, lam, k) = uniform(-1, 1, 2, 2), uniform(-2, 2, 6)
         lam, hess = lam.abs(), -(M @ M.T) - 0.3 * torch.eye(2, dtype=F64)
         if done == 0:
-            k, q = torch.tensor(0.0, dtype=F64), q
+            k = torch.tensor(0.0, dtype=F64)
+        elif done == 1:
+            q = torch.tensor(1.0, dtype=F64)  # right by accident
         if abs(1 + k * lam) < 0.2 or abs(1 + k * lam * (1 - q)) < 0.2 or abs(F_t) < 0.1:
             continue  # singular, or Ṙ = 0
         done += 1
