@@ -76,7 +76,7 @@ def check_like(name, tensor, other, like):
 def check_floating(name, tensor, *shape):
     """Raise unless `tensor` is a floating tensor of this shape (`check_shape`), and finite."""
     if not isinstance(tensor, torch.Tensor) or not tensor.is_floating_point():
-        kind = getattr(tensor, "dtype", type(tensor).__name__)
+        kind = tensor.dtype if isinstance(tensor, torch.Tensor) else type(tensor).__name__
         raise TypeError(f"{name} must be a floating torch.Tensor, got {kind}")
     check_shape(name, tensor, *shape)
     check_finite(name, tensor)
@@ -93,7 +93,7 @@ def check_data(x, y=None, n_classes=None, soft=False):
         return
     soft = soft and isinstance(y, torch.Tensor) and y.is_floating_point()
     if not soft and (not isinstance(y, torch.Tensor) or y.dtype != torch.int64):
-        kind = getattr(y, "dtype", type(y).__name__)
+        kind = y.dtype if isinstance(y, torch.Tensor) else type(y).__name__
         raise TypeError(f"y must be a torch.Tensor of int64 labels, got {kind}")
     if y.device != x.device:
         raise TypeError(f"y is on {y.device}, but x is on {x.device}")

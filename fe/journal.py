@@ -9,6 +9,7 @@ import copy
 import hashlib
 import io
 import os
+import pickle
 from pathlib import Path
 
 import torch
@@ -37,13 +38,19 @@ class Journal:
         """Append `entries` and put `tensors` in place of the old ones: on disk, where at any moment
         one whole checkpoint lies, then here.
 
-        Raises `OSError` if it cannot be written; then nothing has changed.
+        Raises `OSError` if it cannot be written, `TypeError` if it could not be read again (a file
+        is read without running code from it, and NumPy's numbers are code): nothing has changed.
         """
         record = copy.deepcopy(dict(entries=[*self.entries, *entries], tensors=tensors))
         if self.path:
             buffer = io.BytesIO()
             torch.save(record, buffer)
             data = buffer.getvalue()
+            try:
+                torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
+            except pickle.UnpicklingError as e:
+                what = "plain numbers, strings, lists, dicts and tensors"
+                raise TypeError(f"{self.path} can keep {what} only: {e}") from e
             write(self.path, hashlib.sha256(data).digest() + data)
         vars(self).update(record)  # in one step: an interruption finds the old ones or the new ones
 

@@ -21,6 +21,9 @@ class _Layers(nn.Module):
     def __init__(self, sizes, norm="batch", dropout=0.0):
         if norm not in ("batch", None):
             raise ValueError(f'norm must be "batch" or None, got {norm!r}')
+        if len(sizes) < 2 or min(sizes) < 1:
+            what = "at least two positive numbers (inputs, …, outputs)"
+            raise ValueError(f"sizes must be {what}, got {tuple(sizes)}")
         super().__init__()
         layers = []
         for a, b in zip(sizes[:-2], sizes[1:-1]):

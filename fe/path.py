@@ -153,7 +153,7 @@ class Geodesic(Conserve):
 
     def velocity(self, p, total):
         """ṗ of eq. (30)."""
-        lam, _, t = p.tolist()
+        lam, t = p[0].item(), p[-1].item()
         if abs(1 + self.k * lam) < 0.02:
             raise ValueError(
                 f"the geodesic with k = {self.k:.4g} is singular at λ = −1/k: 1 + kλ = "

@@ -238,7 +238,8 @@ def walk(
 
     Args:
         p: (λ, γ), or (λ, γ, t) for a run whose images are a function of t.
-        law: `fe.Conserve` of quantities made of R, D and C, `fe.Geodesic` or `fe.QuasiStatic`.
+        law: `fe.Conserve` of quantities made of R, D and C, `fe.Geodesic`, `fe.QuasiStatic`, or a
+            class derived from them.
         stops: Values of s, of which p is at the first: λ where the law's `along` is (1, …, 0), t
             where it is (…, 1). They may go back, and stay.
         epochs: Length of an equilibration.

@@ -104,6 +104,8 @@ def blahut_arimoto(p_x, energy, *, tol=1e-12, max_iterations=100_000):
     """
     energy = _array("energy", energy, "X", "Z")
     p_x = distribution("p_x", p_x, len(energy)).to(energy.device)
+    if not tol > 0 or max_iterations < 1:
+        raise ValueError(f"tol and max_iterations must be positive, got {tol} and {max_iterations}")
     log_m = torch.full_like(energy[0], 1 / energy.shape[1]).log()
     log_p, step, before = p_x.log(), 1.0, None
     for iteration in range(1, max_iterations + 1):

@@ -68,7 +68,7 @@ class Stage:
     def words(self):
         """What identifies it in a journal."""
         lr = [self.lr(k, 100) for k in range(0, 100, 9)] if callable(self.lr) else self.lr
-        named = asdict(self) | dict(lr=lr, watch=bool(self.watch))
+        named = vars(self) | dict(lr=lr, watch=bool(self.watch))
         return {k: v for k, v in named.items() if k not in ("needs", "span")}
 
 
@@ -101,12 +101,14 @@ class Retraining:
     def __post_init__(self):
         if not isinstance(self.network, Ensemble):
             self.network = Ensemble([self.network])
+        if not isinstance(self.probes, dict):
+            raise TypeError('probes must be a dict name -> (x, y), for example {"val": (x, y)}')
         self.journal = self.journal or Journal()
         data, self.moves = self.data, not isinstance(self.data, tuple | list)
         at = functools.lru_cache(1)(lambda t: training_set(data, t, seed=self.seed))
         self.data = at if self.moves else lambda t: data
-        self.done, self.kept, begin = 0, {}, 0.0 if self.moves else None
-        images = [v for data in (self.data(begin), *self.sets(begin).values()) for v in data]
+        self.done, self.kept, ends = 0, {}, (0.0, 1.0) if self.moves else (None,)
+        images = (v for t in ends for pair in (self.data(t), *self.sets(t).values()) for v in pair)
         weights = _fingerprint(self.network.state().values(), str(self.network.net))
         self.whose = dict(seed=self.seed, batch_size=self.batch_size, network=weights)
         self.whose |= dict(images=_fingerprint(images))
@@ -211,6 +213,7 @@ def _fingerprint(tensors, text=""):
     """
     whole = hashlib.sha256(text.encode())
     for v in tensors:
+        v = torch.as_tensor(v, device=getattr(v, "device", "cpu"))
         v = (1000 * v).round().to(torch.int32) if v.is_floating_point() else v
         whole.update(v.detach().cpu().contiguous().numpy())
     return whole.hexdigest()[:16]

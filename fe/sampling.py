@@ -96,7 +96,11 @@ def annealed_importance_sampling(log_joint, z, betas, generator, *, step_size, n
             broadcasts with (S, N, 1); each move takes it times a random factor between 0.8 and 1.2
         n_leapfrog: leapfrog steps of one move; aim for an `acceptance` of 0.6–0.95
     """
-    betas = torch.as_tensor(betas, dtype=z.dtype, device=z.device).tolist()
+    betas = torch.as_tensor(betas, dtype=z.dtype, device=z.device)
+    check_shape("betas", betas, "T")
+    if n_leapfrog < 1:
+        raise ValueError(f"n_leapfrog must be at least 1, got {n_leapfrog}")
+    betas = betas.tolist()
     up = sorted(set(betas))
     if betas not in (up, up[::-1]) or up[:1] + up[-1:] != [0, 1]:
         raise ValueError(f"betas must go from 0 up to 1, or from 1 down to 0, got {betas[:5]} …")

@@ -48,9 +48,14 @@ def training_set(task, t, n=None, seed=0):
     """
     if hasattr(task, "sample"):
         return task.sample(t, n, seed)
-    x, y, *weights = getattr(task, "at", task)(t)
+    at = getattr(task, "at", task)
+    if not callable(at):
+        what = f"a function of t, or have one as `at`, got {type(task).__name__}"
+        raise TypeError(f"a task must be {what}; images that stay are a pair (x, y)")
+    x, y, *weights = at(t)
     if not weights:
         return x, y
+    check_weights(*weights, x)
     index = _deal(*weights, n or len(x), generator(seed, 12))
     return x[index], y[index]
 

@@ -163,7 +163,8 @@ class Ensemble:
             raise ValueError("the state is that of another ensemble: other parameters or shapes")
         with torch.no_grad():
             for k, v in mine.items():
-                one = slice(1 if k.endswith(".step") else None)  # one number, which all share
+                adams = k.startswith("adam.") and k.endswith(".step")
+                one = slice(1 if adams else None)  # one number, which all share
                 v[one].copy_(state[k][one])
 
     def __call__(self, x, y, noise, *masks, shared=True):
@@ -281,10 +282,16 @@ def train_ensemble(
     too high), and `ValueError` or `TypeError` for what does not fit, see `check_networks`.
     """
     M = len(ensemble)
-    if not (epochs >= 1 and batch_size >= 2):
-        raise ValueError(f"need epochs ≥ 1 and batch_size ≥ 2, got {epochs}, {batch_size}")
+    first, state = resume or (0, None)
+    if not (epochs > first and batch_size >= 2):
+        raise ValueError(f"need epochs > {first} and batch_size ≥ 2, got {epochs}, {batch_size}")
     seeds = [(s,) if isinstance(s, int) else tuple(s) for s in _listed(seed, M)]
-    pairs = _listed((x, y) if isinstance(x, torch.Tensor) else [*zip(x, y, strict=True)], M)
+    several = [len(v) if isinstance(v, tuple | list) else None for v in (x, y)]
+    if several[0] != several[1]:
+        raise ValueError(
+            f"x and y must be two tensors, or two lists of {M}, a task for each member"
+        )
+    pairs = _listed((x, y) if several[0] is None else [*zip(x, y)], M)
     tasks = {(id(a), id(b)): (a, b) for a, b in pairs}  # each once
     for data in tasks.values():
         d = check_networks(*ensemble[0], *data)
@@ -297,7 +304,6 @@ def train_ensemble(
     shared = len(tasks) == 1 and len(set(seeds)) == 1  # then one minibatch serves all members
     size = min(batch_size, len(images))
     batches, adam = len(images) // size, torch.optim.Adam(ensemble.parameters(), fused=True)
-    first, state = resume or (0, None)
     if resume:
         ensemble.load(state, adam)
     # Adam's fused kernel takes its rate as a double on the CPU, as a float elsewhere

@@ -228,6 +228,11 @@ def test_networks_have_the_shapes_of_the_appendix():
         and classifier(mu).shape == (3, 10)
     )
     assert [m.out_features for m in classifier.modules() if isinstance(m, nn.Linear)] == [12, 10]
+    for sizes in ((), (5,), (5, 0), (5, -1, 2)):
+        for kind in (networks.Encoder, networks.Decoder, networks.Classifier):
+            if sizes or kind is not networks.Encoder:
+                with pytest.raises(ValueError, match="at least two positive numbers"):
+                    kind(sizes)
     with pytest.raises(ValueError, match='"batch" or None'):
         networks.Classifier((5, 2), norm="layer")
 
@@ -330,7 +335,7 @@ def test_bad_input():
             objective(**change)
     with pytest.raises(gibbs.GridTooCoarse):
         amortised.free_energy_gap(G, G.theta0, 100 * P, grid=gibbs.uniform_grid(9, 2))
-    with pytest.raises(ValueError, match="epochs ≥ 1 and batch_size"):
+    with pytest.raises(ValueError, match="epochs > 0 and batch_size"):
         fe.train(e, d, c, x, y, P, 0, 2, 1e-3, 0)
     with pytest.raises(ValueError, match="labels run"):
         fe.train(e, d, c, x, y + 3, P, 1, 2, 1e-3, 0)

@@ -549,6 +549,13 @@ def test_bad_sampling():
     for betas in ([0.0, 0.5], [0.1, 1.0], [0.0, 0.7, 0.3, 1.0], [1.0], [0.5, 0.0], [1.0, 0.1]):
         with pytest.raises(ValueError, match="betas"):
             sampling.annealed_importance_sampling(lj, z0, betas, generator(), step_size=0.1)
+    for betas in (BETAS[None], []):
+        with pytest.raises(ValueError, match="betas must have shape"):
+            sampling.annealed_importance_sampling(lj, z0, betas, generator(), step_size=0.1)
+    with pytest.raises(ValueError, match="n_leapfrog must be at least 1"):
+        sampling.annealed_importance_sampling(
+            lj, z0, BETAS, generator(), step_size=0.1, n_leapfrog=0
+        )
     with pytest.raises(ValueError, match="shape"):
         sampling.annealed_importance_sampling(lj, z0[0], BETAS, generator(), step_size=0.1)
     with pytest.raises(ValueError, match="NaN"):

@@ -4,6 +4,7 @@ import io
 import resource
 import signal
 
+import numpy as np
 import pytest
 import torch
 
@@ -64,6 +65,17 @@ def test_killed_before_the_rename_the_last_checkpoint_is_left(tmp_path, monkeypa
         Journal(path).save({"w": torch.full((3,), 2.0)}, {"rate": [2.0]})
     left = Journal(path)
     assert left.entries[-1] == {"rate": [1.0]} and left.tensors["w"].tolist() == 3 * [1.0]
+
+
+@pytest.mark.parametrize("answer", [np.float64(4.0), np.zeros(2), Journal])
+def test_what_could_be_written_and_not_read_is_refused(tmp_path, answer):
+    """A checkpoint is read without running code from it, and a NumPy number is code: it would end a
+    run at its resumption.
+    """
+    journal = written(tmp_path / "a.pt")
+    with pytest.raises(TypeError, match="plain numbers"):
+        journal.save({}, {"trace": [answer]})
+    assert len(journal.entries) == len(Journal(tmp_path / "a.pt").entries) == 2
 
 
 def test_a_checkpoint_from_a_gpu_opens_without_one(tmp_path, monkeypatch):

@@ -327,6 +327,8 @@ def test_a_geodesic_stops_where_its_line_is_parallel_to_the_surface():
         )
     with pytest.raises(ValueError, match="finite slope"):
         fe.path.Geodesic(math.inf)
+    with pytest.raises(ValueError, match="must have the 2 entries of p"):  # no t
+        fe.path.Geodesic(-1.0).velocity(torch.tensor([2.0, 4.0]), torch.ones(2, 2))
 
 
 def test_falling_lines_reach_the_target_where_they_have_room():

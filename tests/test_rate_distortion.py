@@ -192,6 +192,12 @@ def test_bad_input(p_x, energy, message):
         rd.blahut_arimoto(p_x, energy)
 
 
+@pytest.mark.parametrize("options", [dict(tol=0.0), dict(tol=math.nan), dict(max_iterations=0)])
+def test_no_budget_is_refused(options):
+    with pytest.raises(ValueError, match="tol and max_iterations must be positive"):
+        rd.blahut_arimoto([0.5, 0.5], [[0.0, 1.0], [1.0, 0.0]], **options)
+
+
 def test_bad_input_elsewhere():
     with pytest.raises(ValueError, match="lams must not be negative"):
         rd.rate_distortion_curve([1.0], [[0.0]], [-1.0])

@@ -388,3 +388,31 @@ def test_a_null_direction_on_which_b_acts_is_refused_in_any_basis(n, seed, share
     J = lambda th, p: 0.5 * th @ A @ th - th @ b * p[0]
     with pytest.raises((fe.SingularHessian, fe.NegativeCurvature, fe.NotConverged)):
         fe.linear_response(J, torch.zeros(n), torch.zeros(1))
+
+
+@pytest.mark.parametrize("share", [1e-3, 1e-1])
+def test_a_null_direction_is_refused_where_J_writes_out_its_hessian(share):
+    """With more parameters than A is written out for by products; with no share of it in b the
+    answer is that of the least norm.
+    """
+    n, g = 350, torch.Generator().manual_seed(0)
+    Q = torch.linalg.qr(torch.randn(n, n, generator=g)).Q
+    A = (Q[:, 1:] * torch.logspace(-3, 0, n - 1)) @ Q[:, 1:].T
+    A = 0.5 * (A + A.T)
+    b = Q[:, 1:] @ torch.randn(n - 1, generator=g)
+    b = b / b.norm()
+
+    class J:
+        def __init__(self, b):
+            self.b = b
+
+        def __call__(self, th, p):
+            return 0.5 * th @ A @ th - th @ self.b * p[0]
+
+        def dense_hessian(self, th, p):
+            return A
+
+    with pytest.raises(fe.SingularHessian, match="null direction"):
+        fe.linear_response(J(b + share * Q[:, 0]), torch.zeros(n), torch.zeros(1))
+    found = fe.linear_response(J(b), torch.zeros(n), torch.zeros(1))
+    assert float(found.hess) == pytest.approx(-float(b @ torch.linalg.pinv(A) @ b), rel=1e-6)

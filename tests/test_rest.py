@@ -173,6 +173,17 @@ def test_stored_loops_are_not_at_rest():
         above.setdefault((g, n), []).append(row["F"][k] - fresh["F"])
     assert min(rise[8, 3]) > 1.1 and max(rise[8, 48]) < 0.4
     assert min(slopes[8]) > 0 > max(slopes[4])
+    # from a start of 2,000 epochs: nearer to rest, γ falls further, and F is above models from
+    # scratch with a twelfth of its epochs
+    fresh = {f["beside"]: f for f in record["scratch"]}
+    for run in record["rested"]:
+        row, frozen = run["rows"], run["frozen"]
+        k = row["lam"].index(max(row["lam"]))
+        assert not run["stopped"] and run["trained"] == 2000 + row["own"][-1] and run["worst"] < 0.1
+        assert 0.05 < frozen["F"][-1] - row["F"][0] < 0.15 and min(row["gam"]) < 4
+        assert row["F"][k] > fresh[f"scratch_g8_n3_s{run['seed']}"]["F"] + 7
+        assert row["gam"][k] > min(row["gam"][: k + 1]) + 1
+        assert all(s["slopes"][1][0] < 0 for s in run["slopes"] if s["lam"] in (0.25, 3.5))
     for g in (8, 4):
         assert min(above[g, 3]) > max(above[g, 12]) and min(above[g, 12]) > max(above[g, 48])
 

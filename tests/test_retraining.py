@@ -5,6 +5,7 @@ processes that wait together are trained together.
 import os
 import random
 import signal
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -493,6 +494,48 @@ def test_a_journal_knows_its_images_and_first_weights(tmp_path, other, partly, o
     with pytest.raises(ValueError, match=f"another run .other {other}"):
         tiny(journal=journal, **change).follow(stages())
     assert tiny(journal=journal).follow(stages())  # its own go on
+
+
+def test_a_journal_knows_the_target_of_its_task():
+    """Two tasks with one source: their first stages are the same."""
+    (x, y), _ = reproduce.load(TINY)
+    parts = [(x[y % 3 == k], y[y % 3 == k]) for k in range(3)]
+    tasks = [Mixture(parts[0], target) for target in parts[1:]]
+    journal = Journal()
+    tiny(tasks[0], journal=journal).stage(0.3, 4.0, 1, t=0.0)
+    with pytest.raises(ValueError, match="another run .other images"):
+        tiny(tasks[1], journal=journal).stage(0.3, 4.0, 1, t=0.0)
+    assert tiny(tasks[0], journal=journal).stage(0.3, 4.0, 1, t=0.0)
+
+
+class Locked:
+    """What can be copied or pickled no more than an open window can."""
+
+    def __init__(self):
+        self.lock = threading.Lock()
+
+    def rate(self, step, steps):
+        return 1e-3
+
+    def watch(self, ensemble, x, y):
+        return len(x)
+
+
+def test_a_schedule_and_a_watcher_need_not_be_copied():
+    one = Locked()
+    assert tiny().stage(0.3, 4.0, 2, one.rate, watch=one.watch)["trace"] == [500] * 3
+
+
+def test_what_is_no_run_is_refused_in_words():
+    (x, y), _ = reproduce.load(TINY)
+    for change, error, words in (
+        (dict(data=torch.utils.data.TensorDataset(x, y)), TypeError, "a task must be a function"),
+        (dict(probes=(x, y)), TypeError, "probes must be a dict"),
+        (dict(data=(x.numpy(), y)), TypeError, "x must be a floating torch.Tensor, got ndarray"),
+        (dict(data=(x, y.numpy())), TypeError, "y must be a torch.Tensor of int64 labels, got nd"),
+    ):
+        with pytest.raises(error, match=words):
+            tiny(**change).stage(0.3, 4.0, 1)
 
 
 def test_a_task_is_what_it_is_to_an_exact_model():

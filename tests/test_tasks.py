@@ -434,6 +434,14 @@ def change(data, **parts):
     return parts.get("x", data[0]), parts.get("y", data[1])
 
 
+@pytest.mark.parametrize("total", [2.0, float("nan")])
+def test_weights_to_train_on_are_refused_by_name(total, mixture):
+    x, y = mixture.task.source
+    for w in (torch.full((len(x),), total / len(x)), torch.ones(1, dtype=x.dtype)):
+        with pytest.raises(ValueError, match=f"weights must be {len(x)} numbers"):
+            training_set(lambda t: (x, y, w), 0.5)
+
+
 @pytest.mark.parametrize("which", ["source", "target"])
 def test_bad_data_is_refused_by_name(which):
     good = fe.digits(10, classes=range(3))

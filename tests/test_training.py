@@ -11,6 +11,7 @@ import math
 import pathlib
 import pickle
 
+import numpy as np
 import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -234,7 +235,7 @@ def test_bad_input_is_named():
     for options, message in (
         (dict(lam=-1.0), "λ and γ"),
         (dict(gam=float("nan")), "λ and γ"),
-        (dict(epochs=0), "epochs ≥ 1"),
+        (dict(epochs=0), "epochs > 0"),
         (dict(batch_size=1), "batch_size ≥ 2"),
         (dict(x=x * float("nan")), "NaN"),
         (dict(lr=1e200), "learning rate"),
@@ -573,7 +574,9 @@ def test_images_of_any_shape():
         (dict(lam=(0.5, 1.0)), ValueError, "λ and γ must be numbers"),
         (dict(lam="half"), ValueError, "λ and γ must be numbers"),
         (dict(seed=[1, 2]), ValueError, "need one value or 1"),
-        (dict(x=[1.0, 2.0]), ValueError, "zip"),
+        (dict(x=[1.0, 2.0]), ValueError, "two tensors, or two lists of 1"),
+        (dict(x=np.zeros((60, 64))), TypeError, "x must be a floating torch.Tensor, got ndarray"),
+        (dict(resume=(1, None)), ValueError, "need epochs > 1"),
     ],
 )
 def test_what_does_not_fit_is_said_in_words(change, error, words):
@@ -584,9 +587,19 @@ def test_what_does_not_fit_is_said_in_words(change, error, words):
         if name in parts:
             parts[name] = module if name == "encoder" and "64" in words[:8] else module.float()
     options = dict(x=x, y=y, lam=0.5, gam=4.0, epochs=1, lr=1e-3, seed=0, batch_size=20)
-    options |= {k: v for k, v in change.items() if k in options}
+    options |= {k: v for k, v in change.items() if k not in parts}
     with pytest.raises(error, match=words):
         train_ensemble(Ensemble([tuple(parts.values())]), **options)
+
+
+def test_a_buffer_named_step_is_each_members_own():
+    x, y = digits(60, dtype=torch.float32)
+    nets = [Encoder((64, 3), None), Decoder((3, 64), None), Classifier((3, 10), None)]
+    for net in nets:
+        net.float().register_buffer("step", torch.zeros(()))
+    two = Ensemble([nets] * 2)
+    two.load(two.state() | {"encoder.step": torch.tensor([1.0, 2.0])})
+    assert two.tensors()["encoder.step"].tolist() == [1.0, 2.0]
 
 
 def test_training_is_in_single_precision_whatever_the_default_is():
