@@ -16,6 +16,7 @@ PICTURE = re.compile(r"<img\b[^>]*>")
 ATTRIBUTE = re.compile(r'([\w-]+)="([^"]*)"')
 FRAME = re.compile(r"data:image/(\w+);base64,(.*)")
 INCH = 110  # pixels of the page; `figure.dpi` of fe.plot.STYLE
+WIDE = 640  # pixels from which on a figure would be too small for a phone, where it scrolls instead
 
 
 def rewrite(app, pagename, templatename, context, doctree):
@@ -40,6 +41,8 @@ def rewrite(app, pagename, templatename, context, doctree):
                 inch = picture.info.get("dpi", (INCH, INCH))
                 width, height = (round(n * INCH / dots) for n, dots in zip(picture.size, inch))
             shown |= {"width": width, "height": height}
+            if width > WIDE:
+                shown["class"] = f"{shown.get('class', '')} wide".strip()
             if "px" in shown.get("style", ""):  # which would keep it from shrinking
                 del shown["style"]
         else:

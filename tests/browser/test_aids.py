@@ -109,6 +109,18 @@ def test_a_finger_opens_no_box(page):
     assert page.locator("#preview").count() == 0
 
 
+def test_on_a_phone_a_wide_figure_scrolls_in_its_own_box(tab, address):
+    """It is drawn large enough to be read, the Tab key reaches its box, the page does not move."""
+    with visit(tab, f"{address}/book/07-a-changing-task.html", "phone") as page:
+        page.wait_for_function("document.querySelector('figure[tabindex]')", timeout=PATIENCE)
+        boxes = page.locator("article figure:has(> img.wide):visible")
+        assert boxes.count() >= 3
+        for box in boxes.all():
+            assert box.locator("img").bounding_box()["width"] > 500
+            assert box.get_attribute("tabindex") == "0" and box.bounding_box()["width"] <= 360
+        assert page.evaluate("document.documentElement.scrollWidth") <= 360
+
+
 def test_formulas_speak_if_switched_on(tab, address):
     """Their words come from files of this book, which nobody loads who did not ask for them."""
     wrong, asked, keep = [], [], lambda request: asked.append(request.url)
