@@ -41,14 +41,14 @@ def rewrite(app, pagename, templatename, context, doctree):
                 inch = picture.info.get("dpi", (INCH, INCH))
                 width, height = (round(n * INCH / dots) for n, dots in zip(picture.size, inch))
             shown |= {"width": width, "height": height}
-            if width > WIDE:
-                shown["class"] = f"{shown.get('class', '')} wide".strip()
             if "px" in shown.get("style", ""):  # which would keep it from shrinking
                 del shown["style"]
         else:
             return match[0]
         pairs = (f'{name}="{value}"' for name, value in shown.items())
-        return f"<img {' '.join(pairs)}>"
+        image = f"<img {' '.join(pairs)}>"
+        wide = source and source.suffix != ".svg" and shown["width"] > WIDE
+        return f'<span class="wide">{image}</span>' if wide else image
 
     context["body"] = PICTURE.sub(replace, context.get("body", ""))
 

@@ -112,8 +112,8 @@ def test_a_finger_opens_no_box(page):
 def test_on_a_phone_a_wide_figure_scrolls_in_its_own_box(tab, address):
     """It is drawn large enough to be read, the Tab key reaches its box, the page does not move."""
     with visit(tab, f"{address}/book/07-a-changing-task.html", "phone") as page:
-        page.wait_for_function("document.querySelector('figure[tabindex]')", timeout=PATIENCE)
-        boxes = page.locator("article figure:has(> img.wide):visible")
+        page.wait_for_function("document.querySelector('.wide[tabindex]')", timeout=PATIENCE)
+        boxes = page.locator("article figure .wide:visible")
         assert boxes.count() >= 3
         for box in boxes.all():
             assert box.locator("img").bounding_box()["width"] > 500
