@@ -11,7 +11,7 @@
 
 // What scrolls sideways can be reached with the Tab key and then moved with the arrows; what does not scroll is no stop.
 (function () {
-  var WIDE = "div.math, div.cell_output, div.highlight pre, .cell_output pre, .output, table, article p, article li, article dd, .fe-live, .fe-live > div, .wide";
+  var WIDE = "div.math, div.cell_output, div.highlight pre, .cell_output pre, .output, table, article p, article dd, .fe-live, .fe-live > div, .wide";
   function mark() {
     document.querySelectorAll(WIDE).forEach(function (e) {
       var scrolls = e.scrollWidth > e.clientWidth + 1 && /auto|scroll/.test(getComputedStyle(e).overflowX);

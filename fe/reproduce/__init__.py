@@ -294,7 +294,7 @@ def loops(settings, executor, folder, progress=True):
     """
     name, seeds = "g{:g}_n{}_s{}".format, settings.seeds
     starts = [(g, n, s) for n in settings.lengths for g in settings.gammas for s in seeds]
-    jobs = {name(*at): partial(loop_job, settings, at[0], at[2], at[1]) for at in starts}
+    jobs = {name(g, n, s): partial(loop_job, settings, g, s, n) for g, n, s in starts}
     longer = settings | dict(start_epochs=settings.rested)
     g, n = settings.gammas[0], settings.lengths[0]
     rested = {f"rested_{name(g, n, s)}": partial(loop_job, longer, g, s, n) for s in seeds}

@@ -129,7 +129,7 @@ def save_state(path, tensors, about):
         data += raw
     words = json.dumps(header).encode()
     words += b" " * (-len(words) % 8)
-    Path(path).write_bytes(len(words).to_bytes(8, "little") + words + data)
+    write(Path(path), len(words).to_bytes(8, "little") + words + data)
 
 
 def load_state(path):
