@@ -68,5 +68,5 @@ def write(path, data):
             os.fsync(f.fileno())
         os.replace(part, path)
     except OSError as e:
-        what = "what was there is kept. Free some space, or choose another folder"
+        what = "what was there is kept. Free some space, or choose another folder (--out)"
         raise OSError(f"cannot write {path}: {e.strerror or e}; {what}") from e
