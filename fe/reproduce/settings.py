@@ -91,7 +91,7 @@ class Trained(Settings):
                 raise TypeError(f"{name}: {self.process.__name__} takes no {', '.join(wrong)}")
 
 
-_COARSE = dict(step=0.14, station=5, tolerance=0.015, corrections=4)
+_COARSE = dict(step=0.14, tolerance=0.015, corrections=4)
 
 
 @dataclass(frozen=True)
@@ -109,6 +109,7 @@ class Curves(Trained):
     images: int = 5_000
     batches: int = 2
     damping: float = 0.1
+    options: dict = field(default_factory=lambda: dict(station=3))  # of the process
     # options of further seeds and of variants, which take longer steps, corrected less
     coarse: dict = field(default_factory=lambda: dict(_COARSE))
 
