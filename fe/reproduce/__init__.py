@@ -77,9 +77,9 @@ def digits_path(settings, executor=None, folder=None, progress=True):
             bar.n = min(point.s, bar.total)
             bar.refresh()
 
-        options = dict(preconditioner=J.preconditioner, on_point=on_point)
+        law = Conserve(classification)
         try:
-            path = follow(J, J.initial(), p, Conserve(classification), length, **options)
+            path = follow(J, J.initial(), p, law, length, on_point=on_point)
         except KeyboardInterrupt:
             print("stopped. digits-path keeps no checkpoints: the same command begins anew")
             raise
