@@ -105,6 +105,7 @@ class Curves(Trained):
     variants: bool = True  # the first curve also without a corrector, and with the other set held
     compare: list = field(default_factory=lambda: [[4.0, 0]])  # (γ₀, seed) with both derivatives
     scratch: list = field(default_factory=lambda: [8.0])  # γ₀ whose end is compared
+    frozen: list = field(default_factory=lambda: [0, 1, 2])  # seeds whose start is trained on
     repeats: int = 4  # of copies, and below of Lemma 5, where both are compared
     images: int = 5_000
     batches: int = 2
