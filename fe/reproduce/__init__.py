@@ -237,7 +237,7 @@ def fig2(settings, executor, folder, progress=True):
     frozen = {
         f"frozen_{n}": partial(frozen_job, settings, r["gam"], r["seed"], stages)
         for n, r in found.items()
-        if n in jobs and r["seed"] in settings.frozen and not r["stopped"]
+        if n in jobs and r["gam"] in settings.frozen and not r["stopped"]
         for stages in [r["rows"][-1]["own"] // settings.epochs]
     }
     ended = run_jobs(scratch | frozen, executor, folder, progress, "controls")
