@@ -1,15 +1,11 @@
-"""log Z_x where no grid is fine enough: importance sampling, and annealing from both sides.
-
-Both want −H of eq. (11) as a function `log_joint` of codes paired with images, z (S, N, d) ->
-(S, N): S samples (or independent chains) for each of N images, d the dimension of z; m = N(0, I).
-"""
+"""log Z_x where no grid is fine enough, by importance sampling; chapter 3 goes on to annealing."""
 
 import math
 from typing import NamedTuple
 
 import torch
 
-from .errors import check_finite, check_shape
+from .errors import check_finite
 
 
 class TooFewSamples(RuntimeError):
@@ -27,7 +23,6 @@ class Estimate(NamedTuple):
     log_z: torch.Tensor  # (N,)
     std_error: torch.Tensor  # (N,)
     ess: torch.Tensor  # (N,) effective number of samples (Σw)²/Σw², between 1 and S
-    acceptance: torch.Tensor | None = None  # (T − 2,) Metropolis acceptance at each temperature
 
 
 def _estimate(log_weights):
@@ -75,72 +70,3 @@ def importance_sampling(
             "too small. Use a proposal closer to the posterior, or more samples"
         )
     return found
-
-
-def annealed_importance_sampling(log_joint, z, betas, generator, *, step_size, n_leapfrog=10):
-    """`Estimate` of log Z by walks along π_β ∝ m(z) (d^λ c^γ)^β, between m(z) and e*.
-
-    From m to e* w = Π_t (d^λ c^γ)(z_t)^{β_{t+1} − β_t} estimates Z without bias (Neal, Statistics
-    and Computing 11, 2001), z_t moved by one Hamiltonian Monte Carlo step with Metropolis
-    correction at β_t, so that by Jensen's inequality E log w̄ ≤ log Z. From e* back to m it
-    estimates 1/Z (Grosse, Ghahramani and Adams, arXiv 1511.02543, 2015), and log Z is estimated too
-    high on average: where the two meet, it is known. Nothing adapts during a run: a step size tuned
-    on the way would break detailed balance and with it unbiasedness.
-
-    Args:
-        log_joint: z (S, N, d) -> (S, N), −H of eq. (11)
-        z: (S, N, d) independent samples of m; on the way back of e*, which one has where the data
-            were simulated (z ~ m, x ~ N(x̂(z), ½I), y ~ c, at λ = γ = 1) or from a fine grid
-        betas: (T,) from 0 up to 1, or back from 1 down to 0
-        step_size: number, or function of β (narrower laws want smaller steps) to anything that
-            broadcasts with (S, N, 1); each move takes it times a random factor between 0.8 and 1.2
-        n_leapfrog: leapfrog steps of one move; aim for an `acceptance` of 0.6–0.95
-    """
-    betas = torch.as_tensor(betas, dtype=z.dtype, device=z.device)
-    check_shape("betas", betas, "T")
-    if n_leapfrog < 1:
-        raise ValueError(f"n_leapfrog must be at least 1, got {n_leapfrog}")
-    betas = betas.tolist()
-    up = sorted(set(betas))
-    if betas not in (up, up[::-1]) or up[:1] + up[-1:] != [0, 1]:
-        raise ValueError(f"betas must go from 0 up to 1, or from 1 down to 0, got {betas[:5]} …")
-    check_shape("the first codes", z, "S", "N", "d")
-    check_finite("the first codes", z)
-
-    def local(z, beta):
-        """log π_β (S, N) up to its constant, ℓ = λ log d + γ log c (S, N), ∇ log π_β (S, N, d)."""
-        with torch.enable_grad():
-            z = z.detach().requires_grad_()
-            log_m, joint = log_standard_normal(z), log_joint(z)
-            check_shape("log_joint(z)", joint, *z.shape[:2])
-            value = log_m + beta * (joint - log_m)
-            (gradient,) = torch.autograd.grad(value.sum(), z)
-        return value.detach(), (joint - log_m).detach(), gradient
-
-    z, rates, like = z.detach(), [], dict(generator=generator, dtype=z.dtype, device=z.device)
-    ell = local(z, betas[0])[1]
-    total = torch.zeros_like(ell)
-    for before, after in zip(betas[:-1], betas[1:]):
-        total = total + (after - before) * ell
-        if after == betas[-1]:
-            break  # a move at the last temperature would not change the weight
-        # A trajectory of half a period would bring a Gaussian coordinate back to −z for ever: vary
-        # its length by a fifth, independently of the state, which leaves detailed balance alone
-        # (Neal, in Handbook of MCMC, 2011, section 5.4.2.2)
-        jitter = 0.8 + 0.4 * torch.rand(*total.shape, 1, **like)
-        eps = jitter * (step_size(after) if callable(step_size) else step_size)
-        momentum = torch.randn(z.shape, **like)
-        value, _, gradient = local(z, after)
-        new, v = z, momentum + 0.5 * eps * gradient
-        for step in range(n_leapfrog):
-            new = new + eps * v
-            new_value, new_ell, gradient = local(new, after)
-            v = v + (0.5 if step == n_leapfrog - 1 else 1.0) * eps * gradient
-        log_ratio = new_value - value - 0.5 * (v.square() - momentum.square()).sum(-1)
-        # an overflow gives NaN here, which rejects: the rate of acceptance shows it
-        accept = torch.rand(total.shape, **like).log() < log_ratio
-        z, ell = torch.where(accept[..., None], new, z), torch.where(accept, new_ell, ell)
-        rates.append(accept.to(z.dtype).mean())
-    found = _estimate(total)
-    log_z = found.log_z if betas[0] == 0 else -found.log_z
-    return found._replace(log_z=log_z, acceptance=torch.stack(rates) if rates else None)

@@ -161,10 +161,8 @@ def test_grids_and_sampling():
     random = torch.Generator("cpu").manual_seed(0)
     joint = lambda z: sampling.log_standard_normal(z) - (X[:, 20:21] - z).square().sum(2)
     z = torch.randn(50, 60, 1, generator=random, **CPU)
-    walk = lambda z, betas: fe.annealed_importance_sampling(joint, z, betas, random, step_size=0.1)
-    found, back = walk(z, [0, 0.5, 1]), walk(z, [1, 0.5, 0])
     near = fe.importance_sampling(joint, z[0], torch.ones(60, 1, **CPU), 50, random, min_ess=0)
-    assert all(v.log_z.isfinite().all() for v in (found, back, near))
+    assert near.log_z.isfinite().all()
 
 
 def test_tasks():
