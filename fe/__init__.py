@@ -15,4 +15,4 @@ from .sampling import TooFewSamples, importance_sampling
 from .tasks import Displacement, Mixture, TaskObjective
 from .topographic import TopographicMap
 from .training import schedule, train
-from .transport import optimal_plan, sinkhorn_plan
+from .transport import optimal_plan

@@ -2,19 +2,17 @@
 another.
 """
 
-import json
 import math
-import pathlib
 from types import SimpleNamespace
 
 import pytest
 import torch
+from chapters import own
 from torch import nn
 
 import fe
 from fe import gibbs, sampling
 
-BOOK = pathlib.Path(__file__).resolve().parents[1] / "book"
 F64 = torch.float64
 
 
@@ -260,15 +258,7 @@ def test_resolution_finds_a_coarse_and_a_small_grid():
 # --------------------------------------------------------------------------------------- sampling
 
 
-def chapters_own(name, cell):
-    """A function that chapter 3 writes out, of the cell with this id."""
-    cells = json.loads((BOOK / "03-gibbs-encoder.ipynb").read_text())["cells"]
-    (source,) = ("".join(c["source"]) for c in cells if c["id"] == cell)
-    exec(source, names := dict(torch=torch, sampling=sampling))
-    return names[name]
-
-
-anneal = chapters_own("anneal", "03-031a")
+anneal = own("03", "anneal", torch=torch, sampling=sampling)
 
 
 def mean_weight(log_w):
