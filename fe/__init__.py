@@ -11,7 +11,6 @@ from .objective import Ridge, classification, distortion, flatten, functionals, 
 from .path import Conserve, Geodesic, QuasiStatic, follow
 from .rate_distortion import blahut_arimoto, rate_distortion_curve
 from .response import Response, conjugate_gradient, linear_response, smallest_eigenpair
-from .sampling import TooFewSamples, importance_sampling
 from .tasks import Displacement, Mixture, TaskObjective
 from .topographic import TopographicMap
 from .training import schedule, train

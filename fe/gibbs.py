@@ -98,7 +98,7 @@ def _tensor_rule(node, log_weight, dim, dtype, device):
     if dim < 1 or len(node) ** dim > 2_000_000:
         raise ValueError(
             f"a rule of n={len(node)} nodes a side in dim={dim} has {len(node)}^{dim} nodes; at "
-            "most 2e6, and dim ≥ 1. Beyond four dimensions use importance sampling"
+            "most 2e6, and dim ≥ 1. Beyond four dimensions sample (chapter 3)"
         )
     each = (torch.as_tensor(v, dtype=dtype, device=device) for v in (node, log_weight))
     nodes, log_weights = (torch.cartesian_prod(*[v] * dim).view(-1, dim) for v in each)
