@@ -226,6 +226,7 @@ TINY = reproduce.SMALL | dict(
     gammas=[4.0, 8.0],
     compare=[[4.0, 0]],
     scratch=[8.0],
+    frozen=[4.0, 8.0],
     repeats=2,
     images=50,
     seeds=[0],
@@ -266,6 +267,11 @@ def test_each_figure_end_to_end(run, tmp_path, single):
     ).exists()
     if run == "fig2":
         assert [r["gam"] for r in record["runs"]] == [4.0, 8.0] and len(record["scratch"]) == 3
+        for r, still in zip(record["runs"], record["frozen"], strict=True):
+            assert still["gam"] == r["gam"] and set(still["rows"]["gam"]) == {r["gam"]}
+            assert still["rows"]["own"][-1] == r["rows"]["own"][-1]
+            # as long as neither moves they are one network, told the same
+            assert still["rows"]["F"][r["rows"]["corrections"][0]] == r["rows"]["F"][0]
         assert (
             record["runs"][0]["responses"]
             and record["runs"][0]["derivatives"]

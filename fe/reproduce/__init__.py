@@ -29,7 +29,7 @@ from ..plot import STYLE
 from ..retraining import drive
 from ..topographic import TopographicMap
 from . import figures
-from .jobs import loop_job, path_job, relaxation_job, scratch_job, transfer_job
+from .jobs import frozen_job, loop_job, path_job, relaxation_job, scratch_job, transfer_job
 from .records import columns, done, own, provenance, rounded, save_json, set_aside
 from .rest import Exact, exact_network
 from .settings import (
@@ -211,7 +211,7 @@ def _end_with(pipe):
 
 def fig2(settings, executor, folder, progress=True):
     """Iso-classification from λ to λ_end for every γ₀ and seed; then models from scratch where the
-    first seed's curves end.
+    first seed's curves end, and the starts of curves, trained on at their own prices for as long.
     """
     name = "g{:g}_s{}".format
     starts = [(g, s) for s in settings.seeds for g in settings.gammas]
@@ -234,7 +234,13 @@ def fig2(settings, executor, folder, progress=True):
         for lam, gam, g in ends
         for k in range(3)
     }
-    ended = run_jobs(scratch, executor, folder, progress, "from scratch")
+    frozen = {
+        f"frozen_{n}": partial(frozen_job, settings, r["gam"], r["seed"], stages)
+        for n, r in found.items()
+        if n in jobs and r["gam"] in settings.frozen and not r["stopped"]
+        for stages in [r["rows"][-1]["own"] // settings.epochs]
+    }
+    ended = run_jobs(scratch | frozen, executor, folder, progress, "controls")
     held = {"train": "training", "val": "validation"}[settings.options.get("hold", "train")]
     return {
         "what": "iso-classification of networks by retraining; amortised encoder; C held on the "
@@ -242,7 +248,8 @@ def fig2(settings, executor, folder, progress=True):
         "seconds": sum(r["seconds"] for r in (found | ended).values()),
         "runs": [columns(found[n]) for n in jobs],
         "variants": {v: columns(found[f"{name(g, s)}_{v}"]) for v in variants},
-        "scratch": [rounded(r) for r in ended.values()],
+        "scratch": [rounded(ended[n]) for n in scratch],
+        "frozen": [columns(ended[n]) for n in frozen],
     }
 
 

@@ -135,6 +135,26 @@ def scratch_job(settings, lam, gam, seed, checkpoint=None):
 
 
 @_job
+def frozen_job(settings, gam, seed, stages, checkpoint=None):
+    """The control of a curve: its start, trained on at its own prices for so many equilibrations.
+
+    Returns rows, as those of a curve, without the start itself.
+    """
+    run, lam = _run(settings, seed, checkpoint), settings.lam
+
+    def process():
+        yield Stage(lam, gam, settings.start_epochs, step_decay, span=(0.0, 0.5))
+        rows = []
+        for k in range(stages):
+            done = 0.5 + 0.49 * k / stages
+            entry = yield Stage(lam, gam, settings.epochs, span=(done, done))
+            rows.append(state_of(entry, lam, gam) | dict(own=(k + 1) * settings.epochs))
+        return dict(gam=gam, seed=seed, rows=rows)
+
+    return run, process()
+
+
+@_job
 def loop_job(settings, gam, seed, epochs, checkpoint=None):
     """There and back, λ to λ_end to λ with C held, `epochs` an equilibration; then its frozen
     control: the network of the start, its prices unchanged, for as many stages.
