@@ -4,7 +4,7 @@ from .amortised import AmortisedObjective, free_energy_gap
 from .data import digits
 from .equilibrium import Equilibrium, minimise
 from .errors import NegativeCurvature, NotAtEquilibrium, NotConverged, SingularHessian
-from .gibbs import GridModel, GridTooCoarse, TabularModel, check_resolution, uniform_grid
+from .gibbs import GridModel, GridTooCoarse, check_resolution, uniform_grid
 from .linear_gaussian import LinearGaussian
 from .networks import Classifier, Decoder, Encoder
 from .objective import Ridge, classification, distortion, flatten, functionals, rate

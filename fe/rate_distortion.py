@@ -1,9 +1,8 @@
 """Finite alphabets: x, z and y take finitely many values, and every expectation is a finite sum.
 
 With decoder and classifier fixed, min over encoders and marginals of R + E[energy] is convex:
-`blahut_arimoto` reaches the global minimum and certifies it. (`fe.TabularModel` learns decoder and
-classifier too, by gradients; no code is shared.) Probabilities are float64, information in nats.
-Arguments may be lists; what is no distribution, or does not fit, raises `ValueError`.
+`blahut_arimoto` reaches the global minimum and certifies it. Probabilities are float64, information
+in nats. Arguments may be lists; what is no distribution, or does not fit, raises `ValueError`.
 """
 
 from typing import NamedTuple
