@@ -59,20 +59,16 @@ def gibbs_posterior(log_m, log_d, log_c, p):
 
 class GibbsObjective(Imaged):
     """J(θ, p) = −Σ_n w_n log Z_n + ½ρ‖θ‖² (eq. 14) of a model that has `weights` w (N,), the
-    probabilities of the images, `ridge` ρ, and `log_probabilities`; or, where m is fixed, `log_m`
-    and `log_likelihoods(theta)`, which are log d and log c.
+    probabilities of the images, `ridge` ρ, `log_m` (K,), and `log_likelihoods(theta)`, which are
+    log d and log c (N, K).
 
     p[0] = λ and p[1] = γ; further controls are ignored. Works under every transform of torch.func.
     """
 
-    def log_probabilities(self, theta):
-        """log m(z_k) (K,), log d(x_n|z_k) and log c(y_n|z_k) (N, K)."""
-        return self.log_m, *self.log_likelihoods(theta)
-
     def log_joint(self, theta, p):
         """−H(z_k; x_n) of eq. (11), (N, K)."""
-        log_m, log_d, log_c = self.log_probabilities(theta)
-        return log_m + p[0] * log_d + p[1] * log_c
+        log_d, log_c = self.log_likelihoods(theta)
+        return self.log_m + p[0] * log_d + p[1] * log_c
 
     def log_partition(self, theta, p):
         """log Z_n, (N,)."""

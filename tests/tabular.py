@@ -22,5 +22,9 @@ class TabularModel(gibbs.GibbsObjective):
         m, c, d = (v.view(self.sizes[0], -1) for v in theta.split(self.sizes))
         return torch.log_softmax(m[:, 0], 0), torch.log_softmax(d, 1).T, gibbs.log_c(self.y, c)
 
+    def log_joint(self, theta, p):
+        log_m, log_d, log_c = self.log_probabilities(theta)
+        return log_m + p[0] * log_d + p[1] * log_c
+
     def initial(self, seed, scale=1.0):
         return scale * normal(self.n_parameters, seed=seed, like=self.weights)
