@@ -272,6 +272,13 @@ def test_each_figure_end_to_end(run, tmp_path, single):
             assert still["rows"]["own"][-1] == r["rows"]["own"][-1]
             # as long as neither moves they are one network, told the same
             assert still["rows"]["F"][r["rows"]["corrections"][0]] == r["rows"]["F"][0]
+        network, about = reproduce.state(str(tmp_path / "states" / "a_g8_s0_end.safetensors"))
+        end = record["runs"][1]["rows"]
+        assert about["row"]["F"] == pytest.approx(end["F"][-1], rel=1e-5) and about["gam0"] == 8
+        x, y = reproduce.load(settings)[0]
+        found = [float(v) for v in evaluate(network, x, y)[:3]]
+        want = [end[name][-1] for name in ("rate", "distortion", "classification")]
+        assert found == pytest.approx(want, rel=5e-3)
         assert (
             record["runs"][0]["responses"]
             and record["runs"][0]["derivatives"]

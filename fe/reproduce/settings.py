@@ -284,12 +284,14 @@ def networks(settings, x, y, seed, classes=None):
     return Ensemble([tuple(m.to(x) for m in member)])
 
 
-def ship(run, name, row, settings, path, **about):
-    """Save a kept network of a run beside its checkpoint: how it is built, and its row."""
+def ship(run, name, row, settings, path, end=None, **about):
+    """Save a kept network of a run beside its checkpoint, under a name that ends with that which it
+    was kept under, or with `end`: how it is built, and its row.
+    """
     tensors = {k: v[0] for k, v in run.kept[name].items()}
     sizes = "network", "width", "hidden", "codes", "norm", "dropout", "head"
     about |= dict(sizes={k: getattr(settings, k) for k in sizes}, row=rounded(row))
-    save_state(Path(path).with_suffix(f".{name}.safetensors"), tensors, about)
+    save_state(Path(path).with_suffix(f".{end or name}.safetensors"), tensors, about)
 
 
 def state(name):
