@@ -79,7 +79,7 @@ def check_plan(plan, a, b, kappa):
 
 
 @pytest.mark.parametrize("n", [1, 2, 17, 150])
-def test_equal_numbers_against_the_assignment_optimal_plan(n):
+def test_equal_numbers_against_the_assignment_solver(n):
     x, y, _, _ = random_sets(n, n, seed=n)
     kappa = torch.cdist(x, y).square()
     plan = optimal_plan(x, y)
