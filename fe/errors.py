@@ -54,9 +54,11 @@ def number(name, value, least=0, whole=False):
     """A number as Python's, whether it is that, NumPy's or a tensor of one. Raises `ValueError`
     naming the argument unless it is finite, at least `least`, and with `whole` an integer.
     """
+    plain = value
     try:
-        plain = torch.as_tensor(value, dtype=torch.float64, device="cpu").item()
-        plain = operator.index(value) if whole else plain
+        if not isinstance(value, int | float):
+            plain = torch.as_tensor(value, dtype=torch.float64, device="cpu").item()
+        plain = operator.index(value) if whole else float(plain)
     except (RuntimeError, TypeError, ValueError):
         plain = math.nan
     if not least <= plain < math.inf:
