@@ -67,6 +67,12 @@ def number(name, value, least=0, whole=False):
     return plain
 
 
+def numbers(name, value):
+    """A list of such numbers from a list, a tuple or a vector, a number from a single one."""
+    several = isinstance(value, tuple | list) or getattr(value, "ndim", 0) and len(value) > 1
+    return [number(name, v) for v in value] if several else number(name, value)
+
+
 def scalar(value):
     """What an objective returned. Raises `ValueError` unless it is a scalar tensor."""
     if not isinstance(value, torch.Tensor) or value.shape != ():

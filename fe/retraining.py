@@ -21,7 +21,7 @@ from dataclasses import KW_ONLY, asdict, dataclass, field
 
 import torch
 
-from .errors import about, number
+from .errors import about, number, numbers
 from .journal import Journal
 from .networks import check_networks
 from .tasks import training_set
@@ -48,8 +48,8 @@ class Stage:
     Minibatches and noise are a function of (the run's seed, number of the stage).
     """
 
-    lam: float | tuple  #: λ, a number, or M of them: copies, of which the first stays
-    gam: float | tuple  #: γ, likewise
+    lam: float | list  #: λ, a number, or M of them: copies, of which the first stays
+    gam: float | list  #: γ, likewise
     epochs: int  #: passes over the training set
     lr: object = schedule  #: learning rate, or function (step, steps) -> learning rate
     t: float | None = None  #: time on the task, for a run whose images are a function of it
@@ -61,12 +61,8 @@ class Stage:
     span: tuple | None = None  #: what part of the process this is, of 0 … 1, for a progress bar
 
     def __post_init__(self):
-        def plain(name, q):
-            several = isinstance(q, tuple | list) or getattr(q, "ndim", 0) and len(q) > 1
-            return tuple(number(name, v) for v in q) if several else number(name, q)
-
-        lam, gam = plain("λ", self.lam), plain("γ", self.gam)
-        if len({len(q) if isinstance(q, tuple) else None for q in (lam, gam)}) > 1:
+        lam, gam = numbers("λ", self.lam), numbers("γ", self.gam)
+        if len({len(q) if isinstance(q, list) else None for q in (lam, gam)}) > 1:
             what = f"two numbers, or two lists of one length, got {lam} and {gam}"
             raise ValueError(f"λ and γ must be {what}")
         lr = self.lr if callable(self.lr) else number("lr", self.lr)
@@ -77,7 +73,7 @@ class Stage:
     @property
     def prices(self):
         """[(λ, γ)] of the networks that it trains."""
-        several = isinstance(self.lam, tuple)
+        several = isinstance(self.lam, list)
         return [*zip(self.lam, self.gam)] if several else [(self.lam, self.gam)]
 
     def words(self):
@@ -117,6 +113,10 @@ class Retraining:
     def __post_init__(self):
         if not isinstance(self.network, Ensemble):
             self.network = Ensemble([self.network])
+        if len(self.network) > 1:
+            raise ValueError(
+                f"a run has one network, got {len(self.network)}: copies are of stages"
+            )
         if not isinstance(self.probes, dict):
             raise TypeError('probes must be a dict name -> (x, y), for example {"val": (x, y)}')
         if not isinstance(self.journal, Journal):
@@ -213,9 +213,10 @@ class Retraining:
         mine = self.words(request)
         differ = sorted(k for k in {*mine, *found} if mine.get(k) != found.get(k))
         if differ:
+            was, asked = ({k: words.get(k) for k in differ} for words in (found, mine))
             raise ValueError(
-                f"stage {self.done} of the journal was {found}, and this run asks for {mine}: it "
-                f"is the journal of another run (other {', '.join(differ)}). Delete it, or choose "
+                f"stage {self.done} of the journal was {was}, and this run asks for {asked}: it is "
+                f"the journal of another run (other {', '.join(differ)}). Delete it, or choose "
                 "another place"
             )
 
@@ -303,10 +304,8 @@ def _key(run, request, name):
     if not isinstance(request, Stage) or request.watch:
         return name
     (x, y), begun = run.data(request.t), run.partial(request)
-    shapes = [(k, tuple(v.shape)) for k, v in run.network.tensors().items()]
-    frozen = [v.requires_grad for v in run.network.parameters()]
     images = run.batch_size, x.shape, x.dtype, y.dtype, x.device
-    what = str((images, shapes, frozen, architecture(run.network.net)))
+    what = f"{images} {architecture(run.network.net)}"
     return request.epochs, request.lr, begun["epoch"] if begun else 0, what
 
 
@@ -387,7 +386,7 @@ def _measured(copies, run, stage):
     """The numbers of a stage; statistics are refreshed first."""
     x, y = run.data(stage.t)
     refresh_statistics(copies, x[:_FEW], y[:_FEW])
-    if isinstance(stage.lam, tuple):
+    if isinstance(stage.lam, list):
         sets = {"": (x[:_FEW], y[:_FEW])}
     else:
         sets = {"": (x, y)} | {f"{k}_": v for k, v in run.sets(stage.t).items()}

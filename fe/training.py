@@ -20,7 +20,7 @@ import torch
 from torch import nn
 
 from .amortised import kl_to_standard_normal
-from .errors import number
+from .errors import number, numbers
 from .networks import check_networks
 
 
@@ -58,9 +58,12 @@ def _masked(layer, arguments, _):
 
 
 def architecture(net):
-    """What a network is besides its tensors: its modules in words, and their attributes."""
+    """What a network is besides the values of its tensors, in lines of words."""
     named = [v for m in net.modules() for v in vars(m).items()]
-    return str((net, [v for v in named if v[0][0] != "_" and v[0] != "training"]))
+    plain = [v for v in named if v[0][0] != "_" and v[0] != "training"]
+    of = lambda v: f"{tuple(v.shape)}, {v.dtype}, {v.device}, {v.requires_grad = }"
+    tensors = [f"{name}: {of(v)}" for name, v in _tensors(net).items()]
+    return "\n".join([str(net), str(plain), *tensors])
 
 
 def _tensors(module):
@@ -128,10 +131,8 @@ class Ensemble:
         for a, b in ((a, b) for other in words for a, b in zip(words[0], other) if a != b):
             what = f"one has {a.strip()}, another {b.strip()}"
             raise ValueError(f"the members of an ensemble must have one architecture: {what}")
-        try:  # parameters and buffers, name -> (M, …): fresh leaves; frozen layers stay frozen
-            self.stack = torch.func.stack_module_state(networks) if len(members) > 1 else None
-        except (ValueError, RuntimeError, KeyError) as e:
-            raise ValueError(f"the members of an ensemble must have one architecture: {e}") from e
+        # parameters and buffers, name -> (M, …): fresh leaves; frozen layers stay frozen
+        self.stack = torch.func.stack_module_state(networks) if len(members) > 1 else None
         # one member trains as the module that it is: through `functional_call` it takes half as
         # long again
         self.member, self.net = (copy.deepcopy(networks[0]).eval() for _ in range(2))
@@ -299,6 +300,7 @@ def train_ensemble(
     first, state = resume or (0, None)
     epochs = number("epochs", epochs, first + 1, whole=True)
     batch_size = number("batch_size", batch_size, 2, whole=True)
+    lam, gam = numbers("λ", lam), numbers("γ", gam)
     seeds = [s if isinstance(s, tuple) else (s,) for s in _listed(seed, M)]
     seeds = [tuple(number("seed", v, whole=True) for v in s) for s in seeds]
     several = [len(v) if isinstance(v, tuple | list) else None for v in (x, y)]
@@ -313,7 +315,8 @@ def train_ensemble(
     if len(shapes := {tuple(images.shape) for images, _ in pairs}) > 1:
         raise ValueError(f"all members need as many images, of one shape, got {shapes}")
     X, Y = (v[0] if len(v) == 1 else torch.cat(v) for v in zip(*tasks.values()))
-    prices, images = _prices(lam, gam, M, X), pairs[0][0]
+    prices = [(1.0, *pair) for pair in zip(_listed(lam, M), _listed(gam, M))]
+    prices, images = X.new_tensor(prices), pairs[0][0]
     first_image = {key: k * len(images) for k, key in enumerate(tasks)}
     offsets = [first_image[id(a), id(b)] for a, b in pairs]
     shared = len(tasks) == 1 and len(set(seeds)) == 1  # then one minibatch serves all members
@@ -381,19 +384,6 @@ def _listed(value, M):
     if len(value) not in (1, M):
         raise ValueError(f"need one value or {M}, one for each member, got {len(value)}")
     return value * (M if len(value) == 1 else 1)
-
-
-def _prices(lam, gam, M, like):
-    """(1, λ, γ) of every member, (M, 3)."""
-    try:
-        each = [torch.as_tensor(q, dtype=like.dtype, device=like.device) for q in (1.0, lam, gam)]
-        prices = torch.stack([q.expand(M) for q in each], 1)
-    except (RuntimeError, TypeError, ValueError) as e:
-        what = f"numbers, or {M} numbers each, got {lam!r} and {gam!r}"
-        raise ValueError(f"λ and γ must be {what}") from e
-    if not (torch.isfinite(prices).all() and (prices >= 0).all()):
-        raise ValueError(f"λ and γ must be finite and ≥ 0, got {lam}, {gam}")
-    return prices
 
 
 def train(encoder, decoder, classifier, x, y, p, epochs, batch_size, lr, seed):

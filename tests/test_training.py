@@ -233,8 +233,8 @@ def test_bad_input_is_named():
         Ensemble([])
     ensemble = Ensemble([members()])
     for options, message in (
-        (dict(lam=-1.0), "λ and γ"),
-        (dict(gam=float("nan")), "λ and γ"),
+        (dict(lam=-1.0), "λ must be a finite number from 0 on, got -1.0"),
+        (dict(gam=float("nan")), "γ must be a finite number from 0 on, got nan"),
         (dict(epochs=0), "epochs must be an integer from 1 on, got 0"),
         (dict(epochs=1.5), "epochs must be an integer from 1 on, got 1.5"),
         (dict(epochs="3"), "epochs must be an integer from 1 on, got '3'"),
@@ -583,8 +583,8 @@ def test_images_of_any_shape():
         (dict(classifier=Classifier((3, 4), None)), ValueError, "labels run from 0 to 9"),
         (dict(classifier=Classifier((5, 10), None)), ValueError, "accept codes of shape"),
         (dict(encoder=Encoder((64, 3), None).double()), TypeError, r"float64.*write encoder.to\(x"),
-        (dict(lam=(0.5, 1.0)), ValueError, "λ and γ must be numbers"),
-        (dict(lam="half"), ValueError, "λ and γ must be numbers"),
+        (dict(lam=(0.5, 1.0)), ValueError, "need one value or 1, one for each member, got 2"),
+        (dict(lam="half"), ValueError, "λ must be a finite number from 0 on, got 'half'"),
         (dict(seed=[1, 2]), ValueError, "need one value or 1"),
         (dict(x=[1.0, 2.0]), ValueError, "two tensors, or two lists of 1"),
         (dict(x=np.zeros((60, 64))), TypeError, "x must be a floating torch.Tensor, got ndarray"),
