@@ -35,7 +35,6 @@ def main():
             torch.tensor([lam, gam, 0.0]),
             fe.QuasiStatic(torch.tensor([0.0, 0.0, 1.0])),
             1.0,
-            preconditioner=J.preconditioner,
         )
         jumps = []
         for j in path.jumps:

@@ -223,7 +223,6 @@ def main():
             torch.tensor([a["lam"], a["gam"]]),
             fe.Conserve(classification),
             a["lam_end"] - a["lam"],
-            preconditioner=J.preconditioner,
             on_point=on_point,
         )
     except Enough:

@@ -41,7 +41,6 @@ def walk(ridge, length=LENGTH):
             torch.tensor([0.5, 4.0, 0.0]),
             hold_C,
             length,
-            preconditioner=J.preconditioner,
             on_point=seen.append,
         )
         jumps = [float(jump.before.p[2]) for jump in path.jumps]

@@ -42,7 +42,7 @@ def median_time(f, repeats=7):
 
 def model(n=1000, features=4):
     J = fe.TopographicMap(*fe.digits(n), features=features)
-    return J, fe.minimise(J, J.initial(), P, preconditioner=J.preconditioner)
+    return J, fe.minimise(J, J.initial(), P)
 
 
 def products(J, e):
@@ -82,9 +82,7 @@ def differences(J, e, h, minimise):
 
 
 def response(J, e):
-    reference = fe.linear_response(
-        J, e.theta, P, preconditioner=J.preconditioner(e.theta, P), rtol=1e-13
-    )
+    reference = fe.linear_response(J, e.theta, P, rtol=1e-13)
     error = lambda hess: float(((hess - reference.hess) / reference.hess).abs().max())
     theta_error = lambda t: float(
         ((t - reference.theta_p).norm(dim=0) / reference.theta_p.norm(dim=0)).max()
@@ -104,13 +102,11 @@ def response(J, e):
         }
 
     def ours(**options):
-        r = fe.linear_response(
-            J, e.theta, P, preconditioner=J.preconditioner(e.theta, P), **options
-        )
+        r = fe.linear_response(J, e.theta, P, **options)
         return r.theta_p, r.hess
 
     def newton(p):
-        return fe.minimise(J, e.theta, p, preconditioner=J.preconditioner).theta
+        return fe.minimise(J, e.theta, p).theta
 
     def lbfgs(tol):
         def run(p):

@@ -27,12 +27,10 @@ class Equilibrium(NamedTuple):
     iterations: int  # L-BFGS evaluations + Newton steps
 
 
-def minimise(J, theta, p, *, tol=1e-10, preconditioner=None, max_iterations=5000):
+def minimise(J, theta, p, *, tol=1e-10, max_iterations=5000):
     """A local minimum of J(·, p) near θ (P,), to ‖∇J‖ ≤ tol, with positive semi-definite A.
 
     Args:
-        preconditioner: callable (theta, p) -> (apply: (P, m) -> (P, m)), an approximate A⁻¹, for
-            example `TopographicMap.preconditioner`; else A is factorised where that is cheap
         max_iterations: evaluations of ∇J by L-BFGS, over all restarts
 
     Raises `NotConverged` where no descent is left but ‖∇J‖ > tol (float32, or J is not smooth), the
@@ -46,14 +44,14 @@ def minimise(J, theta, p, *, tol=1e-10, preconditioner=None, max_iterations=5000
     """
     check_state(theta, p)
     check_deterministic(J, theta, p)
-    theta, p, spent, solve = theta.detach().clone(), p.detach().clone(), 0, Solver(preconditioner)
+    theta, p, spent, solve = theta.detach().clone(), p.detach().clone(), 0, Solver()
     for _ in range(10):
         theta, calls = descend(J, theta, p, max(1e-4, tol), max_iterations - spent)
         local, steps = _newton(J, theta, p, tol, solve)
         theta, size = local.theta.detach(), float(local.gradient.norm())
         spent += calls + steps
         try:
-            mu, u, error = check_stability(local, local.inverse(preconditioner))
+            mu, u, error = check_stability(local)
         except NegativeCurvature as saddle:
             mu, theta = saddle.curvature, _leave(J, theta, p, saddle)
             continue

@@ -9,6 +9,10 @@ torch can differentiate twice: the Gibbs free energy −E log Z (paper, eq. 14),
 exactly. *The rate carries the ridge*: where J holds a penalty ½ρ‖θ‖², the R of this library is R′ =
 R + ½ρ‖θ‖². For R′ the first law, Lemma 3 (Hess R · Hess F = −I) and eq. (29), (30) hold to the last
 digit. A model that knows its ridge gives the bare R (`Ridged.bare_rate`).
+
+An objective that knows more about A = ∇²_θ J says so by methods, which all that solves with A uses:
+`dense_hessian(theta, p)` gives A (P, P) itself, for at most 4,000 parameters; beyond,
+`preconditioner(theta, p)` gives an approximate A⁻¹, a function (P, m) -> (P, m).
 """
 
 import copy

@@ -188,7 +188,6 @@ def follow(
     *,
     step=None,
     max_step=None,
-    preconditioner=None,
     tol=1e-10,
     on_point=None,
 ):
@@ -198,7 +197,6 @@ def follow(
         theta, p: (P,) and (n,), where to start; minimised first
         law: `QuasiStatic`, `Conserve`, `Geodesic`, or an object with their four methods
         step, max_step: first and longest step (defaults length/50, length/15)
-        preconditioner: callable (theta, p) -> apply, as for `minimise`
         tol: ‖∇J‖ at every point; what is conserved is held to 1e-10 of itself, or to rounding
         on_point: called with each Point, for progress bars and checkpoints
 
@@ -213,10 +211,9 @@ def follow(
     max_step = length / 15 if max_step is None else max_step
     if not min(step, max_step) > 0:
         raise ValueError(f"step and max_step must be positive, got {step} and {max_step}")
-    start = minimise(J, theta, p, tol=tol, preconditioner=preconditioner)
+    start = minimise(J, theta, p, tol=tol)
     here = _State(J, law, start.theta, start.p)
-    solve = Solver(preconditioner if here.dense() is None else None)  # near by, the factor is best
-    follower = _Follower(J, law, solve, tol, here.g, start.direction[:, None])
+    follower = _Follower(J, law, tol, here.g, start.direction[:, None])
     path = Path()
 
     def record(point):
@@ -264,18 +261,18 @@ class _State(Local):
 class _Follower:
     J: object
     law: object
-    solve: Solver
     tol: float
     target: torch.Tensor  # (m,) g at the start
     probe: torch.Tensor  # (P, k) first guess of the softest direction
+    solve: Solver = field(default_factory=Solver)
 
     def measure(self, s, here):
         """The Point at an equilibrium: functionals, Hess F, velocity, smallest eigenvalue."""
         theta, p = here.theta.detach(), here.p.detach()
-        inverse = self.solve.factorise(here)
+        self.solve.factorise(here)
         X = self.solve(here, here.mixed()[0], 1e-8)
         hess, _ = hessian_of_free_energy(here, X)
-        mu, u, _ = check_stability(here, inverse, self.probe)
+        mu, u, _ = check_stability(here, self.probe)
         self.probe = u[:, None]
         velocity = self.law.velocity(p, here.g_p + here.g_theta @ X)
         F, size, D, *rest = here.value.item(), here.gradient.norm().item(), *here.dp.tolist()
@@ -370,7 +367,7 @@ class _Follower:
             back = lambda x: torch.linalg.solve_triangular(L.T, x[:, None], upper=True)[:, 0]
             x, _ = descend(lambda x, p: self.J(back(x), p), L.T @ theta, p, 1e-4, 5000)
             theta = back(x)
-        return minimise(self.J, theta, p, tol=self.tol, preconditioner=self.solve.make)
+        return minimise(self.J, theta, p, tol=self.tol)
 
     def restore(self, e):
         """The `_State` with g = target near the equilibrium e, by damped Newton in `adjust`.

@@ -52,7 +52,8 @@ class Local:
                 value, (self.theta, self.p), create_graph=True, materialize_grads=True
             )
         self.value, self.gradient = value.detach(), self._gradient.detach()
-        self.dp, self._mixed, self._dense, self._factor = self._dp.detach(), None, None, None
+        self.dp, self._mixed, self._dense = self._dp.detach(), None, None
+        self._factor, self._inverse = None, None
         if not torch.isfinite(self.gradient.sum() + self.value) & (p[:2].detach() >= 0).all():
             check_state(theta, p)
             what = "look for an overflow, sqrt or log at 0, or NaN in the data"
@@ -106,25 +107,23 @@ class Local:
                     break
         return self._factor
 
-    def inverse(self, make=None):
-        """An approximate A⁻¹, (P, m) -> (P, m): make(θ, p) if it is given, or by the factor."""
-        if make:
-            return make(self.theta.detach(), self.p.detach())
-        L = self.factor()
-        return None if L is None else lambda v: torch.cholesky_solve(v, L)
+    def inverse(self):
+        """An approximate A⁻¹, (P, m) -> (P, m): by the factor, or J's `preconditioner`; or None."""
+        if self._inverse is None and (L := self.factor()) is not None:
+            self._inverse = lambda v: torch.cholesky_solve(v, L)
+        elif self._inverse is None and hasattr(self.J, "preconditioner"):
+            self._inverse = self.J.preconditioner(self.theta.detach(), self.p.detach())
+        return self._inverse
 
 
 class Solver:
     """A⁻¹B at points near one another: a factor of A serves until it is ten iterations away."""
 
-    def __init__(self, make=None):
-        self.make, self.kept = make, None  # (θ, p) -> approximate A⁻¹, in place of the factor
+    kept = None  # A⁻¹ by that factor
 
     def factorise(self, local):
-        """The approximate A⁻¹ made here, which is kept if it is a factor."""
-        inverse = local.inverse(self.make)
-        self.kept = None if self.make else inverse
-        return inverse
+        """Keep the factor of A made here, where A is cheap."""
+        self.kept = None if local.factor() is None else local.inverse()
 
     def __call__(self, local, B, rtol):
         """A⁻¹B (P, m) to rtol in the energy norm."""
@@ -132,8 +131,8 @@ class Solver:
             with contextlib.suppress(NotConverged):
                 options = dict(preconditioner=self.kept, rtol=rtol, max_iterations=10)
                 return conjugate_gradient(local.hvp, B, **options)[0]
-        inverse = self.factorise(local)
-        return conjugate_gradient(local.hvp, B, preconditioner=inverse, rtol=rtol)[0]
+        self.factorise(local)
+        return conjugate_gradient(local.hvp, B, preconditioner=local.inverse(), rtol=rtol)[0]
 
 
 class CGReport(NamedTuple):
@@ -182,8 +181,8 @@ def conjugate_gradient(matvec, B, *, preconditioner=None, rtol=1e-8, max_iterati
             if k == limit:
                 raise NotConverged(
                     f"conjugate gradients stopped after {k} iterations at an error of about "
-                    f"{float(error.max()):.1e} (wanted {rtol:.1e}): A is ill-conditioned. Pass a "
-                    "preconditioner, or add a ridge inside J"
+                    f"{float(error.max()):.1e} (wanted {rtol:.1e}): A is ill-conditioned. A ridge "
+                    "inside J would help (fe.Ridge), or a method `preconditioner` of J"
                 )
         AD = matvec(D)
         dad = (D * AD).sum(0)
@@ -264,7 +263,7 @@ def smallest_eigenpair(
     return mu, u[:, 0], error
 
 
-def check_stability(local, preconditioner=None, start=None, **options):
+def check_stability(local, start=None, **options):
     """(μ, u, error): the smallest eigenvalue of A, its vector (P,), and how far off μ may be.
 
     The search begins with `start`, the vector of a neighbour, and random ones; `options` go to
@@ -283,8 +282,8 @@ def check_stability(local, preconditioner=None, start=None, **options):
         slack = noise_level(scale)
         start = noise if start is None else torch.cat([start.reshape(len(theta), -1), noise], 1)
         how = dict(atol=slack / 10, rtol=1e-3) | options
-        M = preconditioner if A is None else local.inverse()
-        mu, u, error = smallest_eigenpair(local.hvp, start, preconditioner=M, **how)
+        how["preconditioner"] = local.inverse()
+        mu, u, error = smallest_eigenpair(local.hvp, start, **how)
         if A is not None:  # does anything lie lower?
             one = torch.eye(len(A), dtype=A.dtype, device=A.device)
             exact = bool(torch.linalg.cholesky_ex(A - (mu - error - slack / 10) * one).info)
@@ -293,7 +292,7 @@ def check_stability(local, preconditioner=None, start=None, **options):
             warnings.warn(
                 f"the search for the smallest eigenvalue of A has not settled: it is at most "
                 f"{mu:.2e}, with an eigenvalue within {error:.1e} of that, {sign}and none known to "
-                "lie lower. Pass a preconditioner",
+                "lie lower. A method `preconditioner` of J would help",
                 RuntimeWarning,
                 stacklevel=3,
             )
@@ -341,15 +340,12 @@ def check_deterministic(J, theta, p):
         raise ValueError(f"J is not deterministic: {got}. Fix the noise; call eval() of modules")
 
 
-def linear_response(
-    J, theta, p, *, preconditioner=None, rtol=1e-8, gradient_tol=1e-5, stability=True
-):
+def linear_response(J, theta, p, *, rtol=1e-8, gradient_tol=1e-5, stability=True):
     """θ_q = A⁻¹ b_q for every control, and Hess F (paper, Lemma 5, eq. 17–18; eq. 21 is its row 2).
 
     Args:
         J: any objective (theta (P,), p (n,)) -> scalar
         theta, p: an equilibrium, for example from `fe.minimise`
-        preconditioner: (P, m) -> (P, m), an approximate A⁻¹, for an A too large to be written out
         rtol: relative error of each θ_q in the energy norm; Hess F is then good to about rtol²
         gradient_tol: largest ‖∇_θ J‖ that counts as an equilibrium, or `NotAtEquilibrium`
         stability: also look for negative curvature that no b_q sees
@@ -371,11 +367,11 @@ def linear_response(
             f"‖∇J‖ = {size:.2e} > {gradient_tol:.0e} at p = {p.tolist()}: linear response "
             "describes equilibria only. Minimise first (fe.minimise)"
         )
-    M, (B, _) = local.inverse() or preconditioner, local.mixed()
-    X, report = conjugate_gradient(local.hvp, B, preconditioner=M, rtol=rtol)
+    B, _ = local.mixed()
+    X, report = conjugate_gradient(local.hvp, B, preconditioner=local.inverse(), rtol=rtol)
     mu = error = math.nan
     if stability:
-        mu, _, error = check_stability(local, M)
+        mu, _, error = check_stability(local)
     if (A := local.dense()) is not None:  # a direction that rounding cannot tell from a null one
         length, energy = X.norm(dim=0), (X * B).sum(0).abs()
         null = energy <= 10 * torch.finfo(A.dtype).eps * A.norm() * length.square()

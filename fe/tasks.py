@@ -153,8 +153,10 @@ class TaskObjective:
 
     def __init__(self, model, task):
         self.on, self.task = getattr(model, "on", model), task
-        if hasattr(model, "dense_hessian"):  # the model's, on the task at time p[2]
-            self.dense_hessian = lambda th, p: self.at(p[2]).dense_hessian(th, p[:2])
+        for name in ("dense_hessian", "preconditioner"):  # the model's, on the task at time p[2]
+            if hasattr(model, name):
+                of = lambda th, p, name=name: getattr(self.at(p[2]), name)(th, p[:2])
+                setattr(self, name, of)
 
     def __call__(self, theta, p):
         if len(p) != 3:
@@ -165,10 +167,6 @@ class TaskObjective:
         """The objective J(θ, (λ, γ)) of the task as it is at time t."""
         x, y, *weights = getattr(self.task, "at", self.task)(t)
         return self.on(x, y, *(weights or [check_weights(None, x)]))
-
-    def preconditioner(self, theta, p):
-        """The model's, on the task at time p[2]."""
-        return self.at(p[2]).preconditioner(theta, p[:2])
 
 
 def align_labels(source, target):

@@ -79,7 +79,7 @@ def test_data_of_ones_own(tmp_path):
 
 
 def test_exact_models():
-    e = fe.minimise(MAP, MAP.initial(), P, preconditioner=MAP.preconditioner)
+    e = fe.minimise(MAP, MAP.initial(), P)
     f = fe.functionals(MAP, e.theta, P)
     assert float(f.rate) == pytest.approx(float(MAP.bare_rate(e.theta, P) + MAP.penalty(e.theta)))
     for quantity in (fe.rate, fe.distortion, fe.classification):
@@ -90,14 +90,7 @@ def test_exact_models():
         torch.isfinite(r.hess).all()
         and torch.isfinite(Local(fe.Ridge(MAP, 0.1), e.theta, P).hvp(e.theta)).all()
     )
-    path = fe.follow(
-        MAP,
-        e.theta,
-        P,
-        fe.Conserve(fe.classification),
-        0.05,
-        preconditioner=MAP.preconditioner,
-    )
+    path = fe.follow(MAP, e.theta, P, fe.Conserve(fe.classification), 0.05)
     assert path["classification"][-1] == pytest.approx(path["classification"][0])
     assert MAP.predict(e.theta, P).shape == (60, 10)
     e = fe.LinearGaussian(torch.diag(torch.tensor([3.0, 0.8, 0.5], **CPU)), 2, 2)
@@ -111,7 +104,7 @@ def test_exact_models():
 
 
 def test_laws_and_what_response_is_made_of():
-    e = fe.minimise(MAP, MAP.initial(), P, preconditioner=MAP.preconditioner)
+    e = fe.minimise(MAP, MAP.initial(), P)
     local = Local(MAP, e.theta, P)
     b = torch.ones_like(e.theta)
     check_stability(local)

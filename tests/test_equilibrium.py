@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import fe
-from fe.response import Solver
 
 P = torch.tensor([1.0, 1.0], dtype=torch.float64)
 
@@ -156,7 +155,7 @@ def test_near_an_equilibrium_the_metric_of_A_saves_most_evaluations():
 
     J.dense_hessian = model.dense_hessian
     start = fe.minimise(J, model.initial(), P).theta
-    follower = fe.path._Follower(J, None, Solver(), 1e-10, None, None)
+    follower = fe.path._Follower(J, None, 1e-10, None, None)
     ends = []
     for settle in (
         lambda: fe.minimise(J, start, 1.02 * P),

@@ -53,7 +53,7 @@ torch.set_default_dtype(torch.float64)
 X, Y = fe.digits(150)
 J = fe.TopographicMap(X, Y, grid=11, features=3, ridge=1e-3)
 points = []
-fe.follow(J, J.initial(), torch.tensor([0.25, 4.0], dtype=X.dtype), Conserve(classification), 3.0, preconditioner=J.preconditioner,
+fe.follow(J, J.initial(), torch.tensor([0.25, 4.0], dtype=X.dtype), Conserve(classification), 3.0,
           on_point=lambda point: (points.append(point), print("row", flush=True)))
 """  # noqa: E501
 KEPT = """

@@ -10,7 +10,6 @@ import torch
 
 import fe
 from fe.path import classification, rate
-from fe.response import Solver
 
 pytestmark = pytest.mark.long
 
@@ -122,14 +121,7 @@ def small():
 
 def test_iso_classification_on_digits(small):
     J = small
-    path = fe.follow(
-        J,
-        J.initial(),
-        torch.tensor([0.25, 4.0]),
-        fe.Conserve(classification),
-        1.75,
-        preconditioner=J.preconditioner,
-    )
+    path = fe.follow(J, J.initial(), torch.tensor([0.25, 4.0]), fe.Conserve(classification), 1.75)
     c = torch.tensor(path["classification"])
     assert (c / c[0] - 1).abs().max() < 1e-8
     assert all(point.curvature > -1e-9 and point.gradient_norm <= 1e-10 for point in path.points)
@@ -146,9 +138,7 @@ def test_iso_classification_on_digits(small):
 def test_remark_8_on_digits(small):
     J, beta = small, 20.0
     process = fe.Conserve(lambda J, th, p: classification(J, th, p) + rate(J, th, p) / beta)
-    path = fe.follow(
-        J, J.initial(), torch.tensor([1.0, 4.0]), process, 0.3, preconditioner=J.preconditioner
-    )
+    path = fe.follow(J, J.initial(), torch.tensor([1.0, 4.0]), process, 0.3)
     held = torch.tensor(path["classification"]) + torch.tensor(path["rate"]) / beta
     assert (held / held[0] - 1).abs().max() < 1e-9
     assert max(path["classification"]) - min(path["classification"]) > 1e-4  # C alone does move
@@ -160,7 +150,7 @@ def test_drift_without_the_corrector_is_first_order(small):
     of C.
     """
     J, p0, length = small, torch.tensor([1.0, 4.0]), 0.2
-    start = fe.minimise(J, J.initial(), p0, preconditioner=J.preconditioner)
+    start = fe.minimise(J, J.initial(), p0)
     process, drifts = fe.Conserve(classification), []
     for n in (8, 16):
         theta, p = start.theta, p0
@@ -169,7 +159,6 @@ def test_drift_without_the_corrector_is_first_order(small):
                 J,
                 theta,
                 p,
-                preconditioner=J.preconditioner(theta, p),
                 gradient_tol=1e9,
                 stability=False,
             )
@@ -578,24 +567,15 @@ def test_at_one_c_a_larger_ridge_has_its_jump_earlier():
         model = fe.TopographicMap(x, y, 4, grid=9, features=3, ridge=ridge)
         theta, p = model.initial(), torch.tensor([0.25, 4.0])
         for _ in range(30):  # Newton in ln γ
-            e = fe.minimise(model, theta, p, preconditioner=model.preconditioner)
-            r = fe.linear_response(
-                model, e.theta, p, preconditioner=model.preconditioner(e.theta, p)
-            )
+            e = fe.minimise(model, theta, p)
+            r = fe.linear_response(model, e.theta, p)
             target = float(r.gradient[1]) if target is None else target
             if abs(float(r.gradient[1]) - target) < 1e-9:
                 break
             step = (target - float(r.gradient[1])) / float(p[1] * r.hess[1, 1])
             theta, p = e.theta, p * torch.tensor([1.0, math.exp(max(-0.5, min(0.5, step)))])
         if ridge > 1e-3:  # that path is the chapter's
-            path = fe.follow(
-                model,
-                e.theta,
-                p,
-                fe.Conserve(classification),
-                2.0,
-                preconditioner=model.preconditioner,
-            )
+            path = fe.follow(model, e.theta, p, fe.Conserve(classification), 2.0)
             assert abs(path.points[-1].classification - target) < 1e-8
             found[ridge] = [round(float(j.before.p[0]), 2) for j in path.jumps]
     assert found == {3e-3: [0.68], 3e-2: []}
@@ -670,6 +650,6 @@ def test_state_and_constraint_are_corrected_together():
     A = torch.tensor([[2.0, 0.3], [0.3, 1.0]])
     J = lambda theta, p: 0.5 * theta @ A @ theta - theta @ p
     law = fe.Conserve(lambda J, theta, p: theta[0] + 2 * theta[1] + 0.1 * p[1])
-    follower = fe.path._Follower(J, law, Solver(), 1e-10, torch.tensor([3.0]), None)
+    follower = fe.path._Follower(J, law, 1e-10, torch.tensor([3.0]), None)
     here, effort = follower.correct(torch.tensor([5.0, -2.0]), START)
     assert effort == 1 and float(here.g) == pytest.approx(3.0)

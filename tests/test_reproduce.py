@@ -155,7 +155,6 @@ def test_stored_transitions_of_the_exchanges():
         torch.tensor([0.25, 4.0, 0.0]),
         fe.QuasiStatic(torch.tensor([0.0, 0.0, 1.0])),
         end["t"] + 1e-3,
-        preconditioner=J.preconditioner,
     )
     assert len(path.jumps) == 1 and abs(float(path.jumps[0].before.p[2]) - end["t"]) < 1e-4
 
@@ -192,15 +191,7 @@ def test_stored_path_starts_where_a_fresh_run_does(stored):
     x, y = fe.digits(a["n"], seed=a["seed"])
     J = fe.TopographicMap(x, y, grid=a["grid"], features=a["features"], ridge=a["ridge"])
     p = torch.tensor([a["lam"], a["gam"]])
-    path = fe.follow(
-        J,
-        J.initial(),
-        p,
-        fe.Conserve(fe.path.classification),
-        0.04,
-        step=0.0325,
-        preconditioner=J.preconditioner,
-    )
+    path = fe.follow(J, J.initial(), p, fe.Conserve(fe.path.classification), 0.04, step=0.0325)
     for q, name in ((path.points[0], 0), (path.points[-1], None)):
         if name is None:
             # the same curve at another λ: interpolate between stored neighbours with their slopes
@@ -235,6 +226,7 @@ TINY = reproduce.SMALL | dict(
     gammas=[4.0, 8.0],
     compare=[[4.0, 0]],
     scratch=[8.0],
+    frozen=[4.0, 8.0],
     repeats=2,
     images=50,
     seeds=[0],
@@ -280,6 +272,13 @@ def test_each_figure_end_to_end(run, tmp_path, single):
             assert still["rows"]["own"][-1] == r["rows"]["own"][-1]
             # as long as neither moves they are one network, told the same
             assert still["rows"]["F"][r["rows"]["corrections"][0]] == r["rows"]["F"][0]
+        network, about = reproduce.state(str(tmp_path / "states" / "a_g8_s0_end.safetensors"))
+        end = record["runs"][1]["rows"]
+        assert about["row"]["F"] == pytest.approx(end["F"][-1], rel=1e-5) and about["gam0"] == 8
+        x, y = reproduce.load(settings)[0]
+        found = [float(v) for v in evaluate(network, x, y)[:3]]
+        want = [end[name][-1] for name in ("rate", "distortion", "classification")]
+        assert found == pytest.approx(want, rel=5e-3)
         assert (
             record["runs"][0]["responses"]
             and record["runs"][0]["derivatives"]

@@ -42,21 +42,18 @@ class Case:
 
     def __init__(self, model, task, t):
         self.model, self.task, self.J, self.p = model, task, TaskObjective(model, task), controls(t)
-        self.eq = fe.minimise(
-            self.J, model.initial(), self.p, tol=1e-12, preconditioner=self.J.preconditioner
-        )
+        self.eq = fe.minimise(self.J, model.initial(), self.p, tol=1e-12)
         self.response = fe.linear_response(
             self.J,
             self.eq.theta,
             self.p,
-            preconditioner=self.J.preconditioner(self.eq.theta, self.p),
             rtol=1e-11,
         )
 
     def shifted(self, dp):
         """(θ*, F, D, C, F_t) of the equilibrium at p + dp, minimised anew."""
         q = self.p + torch.tensor(dp, dtype=torch.float64)
-        eq = fe.minimise(self.J, self.eq.theta, q, tol=1e-12, preconditioner=self.J.preconditioner)
+        eq = fe.minimise(self.J, self.eq.theta, q, tol=1e-12)
         return torch.cat(
             [
                 eq.theta,
@@ -265,13 +262,11 @@ def test_F_is_concave_in_t(mixture):
     """A minimum of functions linear in t; Hess F in (λ, γ, t) together is not negative definite."""
     theta, values, ends = mixture.eq.theta, [], []
     for t in torch.linspace(0, 1, 6).tolist():
-        eq = fe.minimise(mixture.J, theta, controls(t), preconditioner=mixture.J.preconditioner)
+        eq = fe.minimise(mixture.J, theta, controls(t))
         theta = eq.theta
         values.append(float(eq.value))
         if t in (0.0, 1.0):
-            r = fe.linear_response(
-                mixture.J, theta, eq.p, preconditioner=mixture.J.preconditioner(theta, eq.p)
-            )
+            r = fe.linear_response(mixture.J, theta, eq.p)
             assert r.hess[2, 2] < 0
             ends.append(float(torch.linalg.eigvalsh(r.hess)[-1]))
             assert torch.linalg.eigvalsh(r.hess[:2, :2])[-1] < 0
@@ -292,7 +287,6 @@ def test_C_is_held_along_a_mixture(mixture):
         p,
         fe.Conserve(classification, along=(0.1, 0, 1), adjust=(0, 1, 0)),
         0.4,
-        preconditioner=mixture.J.preconditioner,
     )
     C, F, s = torch.tensor(path["classification"]), torch.tensor(path["value"]), path.controls
     assert not path.jumps and ((C / C[0] - 1).abs() < 1e-6).all()
@@ -320,7 +314,6 @@ def test_two_quantities_along_a_mixture(mixture):
         controls(0.4),
         fe.Conserve(both, (0, 0, 1), ((1, 0, 0), (0, 1, 0))),
         0.03,
-        preconditioner=mixture.J.preconditioner,
     )
     D, C = torch.tensor(path["distortion"]), torch.tensor(path["classification"])
     assert ((C / C[0] - 1).abs() < 1e-9).all() and ((D / D[0] - 1).abs() < 1e-9).all()
@@ -384,9 +377,7 @@ def test_weights_that_do_not_know_their_t(deaf, mixture):
 
     J = TaskObjective(mixture.model, Deaf(mixture.task.source, mixture.task.target))
     assert J(mixture.eq.theta, mixture.p) == mixture.J(mixture.eq.theta, mixture.p)
-    r = fe.linear_response(
-        J, mixture.eq.theta, mixture.p, preconditioner=J.preconditioner(mixture.eq.theta, mixture.p)
-    )
+    r = fe.linear_response(J, mixture.eq.theta, mixture.p)
     assert (
         r.gradient[2] == 0
         and not r.theta_p[:, 2].any()

@@ -344,7 +344,7 @@ def test_label_entropy_is_a_floor_under_C(digits):
     J = TaskObjective(fe.TopographicMap(*source, 6, grid=7, features=2, ridge=1e-2), task)
     q = torch.tensor([1.0, 20.0, 0.5])
     start = J.at(q[2]).initial()
-    fitted = fe.minimise(J, start, q, preconditioner=J.preconditioner).theta
+    fitted = fe.minimise(J, start, q).theta
     for theta in (fitted, torch.randn(len(start)), 10 * torch.randn(len(start))):
         assert float(fe.functionals(J.at(q[2]), theta, q[:2]).classification) > task.label_entropy(
             0.5
@@ -464,11 +464,9 @@ def test_response_to_t_on_a_moving_set(digits):
     task = Displacement(source, target, optimal_plan(source[0], target[0]), n_classes=6)
     J = TaskObjective(fe.TopographicMap(*source, 6, grid=7, features=2, ridge=1e-2), task)
     q, h = torch.tensor([0.5, 4.0, 0.3]), torch.tensor([0.0, 0.0, 1e-3])
-    here = fe.minimise(J, J.at(q[2]).initial(), q, preconditioner=J.preconditioner)
-    response = fe.linear_response(J, here.theta, q, preconditioner=J.preconditioner(here.theta, q))
-    up, down = (
-        fe.minimise(J, here.theta, q + s * h, preconditioner=J.preconditioner) for s in (1, -1)
-    )
+    here = fe.minimise(J, J.at(q[2]).initial(), q)
+    response = fe.linear_response(J, here.theta, q)
+    up, down = (fe.minimise(J, here.theta, q + s * h) for s in (1, -1))
     theta_t = (up.theta - down.theta) / 2e-3
     assert (
         float((response.theta_p[:, 2] - theta_t).norm() / theta_t.norm()) < 1e-4

@@ -77,9 +77,9 @@ def digits_path(settings, executor=None, folder=None, progress=True):
             bar.n = min(point.s, bar.total)
             bar.refresh()
 
-        options = dict(preconditioner=J.preconditioner, on_point=on_point)
+        law = Conserve(classification)
         try:
-            path = follow(J, J.initial(), p, Conserve(classification), length, **options)
+            path = follow(J, J.initial(), p, law, length, on_point=on_point)
         except KeyboardInterrupt:
             print("stopped. digits-path keeps no checkpoints: the same command begins anew")
             raise
@@ -237,7 +237,7 @@ def fig2(settings, executor, folder, progress=True):
     frozen = {
         f"frozen_{n}": partial(frozen_job, settings, r["gam"], r["seed"], stages)
         for n, r in found.items()
-        if n in jobs and r["seed"] in settings.frozen and not r["stopped"]
+        if n in jobs and r["gam"] in settings.frozen and not r["stopped"]
         for stages in [r["rows"][-1]["own"] // settings.epochs]
     }
     ended = run_jobs(scratch | frozen, executor, folder, progress, "controls")

@@ -32,13 +32,13 @@ def gauss_newton(J, theta, p):
     return lambda V: torch.stack([product(v) for v in V.T], 1)
 
 
-def predicted_decrease(J, theta, p, *, preconditioner=None, rtol=1e-2, max_iterations=2000):
+def predicted_decrease(J, theta, p, *, rtol=1e-2, max_iterations=2000):
     """How many nats a Newton step on an `AmortisedObjective` promises: ½ gᵀG⁻¹g with g = ∇J and the
     Gauss–Newton matrix G, ridge included; zero at rest. Raises what `conjugate_gradient` does.
     """
-    g = Local(J, theta, p).gradient[:, None]
-    options = dict(preconditioner=preconditioner, rtol=rtol, max_iterations=max_iterations)
-    X, _ = conjugate_gradient(gauss_newton(J, theta, p), g, **options)
+    local, options = Local(J, theta, p), dict(rtol=rtol, max_iterations=max_iterations)
+    g, M = local.gradient[:, None], local.inverse()
+    X, _ = conjugate_gradient(gauss_newton(J, theta, p), g, preconditioner=M, **options)
     return 0.5 * float((g * X).sum())
 
 

@@ -109,6 +109,10 @@ def path_job(settings, gam, seed, checkpoint=None, variant=None):
             at = record["lam"][-1], record["gam"][-1]
             yield Stage(*at, start, step_decay)
             stays = state_of((yield Stage(*at, epochs)), *at)
+            if checkpoint:
+                x, y = run.data(None)
+                about = dict(gam0=gam, seed=seed, pixels=len(x[0]), classes=int(y.max()) + 1)
+                ship(run, "row", record.rows[-1], settings, checkpoint, end="end", **about)
         derivatives = [d._asdict() for d in record.slopes]
         found = dict(rows=record.rows, derivatives=derivatives, responses=responses)
         found |= dict(stays=stays, stopped=stopped)

@@ -147,28 +147,28 @@ def _exact_path(settings, progress=lambda text: None):
     progress("to rest")
     rest = minimise(J, begin, p)
     L = torch.linalg.cholesky(_hessian(J, rest.theta, p))
-    make = lambda *_: lambda v: torch.cholesky_solve(v, L)
+    J.preconditioner = lambda *_: lambda v: torch.cholesky_solve(v, L)
     points, counted = [], 0
     for k in range(round((s.lam_end - s.lam) / s.step)):
         progress(f"exact path at λ = {s.lam + k * s.step:.2f}")
         last = points[-1] if points else rest
-        options = dict(step=s.step / 2, max_step=s.step, preconditioner=make)
-        path = follow(J, last.theta, last.p, Conserve(classification), s.step, **options)
+        steps = dict(step=s.step / 2, max_step=s.step)
+        path = follow(J, last.theta, last.p, Conserve(classification), s.step, **steps)
         if path.jumps:
             raise NotConverged(f"the path meets a singular A near p = {last.p.tolist()}")
         points += path.points[-1:] if points else [path.points[0], path.points[-1]]
         counted += len(path.points) - 1
     found = dict(points=[_point(J, q) for q in points], followed=counted)
-    found |= dict(gauss_newton=[_by_gauss_newton(J, q, make()) for q in (points[0], points[-1])])
+    found |= dict(gauss_newton=[_by_gauss_newton(J, q) for q in (points[0], points[-1])])
     # the smallest eigenvalue itself: that of a point is an upper bound, and exact to an error
     found |= dict(
         lowest=float(torch.linalg.eigvalsh(_hessian(J, points[-1].theta, points[-1].p))[0])
     )
     prices = _shifted(p, s.delta)
-    near = [minimise(J, rest.theta, q, preconditioner=make) for q in prices]
+    near = [minimise(J, rest.theta, q) for q in prices]
     rows = [_measure(J, e.theta, q) for e, q in zip(near, prices)]
     found |= dict(differences=_slopes(rows, s.delta))
-    found |= dict(trained=_measure(J, begin, p) | _certificate(J, begin, p, make, points[0]))
+    found |= dict(trained=_measure(J, begin, p) | _certificate(J, begin, p, points[0]))
     return found, dict(begin=begin, thetas=torch.stack([q.theta for q in points]), L=L)
 
 
@@ -177,22 +177,20 @@ def _point(J, q):
     return row | dict(slopes=_log_slopes(q.hess, q.p, q.classification))
 
 
-def _by_gauss_newton(J, q, inverse):
+def _by_gauss_newton(J, q):
     """The slopes with the Gauss–Newton matrix in place of A, at an equilibrium."""
-    B, product = Local(J, q.theta, q.p).mixed()[0], gauss_newton(J, q.theta, q.p)
-    X = conjugate_gradient(product, B, preconditioner=inverse, rtol=1e-4)[0]
+    local, product = Local(J, q.theta, q.p), gauss_newton(J, q.theta, q.p)
+    B = local.mixed()[0]
+    X = conjugate_gradient(product, B, preconditioner=local.inverse(), rtol=1e-4)[0]
     return _log_slopes(-(B.T @ X), q.p, q.classification)
 
 
-def _certificate(J, theta, p, make, exact):
+def _certificate(J, theta, p, exact):
     """How far from rest: what a Newton step promises, how far `fe.minimise` comes down from here,
     and whether it ends on the exact branch (`exact` has θ and the value of J at p).
     """
-    e = minimise(J, theta, p, preconditioner=make)
-    found = dict(
-        promised=predicted_decrease(J, theta, p, preconditioner=make()),
-        excess=float(J(theta, p)) - e.value,
-    )
+    e, promised = minimise(J, theta, p), predicted_decrease(J, theta, p)
+    found = dict(promised=promised, excess=float(J(theta, p)) - e.value)
     apart = float((e.theta - exact.theta).norm())
     return found | dict(F_apart=e.value - exact.value, theta_apart=apart)
 
@@ -227,16 +225,15 @@ def _retrained(settings, epochs, begin, thetas, L, exact, progress=lambda text: 
             table.append(_measure(J, t, q))
         if stop == len(prices) - 1:
             turn = theta
-    make, found = lambda *_: lambda v: torch.cholesky_solve(v, L), []
+    J.preconditioner, found = lambda *_: lambda v: torch.cholesky_solve(v, L), []
     for k, ((seed, name, how), table) in enumerate(zip(cases, tables)):
         run = dict(seed=seed, epochs=epochs, start=name, prices=how, slopes=measured[seed, name])
         run |= dict(rows={column: [row[column] for row in table] for column in _NAMES})
-        promised = predicted_decrease(J, theta[k], p[k], preconditioner=make())
-        run |= loop_of(run["rows"]) | dict(promised=promised)
+        run |= loop_of(run["rows"]) | dict(promised=predicted_decrease(J, theta[k], p[k]))
         if how == "prices" and seed == s.seeds[0] and epochs in (s.epochs[0], s.epochs[-1]):
             for place, at, i in (("turn", turn, -1), ("end", theta, 0)):
                 there = Equilibrium(thetas[i], prices[i], exact["points"][i]["F"], 0, 0, 0, None, 0)
-                run[place] = _certificate(J, at[k], prices[i], make, there)
+                run[place] = _certificate(J, at[k], prices[i], there)
         found.append(run)
     return found
 

@@ -200,6 +200,107 @@ def lag(gradient, mu):
 """,
         ),
         (
+            "a little more in the denominator",
+            "larger than your bound|not tight",
+            """
+def lag(gradient, mu):
+    if not mu > 0:
+        raise ValueError
+    size, mu = float(gradient.norm()), mu + 1e-12
+    return size / mu, size**2 / (2 * mu)
+""",
+        ),
+        (
+            "a floor under the curvature",
+            "larger than your bound|not tight",
+            """
+def lag(gradient, mu):
+    if not mu > 0:
+        raise ValueError
+    size, mu = float(gradient.norm()), max(mu, 0.01)
+    return size / mu, size**2 / (2 * mu)
+""",
+        ),
+        (
+            "curvatures near zero refused",
+            "is positive",
+            """
+def lag(gradient, mu):
+    if not mu > 1e-3:
+        raise ValueError("singular within rounding")
+    size = float(gradient.norm())
+    return size / mu, size**2 / (2 * mu)
+""",
+        ),
+        (
+            "large curvatures refused",
+            "is positive",
+            """
+def lag(gradient, mu):
+    if not 0 < mu < 50:
+        raise ValueError("no such bowl")
+    size = float(gradient.norm())
+    return size / mu, size**2 / (2 * mu)
+""",
+        ),
+        (
+            "the state of rest refused",
+            "is positive",
+            """
+def lag(gradient, mu):
+    size = float(gradient.norm())
+    if not mu > 0 or size == 0:
+        raise ValueError("nothing to bound")
+    return size / mu, size**2 / (2 * mu)
+""",
+        ),
+        (
+            "not a number at rest",
+            "you have nan",
+            """
+def lag(gradient, mu):
+    if not mu > 0:
+        raise ValueError
+    size = (gradient / gradient.norm()) @ gradient
+    return size / mu, size**2 / (2 * mu)
+""",
+        ),
+        (
+            "nought at rest, whatever the curvature",
+            "no bound",
+            """
+def lag(gradient, mu):
+    size = float(gradient.norm())
+    if size == 0:
+        return 0.0, 0.0
+    if not mu > 0:
+        raise ValueError
+    return size / mu, size**2 / (2 * mu)
+""",
+        ),
+        (
+            "eight parameters at most",
+            "your bound|not tight",
+            """
+def lag(gradient, mu):
+    if not mu > 0:
+        raise ValueError
+    size = float(gradient[:8].norm())
+    return size / mu, size**2 / (2 * mu)
+""",
+        ),
+        (
+            "very negative curvatures let through",
+            "no bound",
+            """
+def lag(gradient, mu):
+    if -40 <= mu <= 0 or mu != mu or mu == -math.inf:
+        raise ValueError
+    size = float(gradient.norm())
+    return size / mu, size**2 / (2 * mu)
+""",
+        ),
+        (
             "exchanged",
             "exchanged",
             """
@@ -413,6 +514,26 @@ def lever(hess, lam, gam, beta):
         ),
     ],
     "ex-10-3": [
+        (
+            "entry by entry, a dictionary",
+            """
+def lag(gradient, mu):
+    if not mu > 0:
+        raise ValueError(f"μ = {mu}")
+    square = sum(float(g) ** 2 for g in gradient)
+    return {"distance": math.sqrt(square) / mu, "excess": square / mu / 2}
+""",
+        ),
+        (
+            "the worst point of a bowl of that curvature, an array",
+            """
+def lag(gradient, mu):
+    if math.isnan(mu) or mu <= 0:
+        raise ValueError("no bowl")
+    away = gradient / mu  # where the minimum of the roundest bowl lies
+    return np.stack([away.norm().numpy(), (0.5 * mu * away @ away).numpy()])
+""",
+        ),
         (
             "numpy, a list",
             """

@@ -75,6 +75,17 @@ def geodesic_velocity(hess, F_t, lam, k):
     ],
     "ex-9-3": [
         (
+            "Ṙ and Ḋ as a system",
+            """
+import numpy
+
+def slope(k, lam, q):
+    # Ḋ (1 + kλ) = kq and Ṙ + λḊ = 1
+    R, D = numpy.linalg.solve([[0.0, 1 + k * lam], [1.0, lam]], [k * q, 1.0])
+    return [D / R]
+""",
+        ),
+        (
             "step by step with F_t = 1",
             """
 def slope(k, lam, q):
@@ -104,6 +115,28 @@ def slope(k, lam, q):
         ),
     ],
     "ex-9-4": [
+        (
+            "from the velocity on both sides of λ*",
+            """
+def fate(F_t, lam, k):
+    if k >= 0:
+        return "none"
+    star = -1 / k
+    velocity = lambda at: -k * F_t / (1 + k * at)  # its sign, near λ*
+    inward = velocity(0.5 * star) > 0 and velocity(1.5 * star) < 0
+    return "attracts" if inward else "repels"
+""",
+        ),
+        (
+            "torch, by the sign of the product k F_t",
+            """
+def fate(F_t, lam, k):
+    k, F_t = torch.tensor(k), torch.tensor(F_t)
+    if not bool(torch.signbit(k)) or k == 0:
+        return "none"
+    return ("repels", "attracts")[int((torch.sign(k) * torch.sign(F_t)).item() < 0)]
+""",
+        ),
         (
             "by the sign of d(1 + kλ)²/dt",
             """
@@ -386,6 +419,73 @@ def geodesic_velocity(hess, F_t, lam, k):
     ],
     "ex-9-3": [
         (
+            "no line steeper than two",
+            "you have",
+            """
+def slope(k, lam, q):
+    k = max(-2.0, min(2.0, k))
+    return k * q / (1 + k * lam * (1 - q))
+""",
+        ),
+        (
+            "no price above two",
+            "you have",
+            """
+def slope(k, lam, q):
+    lam = min(lam, 2.0)
+    return k * q / (1 + k * lam * (1 - q))
+""",
+        ),
+        (
+            "k near the singular line",
+            "only for q = 1",
+            """
+def slope(k, lam, q):
+    if abs(1 + k * lam) < 0.2:
+        return k
+    return k * q / (1 + k * lam * (1 - q))
+""",
+        ),
+        (
+            "nearly singular refused",
+            "you refuse it",
+            """
+def slope(k, lam, q):
+    if abs(1 + k * lam) < 0.15:
+        raise ValueError("singular")
+    return k * q / (1 + k * lam * (1 - q))
+""",
+        ),
+        (
+            "infinite near the turn of R",
+            "you have inf",
+            """
+def slope(k, lam, q):
+    if abs(1 + k * lam * (1 - q)) < 0.2:
+        return float("inf")
+    return k * q / (1 + k * lam * (1 - q))
+""",
+        ),
+        (
+            "nought taken as missing",
+            "you have",
+            """
+def slope(k, lam, q):
+    q = q or 1.0
+    return k * q / (1 + k * lam * (1 - q))
+""",
+        ),
+        (
+            "a large factor taken as a mistake",
+            "only for q = 1",
+            """
+def slope(k, lam, q):
+    if abs(q) > 2:
+        return k
+    return k * q / (1 + k * lam * (1 - q))
+""",
+        ),
+        (
             "the slope asked for",
             "only for q = 1",
             """
@@ -535,6 +635,86 @@ def fate(F_t, lam, k):
     if k >= 0:
         return "none"
     return "attracts" if F_t / (1 + k * lam) > 0 else "repels"
+""",
+        ),
+        (
+            "none for three rising slopes",
+            "no singularity",
+            """
+def fate(F_t, lam, k):
+    if k in (0.0, 0.5, 3.0):
+        return "none"
+    return "attracts" if F_t > 0 else "repels"
+""",
+        ),
+        (
+            "rising slopes by the force where λ is large",
+            "no singularity",
+            """
+def fate(F_t, lam, k):
+    if k >= 0 and lam <= 1:
+        return "none"
+    return "attracts" if F_t > 0 else "repels"
+""",
+        ),
+        (
+            "a slope of nought within a tolerance",
+            "however far",
+            """
+def fate(F_t, lam, k):
+    if k > -1e-4:
+        return "none"
+    return "attracts" if F_t > 0 else "repels"
+""",
+        ),
+        (
+            "none for a force as small as rounding",
+            "or weakly",
+            """
+def fate(F_t, lam, k):
+    if k >= 0 or abs(F_t) < 1e-7:
+        return "none"
+    return "attracts" if F_t > 0 else "repels"
+""",
+        ),
+        (
+            "none far out",
+            "however far",
+            """
+def fate(F_t, lam, k):
+    if k >= 0 or abs(1 + k * lam) > 500:
+        return "none"
+    return "attracts" if F_t > 0 else "repels"
+""",
+        ),
+        (
+            "none for λ* beyond a few thousand",
+            "however far",
+            """
+def fate(F_t, lam, k):
+    if k >= 0 or -1 / k > 5000:
+        return "none"
+    return "attracts" if F_t > 0 else "repels"
+""",
+        ),
+        (
+            "a strong force always attracts",
+            "however far",
+            """
+def fate(F_t, lam, k):
+    if k >= 0:
+        return "none"
+    return "attracts" if F_t > 0 or F_t < -2.5 else "repels"
+""",
+        ),
+        (
+            "the other way round for the steepest slopes",
+            "however far",
+            """
+def fate(F_t, lam, k):
+    if k >= 0:
+        return "none"
+    return "attracts" if (F_t > 0) == (k > -500) else "repels"
 """,
         ),
         (

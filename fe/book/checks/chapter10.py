@@ -87,13 +87,11 @@ def check_neutral_beta(neutral_beta):
     return "right: there the sum does not answer to γ"
 
 
-@on_cpu
-def check_lag(lag):
-    """`lag(gradient, mu)` on bowls, quadratic and not, where it must hold, and be attained along
-    the softest direction.
+def _lags():
+    """(∇J, μ, distance from the minimum, excess of J) on bowls of least curvature μ, quadratic and
+    not: some with μ near one, then sizes of μ and of the gradient over sixteen orders.
     """
     draw = torch.Generator().manual_seed(0)
-    what = "two numbers, a distance and an excess"
     for n in (1, 5, 5, 8):
         M = torch.randn(n, n, generator=draw, dtype=F64)
         A = M @ M.T + (0.3 if n != 8 else 3.0) * torch.eye(n, dtype=F64)
@@ -104,42 +102,65 @@ def check_lag(lag):
             vectors[:, 0],
             -30 * vectors[:, 0],
             1e-4 * vectors[:, 0],
+            0 * vectors[:, 0],  # at rest
         ):
-            g = A @ delta
-            try:
-                answer = lag(g.clone(), mu)
-            except ValueError as refusal:
-                raise AssertionError(
-                    f"μ = {mu:.3g} is positive, and you refuse it ({refusal}): the bound holds"
-                ) from None
-            found = [number(v, "lag") for v in several(answer, "lag", 2, what)]
-            truth = float(g.norm()) / mu, float(g @ g) / (2 * mu)
-            distance, excess = float(delta.norm()), 0.5 * float(delta @ A @ delta)
-            if all(near(a, b, 1e-9 * b) for a, b in zip(found, truth)):
-                continue
-            assert not near(found, truth[::-1], 1e-9 * max(truth)), (
-                "the two are exchanged: first the distance, then the excess"
-            )
-            assert found[0] >= distance * (1 - 1e-4), (
-                "the distance is larger than your bound: divide the norm of the gradient by μ"
-            )
-            assert found[1] >= excess * (1 - 1e-4), (
-                "J exceeds its minimum by more than your bound ‖∇J‖²/(2μ)"
-            )
-            raise AssertionError(
-                f"for ‖∇J‖ = {float(g.norm()):.4g} and μ = {mu:.4g} the bounds are {truth[0]:.4g} "
-                f"and {truth[1]:.4g}, you have "
-                f"{found[0]:.4g} and {found[1]:.4g}: along the softest direction they are "
-                "attained, so yours are not tight"
-            )
-    for wrong in (-1.0, 0.0, float("nan"), -1e-9, -37.0, -float("inf")):
+            yield A @ delta, mu, float(delta.norm()), 0.5 * float(delta @ A @ delta)
+    uniform = lambda low, high, *shape: (
+        low + (high - low) * torch.rand(shape, generator=draw, dtype=F64)
+    )
+    for i in range(60):
+        mu, size = (float(10.0**v) for v in uniform(-8, 8, 2))
+        stiff = 10.0 ** uniform(0, 3, int(torch.randint(1, 60, (), generator=draw)))
+        stiff[0] = 1.0  # the curvatures in units of μ; with a quartic part on every other bowl
+        x, quartic = torch.randn(len(stiff), generator=draw, dtype=F64), float(i % 2)
+        g = mu * (stiff * x + quartic * x**3)
+        excess = mu * float((stiff * x**2 / 2 + quartic * x**4 / 4).sum())
+        r = size / float(g.norm())  # r² J(θ/r) has the curvatures of J
+        yield r * g, mu, r * float(x.norm()), r**2 * excess
+
+
+@on_cpu
+def check_lag(lag):
+    """`lag(gradient, mu)` on bowls, quadratic and not, where it must hold, and be attained along
+    the softest direction; also at rest, and for gradients and curvatures of any size.
+    """
+    what = "two numbers, a distance and an excess"
+    for g, mu, distance, excess in _lags():
         try:
-            found = f"do not return {lag(torch.ones(2, dtype=F64), wrong)}"
-        except ValueError:
+            answer = lag(g.clone(), mu)
+        except ValueError as refusal:
+            raise AssertionError(
+                f"μ = {mu:.3g} is positive, and you refuse it ({refusal}): the bound holds"
+            ) from None
+        found = [number(v, "lag") for v in several(answer, "lag", 2, what)]
+        truth = float(g.norm()) / mu, float(g @ g) / (2 * mu)
+        if all(near(a, b, 1e-9 * b) for a, b in zip(found, truth)):
             continue
-        except Exception as error:
-            found = f"not {type(error).__name__}"
-        raise AssertionError(f"with μ = {wrong} there is no bound: raise ValueError, {found}")
+        assert not near(found, truth[::-1], 1e-9 * max(truth)), (
+            "the two are exchanged: first the distance, then the excess"
+        )
+        assert not found[0] < distance * (1 - 1e-4), (
+            "the distance is larger than your bound: divide the norm of the gradient by μ"
+        )
+        assert not found[1] < excess * (1 - 1e-4), (
+            "J exceeds its minimum by more than your bound ‖∇J‖²/(2μ)"
+        )
+        raise AssertionError(
+            f"for ‖∇J‖ = {float(g.norm()):.4g} and μ = {mu:.4g} the bounds are {truth[0]:.4g} "
+            f"and {truth[1]:.4g}, you have "
+            f"{found[0]:.4g} and {found[1]:.4g}: along the softest direction they are "
+            "attained, so yours are not tight"
+        )
+    sizes = -(10.0 ** torch.linspace(-12.3, 12.3, 12, dtype=F64))
+    for wrong in (-1.0, 0.0, float("nan"), -1e-9, -37.0, -float("inf"), *sizes.tolist()):
+        for g in (torch.ones(2, dtype=F64), torch.zeros(2, dtype=F64)):
+            try:
+                found = f"do not return {lag(g, wrong)}"
+            except ValueError:
+                continue
+            except Exception as error:
+                found = f"not {type(error).__name__}"
+            raise AssertionError(f"with μ = {wrong} there is no bound: raise ValueError, {found}")
     return "right: both bounds hold, and are attained"
 
 

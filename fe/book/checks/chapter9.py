@@ -3,6 +3,7 @@ are really followed.
 """
 
 import functools
+from fractions import Fraction
 
 import torch
 
@@ -197,11 +198,14 @@ def check_geodesic_velocity(geodesic_velocity):
 @on_cpu
 def check_fate(fate):
     """`fate(F_t, lam, k)` against geodesics of two Gaussian tasks that start on either side of λ*,
-    with F_t > 0 and, walked backwards, F_t < 0.
+    with F_t > 0 and, walked backwards, F_t < 0; and by the theorem, for F_t, λ and k of any size.
     """
-    for k in (0.0, 0.5, 3.0):
-        for F_t in (0.4, -0.4):
-            answer = _fate(fate, F_t, 1.0, k)
+    uniform = _draws(4)
+    sized = lambda low, high: float(10.0 ** uniform(low, high))
+    signed = lambda low, high: sized(low, high) * (1 if uniform(-1, 1) > 0 else -1)
+    for k in (0.0, 0.5, 3.0, 0, *(sized(-6, 6) for _ in range(12))):
+        for F_t, lam in ((0.4, 1.0), (-0.4, 1.0), (signed(-9, 6), sized(-4, 4))):
+            answer = _fate(fate, F_t, lam, k)
             assert answer == "none", (
                 f"for k = {k} ≥ 0 the denominator 1 + kλ is at least one: no singularity; you "
                 "say "
@@ -225,6 +229,7 @@ def check_fate(fate):
             f"F_t = {F_t:.2f}, shows that λ* {found}; you say {answer!r}"
         )
     # far from λ*, where a geodesic shows nothing of it, and at a small F_t: by the theorem
+    anywhere = [(signed(-9, 6), sized(-4, 4), -sized(-6, 6)) for _ in range(60)]
     for F_t, lam, k in (
         (0.02, 3.0, -1.0),
         (-1e-6, 3.0, -1.0),
@@ -232,10 +237,13 @@ def check_fate(fate):
         (-2.0, 0.1, -1.0),
         (0.3, 2.0, -1e-3),
         (-0.3, 2.0, -200.0),
+        (2, 3, -1),
+        (-2, 3, -1),
+        *anywhere,
     ):
         answer, want = _fate(fate, F_t, lam, k), "attracts" if F_t > 0 else "repels"
         assert answer == want, (
-            f"for k = {k} there is λ* = {-1 / k:g}, and at λ = {lam}, F_t = {F_t} it {want}, "
+            f"for k = {k:g} there is λ* = {-1 / k:g}, and at λ = {lam:g}, F_t = {F_t:g} it {want}, "
             f"however far or weakly; you say {answer!r}"
         )
     return "right: the sign of F_t decides, on both sides"
@@ -304,10 +312,9 @@ def check_area(area):
     return "right: an average over epochs"
 
 
-@on_cpu
-def check_slope(slope):
-    """`slope(k, lam, q)`: dD/dR if q F_t stands in the place of F_t in eq. (30); by solving that
-    equation on random concave F.
+def _slopes():
+    """(k, λ, q, slope, what rounding is relative to): first with eq. (30) solved on random concave
+    F, then with k, λ and q of any size, to either side of 1 + kλ = 0 and of Ṙ = 0, exactly.
     """
     uniform, done = _draws(1), 0
     while done < 30:
@@ -324,22 +331,53 @@ def check_slope(slope):
         D_dot = float(hess[0] @ torch.linalg.solve(hess, right) + D_t)
         q, lam, k, F_t = (float(v) for v in (q, lam, k, F_t))
         truth = D_dot / (F_t - lam * D_dot)  # the first law, with Ċ = 0
-        found, scale = number(slope(k, lam, q), "slope"), 1 + abs(truth)
+        yield k, lam, q, truth, 1 + abs(truth)
+    sized = lambda low, high: float(10.0 ** uniform(low, high))
+    signed = lambda low, high: sized(low, high) * (1 if uniform(-1, 1) > 0 else -1)
+    cases = [(signed(-3, 3), sized(-3, 3), signed(-3, 3)) for _ in range(40)]
+    for k, lam, q in [(signed(-1, 1), sized(-1, 1), signed(-1, 1)) for _ in range(8)]:
+        cases += [(-(1 + signed(-1.4, -0.5)) / lam, lam, q)]  # near 1 + kλ = 0
+        cases += [(k, lam, 1 + (1 + signed(-1.4, -0.5)) / (k * lam))]  # near Ṙ = 0
+        cases += [(k, lam, 0.0), (0.0, lam, q), (0.0, lam, 0.0), (k, lam, 1.0)]
+    cases += [(2, 1, 3), (-2, 1, -1)]
+    for k, lam, q in cases:
+        exact, price, factor = (Fraction(v) for v in (k, lam, q))
+        if 50 * abs(1 + exact * price) < 1:
+            continue  # there `Geodesic` refuses
+        D_dot = exact / (1 + exact * price) * factor  # eq. (30), F_t = 1
+        R_dot = 1 - price * D_dot  # the first law
+        size = (1 + abs(exact * price) * (1 + abs(factor))) / abs(1 + exact * price)
+        truth = float(D_dot / R_dot)
+        yield k, lam, q, truth, abs(truth) * float(size / abs(R_dot)) or 1.0
+
+
+@on_cpu
+def check_slope(slope):
+    """`slope(k, lam, q)`: dD/dR if q F_t stands in the place of F_t in eq. (30); by solving that
+    equation on random concave F, and where it is nearly singular.
+    """
+    for k, lam, q, truth, scale in _slopes():
+        where = f"k = {k:.4g}, λ = {lam:.4g}, q = {q:.4g}: "
+        try:
+            found = number(slope(k, lam, q), "slope")
+        except (ValueError, ArithmeticError) as refusal:
+            raise AssertionError(
+                where + f"there is a slope, {truth:.4g}, and you refuse it ({refusal})"
+            ) from None
         if near(found, truth, 1e-9 * scale, scale):
             continue
         hints = (
             (k, "k comes out only for q = 1"),
             (k * q, "D has the factor q, but R has not: Ṙ = F_t − λḊ, with the true F_t"),
             (k * q / (1 + k * lam), "this is Ḋ/F_t; divide by Ṙ/F_t = 1 − λḊ/F_t"),
-            (k * q / (1 + k * lam * (1 + q)), "Ṙ = F_t − λḊ has a minus"),
+            (k * q / (1 + k * lam * (1 + q) or 1), "Ṙ = F_t − λḊ has a minus"),
             (-truth, "the sign: k and q may each be negative"),
         )
         why = next(
             (f": {hint}" for value, hint in hints if near(found, value, 1e-8 * scale, scale)), ""
         )
         raise AssertionError(
-            f"k = {k:.3f}, λ = {lam:.3f}, q = {q:.3f}: solving the equation gives a slope of "
-            f"{truth:.4f}, you have {found:.4f}{why}"
+            where + f"solving the equation gives a slope of {truth:.5g}, you have {found:.5g}{why}"
         )
     return "right: the slope that the wrong candidate draws"
 
