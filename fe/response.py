@@ -24,6 +24,7 @@ from .errors import (
     NotFinite,
     SingularHessian,
     check_floating,
+    scalar,
 )
 from .objective import check_state, normal
 
@@ -46,10 +47,7 @@ class Local:
     def __init__(self, J, theta, p):
         self.J, self.theta, self.p = J, *(v.detach().requires_grad_() for v in (theta, p))
         with torch.enable_grad():
-            value = J(self.theta, self.p)
-            if not isinstance(value, torch.Tensor) or value.shape != ():
-                got = getattr(value, "shape", type(value).__name__)
-                raise ValueError(f"J must return a scalar tensor, got {got}")
+            value = scalar(J(self.theta, self.p))
             self._gradient, self._dp = torch.autograd.grad(
                 value, (self.theta, self.p), create_graph=True, materialize_grads=True
             )
@@ -327,7 +325,7 @@ def hessian_of_free_energy(local, X):
 def check_deterministic(J, theta, p):
     """Raise `ValueError` if two calls of J differ: noise would make products with A meaningless."""
     with torch.no_grad():
-        first, second = J(theta, p), J(theta, p)
+        first, second = scalar(J(theta, p)), J(theta, p)
     if not torch.equal(first, second) and not (torch.isnan(first) and torch.isnan(second)):
         got = f"two calls gave {float(first)} and {float(second)}"
         raise ValueError(f"J is not deterministic: {got}. Fix the noise; call eval() of modules")
