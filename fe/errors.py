@@ -5,6 +5,8 @@ does not hold at the point where it was asked for: an answer would look plausibl
 """
 
 import contextlib
+import math
+import operator
 
 import torch
 
@@ -46,6 +48,37 @@ def about(name):
         yield
     except (ValueError, TypeError) as e:
         raise type(e)(f"{name}: {e}") from None
+
+
+def number(name, value, least=0, whole=False):
+    """A number as Python's, whether it is that, NumPy's or a tensor of one. Raises `ValueError`
+    naming the argument unless it is finite, at least `least`, and with `whole` an integer.
+    """
+    plain = value
+    try:
+        if not isinstance(value, int | float):
+            plain = torch.as_tensor(value, dtype=torch.float64, device="cpu").item()
+        plain = operator.index(value) if whole else float(plain)
+    except (RuntimeError, TypeError, ValueError):
+        plain = math.nan
+    if not least <= plain < math.inf:
+        kind = "an integer" if whole else "a finite number"
+        raise ValueError(f"{name} must be {kind} from {least} on, got {value!r}")
+    return plain
+
+
+def numbers(name, value):
+    """A list of such numbers from a list, a tuple or a vector, a number from a single one."""
+    several = isinstance(value, tuple | list) or getattr(value, "ndim", 0) and len(value) > 1
+    return [number(name, v) for v in value] if several else number(name, value)
+
+
+def scalar(value):
+    """What an objective returned. Raises `ValueError` unless it is a scalar tensor."""
+    if not isinstance(value, torch.Tensor) or value.shape != ():
+        got = getattr(value, "shape", type(value).__name__)
+        raise ValueError(f"J must return a scalar tensor, got {got}")
+    return value
 
 
 def check_finite(name, tensor):

@@ -18,8 +18,7 @@ import torch
 
 from .errors import check_data, check_finite, check_shape, check_weights
 from .networks import check_modules, check_outputs
-from .objective import Imaged, flatten, normal
-from .rate_distortion import distribution
+from .objective import Imaged, flatten
 
 
 class GridTooCoarse(RuntimeError):
@@ -60,20 +59,16 @@ def gibbs_posterior(log_m, log_d, log_c, p):
 
 class GibbsObjective(Imaged):
     """J(θ, p) = −Σ_n w_n log Z_n + ½ρ‖θ‖² (eq. 14) of a model that has `weights` w (N,), the
-    probabilities of the images, `ridge` ρ, and `log_probabilities`; or, where m is fixed, `log_m`
-    and `log_likelihoods(theta)`, which are log d and log c.
+    probabilities of the images, `ridge` ρ, `log_m` (K,), and `log_likelihoods(theta)`, which are
+    log d and log c (N, K).
 
     p[0] = λ and p[1] = γ; further controls are ignored. Works under every transform of torch.func.
     """
 
-    def log_probabilities(self, theta):
-        """log m(z_k) (K,), log d(x_n|z_k) and log c(y_n|z_k) (N, K)."""
-        return self.log_m, *self.log_likelihoods(theta)
-
     def log_joint(self, theta, p):
         """−H(z_k; x_n) of eq. (11), (N, K)."""
-        log_m, log_d, log_c = self.log_probabilities(theta)
-        return log_m + p[0] * log_d + p[1] * log_c
+        log_d, log_c = self.log_likelihoods(theta)
+        return self.log_m + p[0] * log_d + p[1] * log_c
 
     def log_partition(self, theta, p):
         """log Z_n, (N,)."""
@@ -98,7 +93,7 @@ def _tensor_rule(node, log_weight, dim, dtype, device):
     if dim < 1 or len(node) ** dim > 2_000_000:
         raise ValueError(
             f"a rule of n={len(node)} nodes a side in dim={dim} has {len(node)}^{dim} nodes; at "
-            "most 2e6, and dim ≥ 1. Beyond four dimensions use annealed_importance_sampling"
+            "most 2e6, and dim ≥ 1. Beyond four dimensions sample (chapter 3)"
         )
     each = (torch.as_tensor(v, dtype=dtype, device=device) for v in (node, log_weight))
     nodes, log_weights = (torch.cartesian_prod(*[v] * dim).view(-1, dim) for v in each)
@@ -198,32 +193,3 @@ class GridModel(GibbsObjective):
     def resolution(self, theta, p):
         """`check_resolution` of the posterior at (θ, p); call it where a path ends."""
         return check_resolution(self.posterior(theta, p), self.grid)
-
-
-class TabularModel(GibbsObjective):
-    """The Gibbs objective on finite alphabets, J = −Σ_x p(x) log Σ_z m(z) d(x|z)^λ c(y_x|z)^γ +
-    ½ρ‖θ‖², for p_x (X,), labels y (X,) in 0 … n_classes − 1, and Z = n_codes codes.
-
-    θ holds the logits of m (Z,), of c (Z, Y) and of d (Z, X): D is a cross-entropy over the
-    alphabet, and H − D ≤ I ≤ R (eq. 2). The softmaxes' shifts are 1 + 2Z null directions of A
-    unless ρ > 0. θ = 0 makes all codes alike and is stationary: start from `initial`.
-    """
-
-    def __init__(self, p_x, y, n_codes, n_classes, ridge=0.0):
-        super().__init__(ridge)
-        self.weights = p_x = distribution("p_x", p_x, "X")
-        if n_codes < 1 or n_classes < 1:
-            raise ValueError(f"sizes must be at least 1, got {n_codes=}, {n_classes=}")
-        self.y = torch.as_tensor(y, device=p_x.device)
-        check_data(p_x[:, None], self.y, n_classes)
-        self.sizes = n_codes, n_codes * n_classes, n_codes * len(p_x)
-        self.n_parameters = sum(self.sizes)
-
-    def log_probabilities(self, theta):
-        check_shape("theta", theta, self.n_parameters)
-        m, c, d = (v.view(self.sizes[0], -1) for v in theta.split(self.sizes))
-        return torch.log_softmax(m[:, 0], 0), torch.log_softmax(d, 1).T, log_c(self.y, c)
-
-    def initial(self, seed, scale=1.0):
-        """θ drawn from N(0, scale²), the same for the same seed on every device."""
-        return scale * normal(self.n_parameters, seed=seed, like=self.weights)

@@ -21,13 +21,20 @@ class Journal:
 
     Args:
         path: file (suffix .pt), or None to keep nothing on disk. If it exists the run resumes from
-            it, on any device; `ValueError` if it is damaged.
+            it, on any device; `ValueError` if it is damaged. If not, it is written at once: what
+            cannot be written, `OSError`, shows before the work, not after it.
     """
 
     def __init__(self, path=None):
         self.path, self.entries, self.tensors = path and Path(path), [], {}
-        if self.path and self.path.exists():
-            data = self.path.read_bytes()
+        if self.path and not self.path.exists():
+            self.save({})
+        elif self.path:
+            try:
+                data = self.path.read_bytes()
+            except OSError as e:
+                what = "a journal is one file, for example run.pt"
+                raise OSError(f"cannot read {path}: {e.strerror}; {what}") from e
             if len(data) < 32 or hashlib.sha256(data[32:]).digest() != data[:32]:
                 what = "its checksum does not match its contents; delete it to start anew"
                 raise ValueError(f"{path} is damaged: {what}")
@@ -68,5 +75,5 @@ def write(path, data):
             os.fsync(f.fileno())
         os.replace(part, path)
     except OSError as e:
-        what = "what was there is kept. Free some space, or choose another folder (--out)"
+        what = "what was there is kept. Free some space, or choose another folder"
         raise OSError(f"cannot write {path}: {e.strerror or e}; {what}") from e

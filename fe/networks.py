@@ -104,15 +104,19 @@ def check_outputs(decoder, classifier, z, x, y):
             f"{tuple(xhat.shape)}; see nn.Flatten and nn.Unflatten(1, {tuple(x.shape[1:])})"
         )
     check_shape("classifier(z)", logits, len(z), "classes")
-    check_data(x.flatten(1), y.argmax(1) if y.is_floating_point() else y, logits.shape[1])
+    if y.is_floating_point():
+        check_shape("soft labels", y, len(x), logits.shape[1])
+    else:
+        check_data(x.flatten(1), y, logits.shape[1])
 
 
 def check_networks(encoder, decoder, classifier, x, y):
     """The number d of dimensions of the code. Raises `ValueError` or `TypeError`, in words, unless
     the modules fit together and to the images x (N, …) and their labels y (N,) or (N, Y).
     """
+    if isinstance(x, torch.Tensor) and x.is_floating_point():  # first whether they can be read
+        check_modules(x, encoder=encoder, decoder=decoder, classifier=classifier)
     check_data(x.flatten(1) if isinstance(x, torch.Tensor) and x.ndim > 2 else x, y, soft=True)
-    check_modules(x, encoder=encoder, decoder=decoder, classifier=classifier)
     code = _output_of("encoder", encoder, "images", x[:2])
     several = isinstance(code, tuple | list)
     if not several or len(code) != 2 or code[0].shape != code[1].shape or code[0].ndim != 2:

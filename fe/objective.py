@@ -21,7 +21,7 @@ from typing import NamedTuple
 
 import torch
 
-from .errors import check_floating, check_like
+from .errors import check_floating, check_like, scalar
 
 
 class Functionals(NamedTuple):
@@ -48,11 +48,11 @@ def check_state(theta, p):
 def functionals(J, theta, p):
     """R, D and C as derivatives of J (paper, eq. 1 and 4): `Functionals`, differentiable in both.
 
-    J is a function (theta (P,), p (n,)) -> scalar; with n = 1 there is no classifier and C is 0.
-    Raises what `check_state` does.
+    J is a function (theta (P,), p (n,)) -> scalar, or `ValueError`; with n = 1 there is no
+    classifier and C is 0. Raises what `check_state` does.
     """
     check_state(theta, p)
-    dJ, value = torch.func.grad_and_value(J, argnums=1)(theta, p)
+    dJ, value = torch.func.grad_and_value(lambda *at: scalar(J(*at)), argnums=1)(theta, p)
     C = dJ[1] if len(p) > 1 else torch.zeros_like(value)
     return Functionals(value, value - dJ[:2] @ p[:2], dJ[0], C)
 

@@ -23,6 +23,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
+from .errors import number
 from .objective import classification
 from .path import Conserve
 from .retraining import Row, Stage
@@ -270,10 +271,11 @@ def walk(
         ValueError: Prices that are not positive, no stops, p not at the first, t outside 0 … 1, a
             law of another number of controls, not 0 < tolerance ≤ band.
     """
-    p = torch.tensor(list(p), dtype=torch.float64, device="cpu")
+    p = [number("each of p", q) for q in p]
+    p = torch.tensor(p, dtype=torch.float64, device="cpu")
     stops, record, moves, spent, F_t = [float(s) for s in stops], Record(), len(p) == 3, 0, 0.0
     tolerance, band = (v if isinstance(v, tuple | list) else [v] for v in (tolerance, band))
-    if not (stops and (p[:2] > 0).all() and all(map(math.isfinite, [*p.tolist(), *stops]))):
+    if not (stops and (p[:2] > 0).all() and all(map(math.isfinite, stops))):
         raise ValueError(f"need λ > 0, γ > 0 and at least one stop, got {p.tolist()} and {stops}")
     if not all(0 < low <= high for low, high in zip(tolerance, band, strict=True)):
         raise ValueError(f"need 0 < tolerance ≤ band, got {tolerance} and {band}")
@@ -360,7 +362,9 @@ def iso_classification(lam, gam, lam_end, *, start_epochs=120, start_lr=1e-3, st
         step: Longest step in √λ.
         options: As for `walk`; `settle` is (0.1, 0.02) unless given.
     """
-    if not (0 < min(lam, lam_end, gam, step) and max(lam, lam_end, gam) < math.inf):
+    names = "λ", "λ_end", "γ", "step"
+    lam, lam_end, gam, step = map(number, names, (lam, lam_end, gam, step))
+    if not min(lam, lam_end, gam, step) > 0:
         raise ValueError(f"need λ, λ_end, γ and step > 0, got {lam}, {lam_end}, {gam} and {step}")
     needs = {options.get("hold", "train")} - {"train"}
     yield Stage(lam, gam, start_epochs, start_lr, needs=tuple(needs), span=(0.0, 0.4))

@@ -1,9 +1,8 @@
 """Finite alphabets: x, z and y take finitely many values, and every expectation is a finite sum.
 
 With decoder and classifier fixed, min over encoders and marginals of R + E[energy] is convex:
-`blahut_arimoto` reaches the global minimum and certifies it. (`fe.TabularModel` learns decoder and
-classifier too, by gradients; no code is shared.) Probabilities are float64, information in nats.
-Arguments may be lists; what is no distribution, or does not fit, raises `ValueError`.
+`blahut_arimoto` reaches the global minimum and certifies it. Probabilities are float64, information
+in nats. Arguments may be lists; what is no distribution, or does not fit, raises `ValueError`.
 """
 
 from typing import NamedTuple
@@ -20,7 +19,7 @@ def _array(name, values, *shape):
     return values
 
 
-def distribution(name, p, *shape):
+def _distribution(name, p, *shape):
     """`p` as float64, checked to be of this shape and probabilities along its last axis."""
     p = _array(name, p, *shape)
     if (p < 0).any():
@@ -34,23 +33,23 @@ def distribution(name, p, *shape):
 
 def entropy(p):
     """H = −Σ p log p ≥ 0 (eq. 1), with 0 log 0 = 0, of p (n,)."""
-    return torch.special.entr(distribution("p", p, "n")).sum()
+    return torch.special.entr(_distribution("p", p, "n")).sum()
 
 
 def rate(p_x, encoder, marginal):
     """R = Σ_x p(x) Σ_z e(z|x) log(e(z|x)/m(z)) (eq. 1) of p_x (X,), encoder (X, Z) and marginal
     (Z,); infinite where m(z) = 0 < e(z|x).
     """
-    e = distribution("encoder", encoder, "X", "Z")
-    joint = distribution("p_x", p_x, len(e)).to(e.device)[:, None] * e  # (X, Z)
-    m = distribution("marginal", marginal, e.shape[1])
+    e = _distribution("encoder", encoder, "X", "Z")
+    joint = _distribution("p_x", p_x, len(e)).to(e.device)[:, None] * e  # (X, Z)
+    m = _distribution("marginal", marginal, e.shape[1])
     return (torch.xlogy(joint, e) - torch.xlogy(joint, m)).sum()
 
 
 def mutual_information(p_x, encoder):
     """I_e(x; z): the rate at the best marginal, m(z) = Σ_x p(x) e(z|x)."""
-    e = distribution("encoder", encoder, "X", "Z")
-    m = distribution("p_x", p_x, len(e)).to(e.device) @ e
+    e = _distribution("encoder", encoder, "X", "Z")
+    m = _distribution("p_x", p_x, len(e)).to(e.device) @ e
     return rate(p_x, e, m / m.sum())
 
 
@@ -58,8 +57,8 @@ def expected(p_x, encoder, energy):
     """Σ_x p(x) Σ_z e(z|x) energy(x, z), of p_x (X,), encoder and energy (X, Z): D for energy =
     −log d(x|z), C for −log c(y_x|z) (eq. 1, 4).
     """
-    e = distribution("encoder", encoder, "X", "Z")
-    p_x = distribution("p_x", p_x, len(e)).to(e.device)
+    e = _distribution("encoder", encoder, "X", "Z")
+    p_x = _distribution("p_x", p_x, len(e)).to(e.device)
     return (p_x[:, None] * e * _array("energy", energy, *e.shape)).sum()
 
 
@@ -103,7 +102,7 @@ def blahut_arimoto(p_x, energy, *, tol=1e-12, max_iterations=100_000):
     '0.110944'
     """
     energy = _array("energy", energy, "X", "Z")
-    p_x = distribution("p_x", p_x, len(energy)).to(energy.device)
+    p_x = _distribution("p_x", p_x, len(energy)).to(energy.device)
     if not tol > 0 or max_iterations < 1:
         raise ValueError(f"tol and max_iterations must be positive, got {tol} and {max_iterations}")
     log_m = torch.full_like(energy[0], 1 / energy.shape[1]).log()

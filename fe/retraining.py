@@ -21,9 +21,18 @@ from dataclasses import KW_ONLY, asdict, dataclass, field
 
 import torch
 
+from .errors import about, number, numbers
 from .journal import Journal
+from .networks import check_networks
 from .tasks import training_set
-from .training import Ensemble, evaluate, refresh_statistics, schedule, train_ensemble
+from .training import (
+    Ensemble,
+    architecture,
+    evaluate,
+    refresh_statistics,
+    schedule,
+    train_ensemble,
+)
 
 _FEW = 20_000  # images on which statistics are refreshed, and several copies measured
 
@@ -39,8 +48,8 @@ class Stage:
     Minibatches and noise are a function of (the run's seed, number of the stage).
     """
 
-    lam: float | tuple  #: λ, a number, or M of them: copies, of which the first stays
-    gam: float | tuple  #: γ, likewise
+    lam: float | list  #: λ, a number, or M of them: copies, of which the first stays
+    gam: float | list  #: γ, likewise
     epochs: int  #: passes over the training set
     lr: object = schedule  #: learning rate, or function (step, steps) -> learning rate
     t: float | None = None  #: time on the task, for a run whose images are a function of it
@@ -52,22 +61,25 @@ class Stage:
     span: tuple | None = None  #: what part of the process this is, of 0 … 1, for a progress bar
 
     def __post_init__(self):
-        plain = lambda q: tuple(map(float, q)) if isinstance(q, tuple | list) else float(q)
-        lam, gam = plain(self.lam), plain(self.gam)
-        if len({len(q) if isinstance(q, tuple) else None for q in (lam, gam)}) > 1:
+        lam, gam = numbers("λ", self.lam), numbers("γ", self.gam)
+        if len({len(q) if isinstance(q, list) else None for q in (lam, gam)}) > 1:
             what = f"two numbers, or two lists of one length, got {lam} and {gam}"
             raise ValueError(f"λ and γ must be {what}")
-        vars(self).update(lam=lam, gam=gam, epochs=int(self.epochs))
+        lr = self.lr if callable(self.lr) else number("lr", self.lr)
+        t, epochs = self.t, number("epochs", self.epochs, 1, whole=True)
+        t = t if t is None else number("t", t)
+        vars(self).update(lam=lam, gam=gam, lr=lr, t=t, epochs=epochs)
 
     @property
     def prices(self):
         """[(λ, γ)] of the networks that it trains."""
-        several = isinstance(self.lam, tuple)
+        several = isinstance(self.lam, list)
         return [*zip(self.lam, self.gam)] if several else [(self.lam, self.gam)]
 
     def words(self):
         """What identifies it in a journal."""
-        lr = [self.lr(k, 100) for k in range(0, 100, 9)] if callable(self.lr) else self.lr
+        lr = self.lr
+        lr = [number("lr", lr(k, 100)) for k in range(0, 100, 9)] if callable(lr) else lr
         named = vars(self) | dict(lr=lr, watch=bool(self.watch))
         return {k: v for k, v in named.items() if k not in ("needs", "span")}
 
@@ -93,7 +105,7 @@ class Retraining:
     _: KW_ONLY
     seed: int = 0  #: every stage's minibatches and noise follow from (seed, number of the stage)
     batch_size: int = 250
-    journal: Journal | None = None  #: what resumes a run (default: one that is not on disk)
+    journal: object = None  #: `Journal` or its path: resumes a run (default: not on disk)
     on_row: object = None  #: called with each recorded row
     on_progress: object = None  #: called with the part of the process that is done, of 0 … 1
     save_every: float = 15.0  #: seconds between checkpoints inside a stage
@@ -101,14 +113,27 @@ class Retraining:
     def __post_init__(self):
         if not isinstance(self.network, Ensemble):
             self.network = Ensemble([self.network])
+        if len(self.network) > 1:
+            raise ValueError(
+                f"a run has one network, got {len(self.network)}: copies are of stages"
+            )
         if not isinstance(self.probes, dict):
             raise TypeError('probes must be a dict name -> (x, y), for example {"val": (x, y)}')
-        self.journal = self.journal or Journal()
+        if not isinstance(self.journal, Journal):
+            self.journal = Journal(self.journal)
+        self.seed = number("seed", self.seed, whole=True)
+        self.batch_size = number("batch_size", self.batch_size, 2, whole=True)
         data, self.moves = self.data, not isinstance(self.data, tuple | list)
         at = functools.lru_cache(1)(lambda t: training_set(data, t, seed=self.seed))
         self.data = at if self.moves else lambda t: data
-        self.done, self.kept, ends = 0, {}, (0.0, 1.0) if self.moves else (None,)
-        images = (v for t in ends for pair in (self.data(t), *self.sets(t).values()) for v in pair)
+        self.done, self.kept, images = 0, {}, []
+        for t in (0.0, 1.0) if self.moves else (None,):
+            for name, pair in {"data": self.data(t), **self.sets(t)}.items():
+                with about(name):
+                    if not isinstance(pair, tuple | list) or len(pair) != 2:
+                        raise TypeError(f"must be a pair (x, y), got {type(pair).__name__}")
+                    check_networks(*self.network[0], *pair)
+                images += pair
         weights = _fingerprint(self.network.state().values(), str(self.network.net))
         self.whose = dict(seed=self.seed, batch_size=self.batch_size, network=weights)
         self.whose |= dict(images=_fingerprint(images))
@@ -140,6 +165,9 @@ class Retraining:
 
     def known(self, request):
         """The answer that needs no work: a row is recorded, or the journal holds it; else None."""
+        if not isinstance(request, Row | Stage) and not hasattr(type(request), "measure"):
+            what = "a Stage, a Row, or what has a method measure(run)"
+            raise TypeError(f"a process must yield requests, {what}, got {request!r}")
         if isinstance(request, Row):
             if not self.replaying:
                 self.kept["row"] = self.network.state()
@@ -185,9 +213,10 @@ class Retraining:
         mine = self.words(request)
         differ = sorted(k for k in {*mine, *found} if mine.get(k) != found.get(k))
         if differ:
+            was, asked = ({k: words.get(k) for k in differ} for words in (found, mine))
             raise ValueError(
-                f"stage {self.done} of the journal was {found}, and this run asks for {mine}: it "
-                f"is the journal of another run (other {', '.join(differ)}). Delete it, or choose "
+                f"stage {self.done} of the journal was {was}, and this run asks for {asked}: it is "
+                f"the journal of another run (other {', '.join(differ)}). Delete it, or choose "
                 "another place"
             )
 
@@ -231,6 +260,10 @@ def drive(processes):
     """
     if len({id(run) for run, _ in processes.values()}) < len(processes):
         raise ValueError("a run follows one process at a time: make one `Retraining` for each")
+    for _, process in processes.values():
+        if not hasattr(process, "send"):
+            what = "a generator: call the function that yields its stages"
+            raise TypeError(f"a process must be {what}, got {type(process).__name__}")
     futures, waiting = {name: Future() for name in processes}, {}
 
     def send(name, found=None):
@@ -270,12 +303,10 @@ def _key(run, request, name):
     """
     if not isinstance(request, Stage) or request.watch:
         return name
-    (x, y), begun, net = run.data(request.t), run.partial(request), run.network.net
-    plain = [[v for v in vars(m).items() if v[0][0] != "_"] for m in net.modules() if m is not net]
-    shapes = [(k, tuple(v.shape)) for k, v in run.network.tensors().items()]
-    frozen = [v.requires_grad for v in run.network.parameters()]
-    what = run.batch_size, x.shape, x.dtype, y.dtype, x.device, shapes, frozen, net, plain
-    return request.epochs, request.lr, begun["epoch"] if begun else 0, str(what)
+    (x, y), begun = run.data(request.t), run.partial(request)
+    images = run.batch_size, x.shape, x.dtype, y.dtype, x.device
+    what = f"{images} {architecture(run.network.net)}"
+    return request.epochs, request.lr, begun["epoch"] if begun else 0, what
 
 
 def _found(asked):
@@ -355,7 +386,7 @@ def _measured(copies, run, stage):
     """The numbers of a stage; statistics are refreshed first."""
     x, y = run.data(stage.t)
     refresh_statistics(copies, x[:_FEW], y[:_FEW])
-    if isinstance(stage.lam, tuple):
+    if isinstance(stage.lam, list):
         sets = {"": (x[:_FEW], y[:_FEW])}
     else:
         sets = {"": (x, y)} | {f"{k}_": v for k, v in run.sets(stage.t).items()}

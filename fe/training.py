@@ -12,6 +12,7 @@ between two epochs the host reads nothing from the device; on a GPU the step is 
 
 import copy
 import functools
+import re
 from typing import NamedTuple
 
 import numpy as np
@@ -19,6 +20,7 @@ import torch
 from torch import nn
 
 from .amortised import kl_to_standard_normal
+from .errors import number, numbers
 from .networks import check_networks
 
 
@@ -50,8 +52,18 @@ def _masked(layer, arguments, _):
     (x,) = arguments
     if layer._mask is not None:
         return x * layer._mask
-    layer._shape = x.shape
+    # of Dropout1d and its like, one number for a whole channel
+    layer._shape = x.shape if type(layer) is nn.Dropout else (*x.shape[:2], *[1] * (x.ndim - 2))
     return x
+
+
+def architecture(net):
+    """What a network is besides the values of its tensors, in lines of words."""
+    named = [v for m in net.modules() for v in vars(m).items()]
+    plain = [v for v in named if v[0][0] != "_" and v[0] != "training"]
+    of = lambda v: f"{tuple(v.shape)}, {v.dtype}, {v.device}, {v.requires_grad = }"
+    tensors = [f"{name}: {of(v)}" for name, v in _tensors(net).items()]
+    return "\n".join([str(net), str(plain), *tensors])
 
 
 def _tensors(module):
@@ -108,16 +120,24 @@ class Ensemble:
     def __init__(self, members):
         if not members:
             raise ValueError("an ensemble needs at least one (encoder, decoder, classifier)")
+        for member in members:
+            parts = list(member) if isinstance(member, tuple | list) else []
+            if len(parts) != 3 or not all(isinstance(m, nn.Module) for m in parts):
+                three = "a member must be three modules (encoder, decoder, classifier)"
+                raise TypeError(f"{three}, got {[type(m).__name__ for m in parts or [member]]}")
         networks = [_Losses(*member) for member in members]
-        try:  # parameters and buffers, name -> (M, …): fresh leaves; frozen layers stay frozen
-            self.stack = torch.func.stack_module_state(networks) if len(members) > 1 else None
-        except (ValueError, RuntimeError, KeyError) as e:
-            raise ValueError(f"the members of an ensemble must have one architecture: {e}") from e
+        # a function of one name may stand at two places
+        words = [re.sub(" at 0x[0-9a-f]+", "", architecture(net)).splitlines() for net in networks]
+        for a, b in ((a, b) for other in words for a, b in zip(words[0], other) if a != b):
+            what = f"one has {a.strip()}, another {b.strip()}"
+            raise ValueError(f"the members of an ensemble must have one architecture: {what}")
+        # parameters and buffers, name -> (M, …): fresh leaves; frozen layers stay frozen
+        self.stack = torch.func.stack_module_state(networks) if len(members) > 1 else None
         # one member trains as the module that it is: through `functional_call` it takes half as
         # long again
         self.member, self.net = (copy.deepcopy(networks[0]).eval() for _ in range(2))
         for layer in self.net.drops:
-            if type(layer) is not nn.Dropout:
+            if "Alpha" in type(layer).__name__:  # what it drops is not set to zero
                 raise ValueError(f"{type(layer).__name__} has no common masks: take nn.Dropout")
             layer.register_forward_hook(_masked)
         self.mode(False)
@@ -183,11 +203,6 @@ class Ensemble:
         self.net.train(training)
         for layer in self.net.drops:
             layer.eval()._mask = None
-
-    def code_size(self, x):
-        """The number d of dimensions of the code."""
-        with torch.no_grad():
-            return self.net.encoder(x[:1])[0].shape[1]
 
 
 def _draws(seeds, batches, size, x, d, drops):
@@ -283,9 +298,11 @@ def train_ensemble(
     """
     M = len(ensemble)
     first, state = resume or (0, None)
-    if not (epochs > first and batch_size >= 2):
-        raise ValueError(f"need epochs > {first} and batch_size ≥ 2, got {epochs}, {batch_size}")
-    seeds = [(s,) if isinstance(s, int) else tuple(s) for s in _listed(seed, M)]
+    epochs = number("epochs", epochs, first + 1, whole=True)
+    batch_size = number("batch_size", batch_size, 2, whole=True)
+    lam, gam = numbers("λ", lam), numbers("γ", gam)
+    seeds = [s if isinstance(s, tuple) else (s,) for s in _listed(seed, M)]
+    seeds = [tuple(number("seed", v, whole=True) for v in s) for s in seeds]
     several = [len(v) if isinstance(v, tuple | list) else None for v in (x, y)]
     if several[0] != several[1]:
         raise ValueError(
@@ -298,11 +315,12 @@ def train_ensemble(
     if len(shapes := {tuple(images.shape) for images, _ in pairs}) > 1:
         raise ValueError(f"all members need as many images, of one shape, got {shapes}")
     X, Y = (v[0] if len(v) == 1 else torch.cat(v) for v in zip(*tasks.values()))
-    prices, images = _prices(lam, gam, M, X), pairs[0][0]
+    prices = [(1.0, *pair) for pair in zip(_listed(lam, M), _listed(gam, M))]
+    prices, images = X.new_tensor(prices), pairs[0][0]
     first_image = {key: k * len(images) for k, key in enumerate(tasks)}
     offsets = [first_image[id(a), id(b)] for a, b in pairs]
     shared = len(tasks) == 1 and len(set(seeds)) == 1  # then one minibatch serves all members
-    size = min(batch_size, len(images))
+    size = min(batch_size, number("the number of images", len(images), 2, whole=True))
     batches, adam = len(images) // size, torch.optim.Adam(ensemble.parameters(), fused=True)
     if resume:
         ensemble.load(state, adam)
@@ -339,6 +357,7 @@ def train_ensemble(
             ensemble.mode(True)
             now, end = epoch * batches, epochs * batches
             rate = [lr(k, end) if callable(lr) else lr for k in range(now, now + batches)]
+            rate = [number("lr", value) for value in rate]
             steps = list(zip(torch.tensor(rate, **rates), *chance(epoch)))
             if run is None and captured:
                 undo = functools.partial(ensemble.load, ensemble.state(adam), adam)
@@ -367,24 +386,13 @@ def _listed(value, M):
     return value * (M if len(value) == 1 else 1)
 
 
-def _prices(lam, gam, M, like):
-    """(1, λ, γ) of every member, (M, 3)."""
-    try:
-        each = [torch.as_tensor(q, dtype=like.dtype, device=like.device) for q in (1.0, lam, gam)]
-        prices = torch.stack([q.expand(M) for q in each], 1)
-    except (RuntimeError, TypeError, ValueError) as e:
-        what = f"numbers, or {M} numbers each, got {lam!r} and {gam!r}"
-        raise ValueError(f"λ and γ must be {what}") from e
-    if not (torch.isfinite(prices).all() and (prices >= 0).all()):
-        raise ValueError(f"λ and γ must be finite and ≥ 0, got {lam}, {gam}")
-    return prices
-
-
 def train(encoder, decoder, classifier, x, y, p, epochs, batch_size, lr, seed):
     """`train_ensemble` for one network of three modules, which change in place, at p = (λ, γ): the
     `History` of vectors (epochs,).
     """
-    modules, (lam, gam) = (encoder, decoder, classifier), map(float, p)
+    if len(p) != 2:
+        raise ValueError(f"p must be (λ, γ), got {p}")
+    modules, (lam, gam) = (encoder, decoder, classifier), (number("each of p", q) for q in p)
     ensemble = Ensemble([modules])
     try:
         history = train_ensemble(ensemble, x, y, lam, gam, epochs, lr, seed, batch_size=batch_size)
@@ -399,13 +407,14 @@ def refresh_statistics(ensemble, x, y, *, chunk=5000):
     """Batch normalisation's means and variances as averages over x for the weights as they are.
 
     The running averages of training lag behind the weights; with these, R, D and C are functions of
-    the weights. Dropout stays off, as where the statistics will be used.
+    the weights. Dropout stays off, as where the statistics will be used. Raises as `evaluate` does.
     """
     norms = [m for m in ensemble.net.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
     if not norms:
         return
     ensemble.mode(False)
-    d, random, momenta = ensemble.code_size(x), generator(0, 1), [m.momentum for m in norms]
+    d, random = check_networks(*ensemble[0], x, y), generator(0, 1)
+    momenta = [m.momentum for m in norms]
     chunk += len(x) % chunk == 1  # one image has no variance
     try:
         for k, (xc, yc) in enumerate(zip(x.split(chunk), y.split(chunk))):
@@ -431,10 +440,11 @@ class State(NamedTuple):
 def evaluate(ensemble, x, y, *, seed=0, samples=8, chunk=5000):
     """`State` of every member on (x, y), with noise that is a function of the seed.
 
-    R is exact, D has one sample of z for each image, C and the accuracy `samples`.
+    R is exact, D has one sample of z for each image, C and the accuracy `samples`. Raises
+    `ValueError` or `TypeError` for images and labels that do not fit, see `check_networks`.
     """
+    d, random, sums = check_networks(*ensemble[0], x, y), generator(seed, 2), 0.0
     ensemble.mode(False)
-    d, random, sums = ensemble.code_size(x), generator(seed, 2), 0.0
     for xc, yc in zip(x.split(chunk), y.split(chunk)):
         noise = torch.randn(samples, len(xc), d, generator=random, dtype=x.dtype, device="cpu")
         terms = ensemble(xc, yc, noise.to(x.device))

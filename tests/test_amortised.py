@@ -335,11 +335,11 @@ def test_bad_input():
             objective(**change)
     with pytest.raises(gibbs.GridTooCoarse):
         amortised.free_energy_gap(G, G.theta0, 100 * P, grid=gibbs.uniform_grid(9, 2))
-    with pytest.raises(ValueError, match="epochs > 0 and batch_size"):
+    with pytest.raises(ValueError, match="epochs must be an integer from 1 on"):
         fe.train(e, d, c, x, y, P, 0, 2, 1e-3, 0)
     with pytest.raises(ValueError, match="labels run"):
         fe.train(e, d, c, x, y + 3, P, 1, 2, 1e-3, 0)
     with pytest.raises(ValueError, match="learning rate"):
         fe.train(*[m.double() for m in networks_for(5, norm=None)], x, y, P, 20, 2, 1e6, 0)
-    with pytest.raises(ValueError, match="λ and γ"):
+    with pytest.raises(ValueError, match="each of p must be a finite number from 0 on"):
         fe.train(e, d, c, x, y, -P, 1, 2, 1e-3, 0)

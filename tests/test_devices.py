@@ -22,7 +22,6 @@ from fe import (
     gibbs,
     plot,
     reproduce,
-    sampling,
     tasks,
     transport,
 )
@@ -133,8 +132,6 @@ def test_finite_alphabets():
     assert torch.equal(
         listed.rate, fe.rate_distortion_curve(p_x, energy, torch.tensor([0.5, 1.0], **CPU)).rate
     )
-    model = fe.TabularModel(p_x, torch.tensor([0, 1, 0, 1], device="cpu"), 3, 2, ridge=0.1)
-    assert fe.minimise(model, model.initial(0), P).gradient_norm < 1e-9
 
 
 def test_sums_over_an_alphabet():
@@ -148,7 +145,7 @@ def test_sums_over_an_alphabet():
         gibbs.check_resolution(law, gibbs.Grid(X[:3, 10:11], log_m))
 
 
-def test_grids_and_sampling():
+def test_grids():
     decoder, classifier = torch.nn.Linear(1, 64, **CPU), torch.nn.Linear(1, 10, **CPU)
     grid = fe.uniform_grid(80, 1, device="cpu")
     J = fe.GridModel(decoder, classifier, X, Y, grid, ridge=0.1)
@@ -158,23 +155,13 @@ def test_grids_and_sampling():
         and J.posterior(J.theta0, P).isfinite().all()
         and gibbs.gauss_hermite(5, 2, device="cpu").nodes.shape == (25, 2)
     )
-    random = torch.Generator("cpu").manual_seed(0)
-    joint = lambda z: sampling.log_standard_normal(z) - (X[:, 20:21] - z).square().sum(2)
-    z = torch.randn(50, 60, 1, generator=random, **CPU)
-    walk = lambda z, betas: fe.annealed_importance_sampling(joint, z, betas, random, step_size=0.1)
-    found, back = walk(z, [0, 0.5, 1]), walk(z, [1, 0.5, 0])
-    near = fe.importance_sampling(joint, z[0], torch.ones(60, 1, **CPU), 50, random, min_ess=0)
-    assert all(v.log_z.isfinite().all() for v in (found, back, near))
 
 
 def test_tasks():
     half = (X[:30], Y[:30] % 2), (X[30:], Y[30:] % 2)
     plan = transport.optimal_plan(half[0][0], half[1][0])
-    assert (
-        transport.partners(plan) == pytest.approx(1.0)
-        and len(tasks.plan_by_class(half[0], half[0]).i) == 30
-    )
-    tasks.align_labels(*half), fe.sinkhorn_plan(half[0][0], half[1][0], blur=0.5)
+    assert len(tasks.plan_by_class(half[0], half[0]).i) == 30
+    tasks.align_labels(*half)
     for task in (fe.Mixture(*half), fe.Displacement(*half, plan, n_classes=10)):
         J = fe.TaskObjective(MAP, task)
         assert (
@@ -378,7 +365,7 @@ def test_a_device_without_float64(single):
         assert network_response(J, J.theta0, p, damping=0.1).hess.isfinite().all()
         half = (x[:30], y[:30]), (x[30:], y[30:])
         plan = transport.optimal_plan(half[0][0], half[1][0])
-        assert transport.partners(plan) == pytest.approx(1.0)
+        assert plan.cost > 0
         tasks.training_set(fe.Displacement(*half, plan, n_classes=10), 0.5, 10)
         fe.Mixture(*half).sample(0.5, 10)
         grid = fe.uniform_grid(40, 2, dtype=torch.float32, device=x.device)
@@ -389,5 +376,5 @@ def test_a_device_without_float64(single):
         J = fe.TopographicMap(x, y, grid=7, features=2, ridge=1e-1)
         e = fe.minimise(J, J.initial(), p, tol=1e-4)
         with pytest.raises(TypeError, match="float64"):
-            fe.TabularModel(x[0] / x[0].sum(), y, 2, 10)
+            fe.blahut_arimoto(x[0] / x[0].sum(), [[0.0]] * 64)
     assert e.gradient_norm < 1e-4

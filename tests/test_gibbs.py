@@ -3,13 +3,15 @@ another.
 """
 
 import math
+from types import SimpleNamespace
 
 import pytest
 import torch
+from chapters import own
 from torch import nn
 
 import fe
-from fe import gibbs, sampling
+from fe import gibbs
 
 F64 = torch.float64
 
@@ -59,6 +61,11 @@ def curved(n=7, nodes=121, ridge=0.0):
 
 
 P = torch.tensor([0.8, 2.5], dtype=F64)
+log_normal = own("03", "log_normal", math=math)
+importance_sampling = own(
+    "03", "importance_sampling", math=math, torch=torch, log_normal=log_normal
+)
+anneal = own("03", "anneal", torch=torch, log_normal=log_normal)
 
 
 def paired(decoder, classifier, x, y, p):
@@ -67,7 +74,7 @@ def paired(decoder, classifier, x, y, p):
     def minus_hamiltonian(z):
         log_c = torch.log_softmax(classifier(z), 2).gather(2, y.expand(len(z), -1)[..., None])
         log_d = -(x - decoder(z)).square().sum(2)
-        return sampling.log_standard_normal(z) + p[0] * log_d + p[1] * log_c[..., 0]
+        return log_normal(z) + p[0] * log_d + p[1] * log_c[..., 0]
 
     return minus_hamiltonian
 
@@ -256,6 +263,11 @@ def test_resolution_finds_a_coarse_and_a_small_grid():
 # --------------------------------------------------------------------------------------- sampling
 
 
+def mean_weight(log_w):
+    """log w̄ (N,) of log weights (S, N)."""
+    return torch.logsumexp(log_w, 0) - math.log(len(log_w))
+
+
 def one_image(copies, index=0):
     """Copies of one image of the curved model: as many independent replicates. Returns
     log_joint,
@@ -273,15 +285,15 @@ def one_image(copies, index=0):
     )
 
 
-def check_calibrated(estimate, truth):
+def check_calibrated(log_z, std_error, truth):
     """The replicates' z-scores have mean 0 and standard deviation 1."""
-    score = (estimate.log_z.detach() - truth) / estimate.std_error
+    score = (log_z.detach() - truth) / std_error
     n = len(score)
     # n = 400: the mean of unit-variance scores is known to 0.05, five of which are 0.25; the bias
     # of log w̄, −½ std_error² per std_error, adds less than 0.1. Their standard deviation is known
     # to 3.5 %, five of which are 18 %; a little more for scores that are not normal.
     assert score.mean().abs() < 5 / math.sqrt(n) + 0.1 and 0.8 < score.std() < 1.25
-    assert 1e-4 < estimate.std_error.median() < 0.2  # neither vacuous nor zero
+    assert 1e-4 < std_error.median() < 0.2  # neither vacuous nor zero
 
 
 def test_importance_sampling_is_right_within_calibrated_error_bars():
@@ -290,10 +302,9 @@ def test_importance_sampling_is_right_within_calibrated_error_bars():
     std = (
         1.3 * (posterior @ grid.nodes.square() - want.square()).sqrt()
     )  # wider than the posterior: bounded weights
-    run = sampling.importance_sampling(
-        log_joint, want.expand(400, -1), std.expand(400, -1), 3000, generator(1)
-    )
-    check_calibrated(run, truth)
+    proposal = want.expand(400, -1), std.expand(400, -1)
+    log_z, std_error, _ = importance_sampling(log_joint, *proposal, 3000, generator(1))
+    check_calibrated(log_z, std_error, truth)
 
 
 def test_exact_proposal_has_no_variance():
@@ -306,12 +317,11 @@ def test_exact_proposal_has_no_variance():
     variance = 1 / (1 + 2 * P[0] * decoder.weight.detach().square().sum(0))
     mean = variance * (2 * P[0] * (x - decoder.bias.detach()) @ decoder.weight.detach())
     log_joint = paired(decoder, classifier, x, y, P)
-    e = sampling.importance_sampling(
-        log_joint, mean, variance.sqrt().expand_as(mean), 50, generator()
-    )
-    torch.testing.assert_close(e.ess, torch.full((5,), 50.0, dtype=F64), rtol=1e-12, atol=0)
-    torch.testing.assert_close(e.log_z, log_z_linear(decoder, x, P), rtol=0, atol=1e-12)
-    assert e.std_error.max() < 1e-6  # the square root of the rounding of ess
+    std = variance.sqrt().expand_as(mean)
+    log_z, std_error, ess = importance_sampling(log_joint, mean, std, 50, generator())
+    torch.testing.assert_close(ess, torch.full((5,), 50.0, dtype=F64), rtol=1e-12, atol=0)
+    torch.testing.assert_close(log_z, log_z_linear(decoder, x, P), rtol=0, atol=1e-12)
+    assert std_error.max() < 1e-6  # the square root of the rounding of ess
 
 
 def test_importance_sampling_fails_in_fifty_dimensions_and_says_so():
@@ -323,128 +333,65 @@ def test_importance_sampling_fails_in_fifty_dimensions_and_says_so():
     )
     p = torch.ones(2, dtype=F64)
     log_joint, zero = paired(decoder, classifier, x, y, p), torch.zeros(3, 50, dtype=F64)
-    with pytest.raises(sampling.TooFewSamples, match="effective samples"):
-        sampling.importance_sampling(log_joint, zero, zero + 1.0, 2000, generator())
-    bad = sampling.importance_sampling(log_joint, zero, zero + 1.0, 2000, generator(), min_ess=0)
-    truth = log_z_linear(decoder, x, p)
-    assert (bad.ess < 5).all() and (
-        (truth - bad.log_z) > 10 * bad.std_error
-    ).all()  # so the refusal was deserved
+    low, std_error, ess = importance_sampling(log_joint, zero, zero + 1, 2000, generator())
+    error = log_z_linear(decoder, x, p) - low
+    assert (ess < 5).all() and (error > 10 * std_error).all() and error.min() > 100
     # Annealing does the job. The posterior is N(A⁻¹h, A⁻¹), so exact samples for the way back are
     # to be had
     W = decoder.weight.detach()
-    A = torch.eye(50, dtype=F64) + 2 * W.T @ W
+    A = torch.eye(50, dtype=F64) + 2 * W.T @ W  # curvatures up to 98
     mean = torch.linalg.solve(A, 2 * W.T @ (x - decoder.bias.detach()).T).T
     start = mean + randn(20, 3, 50, seed=11) @ torch.linalg.inv(torch.linalg.cholesky(A))
-    options = {
-        "step_size": lambda beta: 0.16 / math.sqrt(1 + 15 * beta),
-        "n_leapfrog": 8,
-    }  # curvatures up to 98 at β = 1
-    betas = torch.linspace(0, 1, 150, dtype=F64) ** 2
-    low = sampling.annealed_importance_sampling(
-        log_joint, randn(20, 3, 50, seed=3), betas, generator(1), **options
-    )
-    high = sampling.annealed_importance_sampling(
-        log_joint, start, betas.flip(0), generator(2), **options
-    )
-    assert low.acceptance.min() > 0.8 and high.acceptance.min() > 0.8
-    # On average low ≤ truth ≤ high; both runs land within 3 nats, where importance sampling is off
-    # by hundreds
-    assert low.log_z.mean() < truth.mean() < high.log_z.mean()
-    assert (low.log_z - truth).abs().max() < 3 and (high.log_z - truth).abs().max() < 3
-    assert (truth - bad.log_z).min() > 100
+    model, betas = SimpleNamespace(log_joint=log_joint, A=A), torch.linspace(0, 1, 150) ** 2
+    options = dict(size=0.3, leaps=8)
+    low, up = anneal(model, randn(20, 3, 50, seed=3), betas, generator(1), **options)
+    back, down = anneal(model, start, betas.flip(0), generator(2), **options)
+    low, high = mean_weight(low), -mean_weight(back)
+    assert up > 0.8 and down > 0.8
+    # On average low ≤ truth ≤ high; both runs land within 3 nats
+    truth = log_z_linear(decoder, x, p)
+    assert low.mean() < truth.mean() < high.mean()
+    assert (low - truth).abs().max() < 3 and (high - truth).abs().max() < 3
 
 
 BETAS = torch.linspace(0, 1, 12, dtype=F64) ** 2
 
 
-def test_annealing_is_unbiased_with_calibrated_error_bars():
-    log_joint, truth, _, _ = one_image(400)
-    run = sampling.annealed_importance_sampling(
-        log_joint,
-        randn(64, 400, 2, seed=2),
-        BETAS,
-        generator(1),
-        step_size=0.3,
-        n_leapfrog=5,
-    )
-    check_calibrated(run, truth)
-    ratio = (
-        run.log_z - truth
-    ).exp()  # E w = Z exactly, at any number of temperatures, if detailed balance holds
-    assert (ratio.mean() - 1).abs() < 5 * ratio.std() / 20
-    assert run.acceptance.shape == (10,) and 0.6 < run.acceptance.min() <= run.acceptance.max() <= 1
-
-
-def test_large_steps_are_rejected_but_leave_no_bias():
-    """Without the Metropolis correction steps of this size would be far off: the check that the
-    correction is made.
+@pytest.mark.parametrize("size, leaps, accepted", [(0.3, 5, (0.6, 1.0)), (1.1, 3, (0.0, 0.8))])
+def test_annealing_is_unbiased_with_calibrated_error_bars(size, leaps, accepted):
+    """E w = Z exactly, at any number of temperatures, if detailed balance holds. Without the
+    correction by Metropolis steps of 1.1 would be far off: it is made.
     """
     log_joint, truth, _, _ = one_image(400)
-    run = sampling.annealed_importance_sampling(
-        log_joint,
-        randn(64, 400, 2, seed=2),
-        BETAS,
-        generator(1),
-        step_size=1.1,
-        n_leapfrog=3,
-    )
-    assert run.acceptance[-1] < 0.8
-    ratio = (run.log_z - truth).exp()
+    z, model = randn(64, 400, 2, seed=2), SimpleNamespace(log_joint=log_joint, A=torch.eye(1))
+    log_w, share = anneal(model, z, BETAS, generator(1), size, leaps)
+    assert accepted[0] < share < accepted[1]
+    if size < 1:
+        share = torch.softmax(log_w, 0).square().sum(0)  # the delta method, as for samples of q
+        check_calibrated(mean_weight(log_w), (share - 1 / 64).sqrt(), truth)
+    ratio = (mean_weight(log_w) - truth).exp()
     assert (ratio.mean() - 1).abs() < 5 * ratio.std() / 20
 
 
 def test_single_chains_bracket_the_truth():
     """E log w ≤ log Z ≤ −E log w_reverse, with room: a coarse path makes both gaps many standard
-    errors wide.
+    errors wide, and a finer path closes the bracket.
     """
     log_joint, truth, posterior, grid = one_image(2000)
-    coarse = torch.tensor([0.0, 0.1, 0.4, 1.0], dtype=F64)
-    options = {"step_size": 0.3, "n_leapfrog": 5}
-    low = sampling.annealed_importance_sampling(
-        log_joint, randn(1, 2000, 2), coarse, generator(1), **options
-    ).log_z
-    start = grid.nodes[
-        torch.multinomial(posterior.expand(2000, -1), 1, generator=generator(2)).T
-    ]  # (1, 2000, d)
-    high = sampling.annealed_importance_sampling(
-        log_joint, start, coarse.flip(0), generator(3), **options
-    ).log_z
-    assert (
-        low.mean() + 4 * low.std() / math.sqrt(2000)
-        < truth
-        < high.mean() - 4 * high.std() / math.sqrt(2000)
-    )
+    start = grid.nodes[torch.multinomial(posterior, 2000, replacement=True, generator=generator(2))]
+
+    def bracket(log_joint, n, betas, seed):
+        model = SimpleNamespace(log_joint=lambda z: log_joint(z[None])[0], A=torch.eye(1))
+        low = anneal(model, randn(n, 2), betas, generator(seed), 0.3)[0]
+        return low, -anneal(model, start[:n], betas.flip(0), generator(seed + 1), 0.3)[0]
+
+    low, high = bracket(log_joint, 2000, torch.tensor([0.0, 0.1, 0.4, 1.0]), 1)
+    error = lambda v: v.std() / math.sqrt(len(v))
+    assert low.mean() + 4 * error(low) < truth < high.mean() - 4 * error(high)
     inverse = (truth - high).exp()  # the reverse weights estimate 1/Z without bias
-    assert (inverse.mean() - 1).abs() < 5 * inverse.std() / math.sqrt(2000)
-    fine = torch.linspace(0, 1, 80, dtype=F64)
-    log_joint = one_image(500)[0]
-    low2 = sampling.annealed_importance_sampling(
-        log_joint, randn(1, 500, 2), fine, generator(4), **options
-    ).log_z
-    high2 = sampling.annealed_importance_sampling(
-        log_joint, start[:, :500], fine.flip(0), generator(5), **options
-    ).log_z
-    assert high2.mean() - low2.mean() < 0.3 * (
-        high.mean() - low.mean()
-    )  # a finer path closes the bracket
-
-
-def test_sampling_is_reproducible_and_leaves_the_model_alone():
-    J = curved()
-    log_joint = paired(J.decoder, J.classifier, J.x, J.y, P)
-    runs = [
-        sampling.annealed_importance_sampling(
-            log_joint,
-            randn(4, 7, 2),
-            BETAS,
-            generator(3),
-            step_size=0.3,
-        )
-        for _ in range(2)
-    ]
-    assert torch.equal(runs[0].log_z, runs[1].log_z) and not runs[0].log_z.requires_grad
-    assert all(v.grad is None for v in J.decoder.parameters())
+    assert (inverse.mean() - 1).abs() < 5 * error(inverse)
+    low2, high2 = bracket(one_image(500)[0], 500, torch.linspace(0, 1, 80), 4)
+    assert high2.mean() - low2.mean() < 0.3 * (high.mean() - low.mean())
 
 
 # -------------------------------------------------------------------------------------- bad input
@@ -532,37 +479,3 @@ def test_bad_theta_and_grids():
     ):
         with pytest.raises(ValueError):
             call()
-
-
-def test_bad_sampling():
-    J, zero = build(), torch.zeros(4, 2, dtype=F64)
-    lj = paired(J.decoder, J.classifier, J.x, J.y, P)
-    with pytest.raises(ValueError, match="std > 0"):
-        sampling.importance_sampling(lj, zero, zero, 10, generator())
-    with pytest.raises(ValueError, match="n_samples"):
-        sampling.importance_sampling(lj, zero, zero + 1, 1, generator())
-    with pytest.raises(ValueError, match="NaN"):
-        sampling.importance_sampling(
-            lambda z: lj(z) * float("nan"), zero, zero + 1, 10, generator()
-        )
-    z0 = randn(3, 4, 2)
-    for betas in ([0.0, 0.5], [0.1, 1.0], [0.0, 0.7, 0.3, 1.0], [1.0], [0.5, 0.0], [1.0, 0.1]):
-        with pytest.raises(ValueError, match="betas"):
-            sampling.annealed_importance_sampling(lj, z0, betas, generator(), step_size=0.1)
-    for betas in (BETAS[None], []):
-        with pytest.raises(ValueError, match="betas must have shape"):
-            sampling.annealed_importance_sampling(lj, z0, betas, generator(), step_size=0.1)
-    with pytest.raises(ValueError, match="n_leapfrog must be at least 1"):
-        sampling.annealed_importance_sampling(
-            lj, z0, BETAS, generator(), step_size=0.1, n_leapfrog=0
-        )
-    with pytest.raises(ValueError, match="shape"):
-        sampling.annealed_importance_sampling(lj, z0[0], BETAS, generator(), step_size=0.1)
-    with pytest.raises(ValueError, match="NaN"):
-        sampling.annealed_importance_sampling(
-            lj, z0 * float("nan"), BETAS, generator(), step_size=0.1
-        )
-    with pytest.raises(ValueError, match=r"log_joint\(z\) must have shape"):
-        sampling.annealed_importance_sampling(
-            lambda z: lj(z)[0], z0, BETAS, generator(), step_size=0.1
-        )

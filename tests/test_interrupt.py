@@ -137,7 +137,7 @@ reproduce.main(["fig4a", "--scale", "small", "--workers", "{workers}", "--out", 
 
 def epoch(path):
     """Up to which epoch a job has come, by its checkpoint; 0 without one."""
-    return Journal(path).tensors["partial"]["epoch"] if path.exists() else 0
+    return Journal(path).tensors.get("partial", {"epoch": 0})["epoch"] if path.exists() else 0
 
 
 def stopped_at_once(folder, kernel, workers):

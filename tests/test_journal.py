@@ -92,11 +92,22 @@ def test_a_checkpoint_from_a_gpu_opens_without_one(tmp_path, monkeypatch):
 
 
 def test_a_folder_that_cannot_be_written(tmp_path):
+    """It shows where the run begins, and if it comes about later, there, without a trace."""
     (tmp_path / "file").write_text("not a folder")
-    journal = Journal(tmp_path / "file" / "a.pt")
+    with pytest.raises(OSError, match="cannot write .* choose another folder$"):
+        Journal(tmp_path / "file" / "a.pt")
+    journal = Journal(tmp_path / "folder" / "a.pt")
+    (tmp_path / "folder" / "a.pt").unlink()
+    (tmp_path / "folder").rmdir()
+    (tmp_path / "folder").write_text("not a folder")
     with pytest.raises(OSError, match="cannot write"):
         journal.save({"w": torch.zeros(3)}, {})
     assert journal.entries == [] and journal.tensors == {}
+
+
+def test_a_folder_is_no_journal(tmp_path):
+    with pytest.raises(OSError, match="cannot read .*: Is a directory; a journal is one file"):
+        Journal(tmp_path)
 
 
 def test_a_full_disk_keeps_the_last_good_state(tmp_path):

@@ -65,6 +65,19 @@ def test_the_rate_needs_no_attribute_of_the_objective():
         )
 
 
+@pytest.mark.parametrize(
+    "J, got",
+    [
+        (lambda theta, p: 1.0, "float"),
+        (lambda theta, p: (theta.dot(theta) * p.sum())[None], r"torch.Size\(\[1\]\)"),
+    ],
+)
+def test_an_objective_returns_a_scalar_tensor(J, got):
+    for use in (fe.functionals, fe.minimise, fe.linear_response):
+        with pytest.raises(ValueError, match=f"J must return a scalar tensor, got {got}"):
+            use(J, THETA, P)
+
+
 def test_one_control_has_no_classifier():
     f = fe.functionals(lambda theta, p: theta.dot(theta) + p[0] * theta.sum(), THETA, P[:1])
     assert f.classification == 0

@@ -220,7 +220,7 @@ def test_an_exception_of_the_library_comes_through_a_process_pool():
     [
         (dict(lam=0.0), "need λ, λ_end"),
         (dict(lam_end=0.0), "λ_end"),
-        (dict(gam=-1.0), "need λ, λ_end, γ"),
+        (dict(gam=-1.0), "γ must be a finite number from 0 on, got -1.0"),
         (dict(step=0.0), "step > 0"),
         (dict(hold="val"), "hold needs the probe 'val'"),
         (dict(hold="unseen"), "needs the probe 'unseen', there are"),

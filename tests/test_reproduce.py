@@ -370,6 +370,7 @@ def test_transfer_end_to_end(run, tmp_path, single, colour_images):
         for name, row in (("start", r["rest"][-1]), ("held", r["runs"]["held"]["rows"])):
             path = tmp_path / "states" / f"a_{r['kind']}_s{r['seed']}_{name}.safetensors"
             network, about = reproduce.state(path)
+            assert about["figure"] == "a"
             C = row["classification"]
             assert about["row"]["classification"] == (C[-1] if name == "held" else C)
             x = torch.rand(4, about["pixels"], dtype=torch.float32)
@@ -814,8 +815,31 @@ def test_states_that_come_with_the_book_are_those_of_the_results(figure_5):
             images = training_set(task, about["row"]["t"], 3_000, 0)
             found = evaluate(network, *images)
             assert [float(v) for v in found[:3]] == pytest.approx([*row.values()], rel=5e-3)
+        assert about["figure"] == "fig5"
     with pytest.raises(FileNotFoundError, match="there are fig2_g8_s0_end"):
         reproduce.state("fig5_of_another")
+
+
+def test_a_state_that_is_damaged_or_of_another_figure(tmp_path):
+    stored = (ROOT / "results" / "states" / "fig5_aligned_s0_held.safetensors").read_bytes()
+    good, bad = tmp_path / "fig5_a.safetensors", tmp_path / "fig6_a.safetensors"
+    flipped = stored[:-50] + bytes([stored[-50] ^ 1]) + stored[-49:]
+    for raw in (
+        stored[:-100],
+        stored[:300],
+        flipped,
+        b"",
+        b"hello " * 99,
+        b"\x02" + 7 * b"\0" + b"[]",
+    ):
+        good.write_bytes(raw)
+        with pytest.raises(ValueError, match="fig5_a.safetensors is damaged, or no state that fe"):
+            reproduce.state(good)
+    for path in (good, bad):
+        path.write_bytes(stored)
+    assert reproduce.state(good)[1]["figure"] == "fig5"
+    with pytest.raises(ValueError, match="fig6_a.* has a network of fig5"):
+        reproduce.state(bad)
 
 
 @pytest.mark.parametrize("run", ["fig2", "fig4a", "fig5"])

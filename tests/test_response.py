@@ -48,13 +48,14 @@ def test_conjugate_gradient_recovers_x_and_reports(n, seed):
     x = torch.randn(n, 3, generator=torch.Generator().manual_seed(seed))
     M = torch.diag(1 / A.diagonal())
     for preconditioner in (None, lambda v: M @ v):
-        got, report = fe.conjugate_gradient(
+        got, iterations = fe.conjugate_gradient(
             lambda v: A @ v, A @ x, preconditioner=preconditioner, rtol=1e-11
         )
         torch.testing.assert_close(
             got, x, rtol=0, atol=1e-7 * float(x.abs().max())
         )  # rtol √κ with room
-        assert report.residual < 1e-8 and report.error <= 1e-11 and report.iterations > 0
+        error = ((got - x) * (A @ (got - x))).sum(0) / (x * (A @ x)).sum(0)
+        assert error.max() < 1e-16 and iterations > 0
 
 
 def test_singular_consistent_gives_least_norm():
@@ -82,8 +83,8 @@ def test_singular_consistent_problems_stop_at_rounding(n, rank, seed):
 
 
 def test_zero_right_hand_side():
-    x, report = fe.conjugate_gradient(lambda v: v, torch.zeros(4, 2))
-    assert torch.equal(x, torch.zeros(4, 2)) and report.iterations == 0
+    x, iterations = fe.conjugate_gradient(lambda v: v, torch.zeros(4, 2))
+    assert torch.equal(x, torch.zeros(4, 2)) and iterations == 0
 
 
 def test_singular_inconsistent_is_refused():
@@ -164,7 +165,7 @@ def test_a_model_that_writes_out_A_and_one_that_does_not_agree():
     e = fe.minimise(J, J.initial(), P)
     own, products = (fe.linear_response(K, e.theta, P) for K in (J, lambda th, p: J(th, p)))
     # two iterations and many: errors 1e-8 in the energy norm, their squares in Hess F
-    assert own.cg.iterations <= 3 < 30 < products.cg.iterations
+    assert own.iterations <= 3 < 30 < products.iterations
     torch.testing.assert_close(own.hess, products.hess, rtol=1e-10, atol=1e-12)
     torch.testing.assert_close(own.theta_p, products.theta_p, rtol=1e-5, atol=1e-6)
     assert own.curvature == pytest.approx(products.curvature, rel=1e-3)
@@ -428,7 +429,7 @@ def test_the_preconditioner_of_J_is_used_where_A_is_not_written_out(monkeypatch)
     e = fe.minimise(known, known.initial(), p)
     r = fe.linear_response(known, e.theta, p)
     plain = fe.linear_response(lambda theta, p: known(theta, p), e.theta, p)
-    assert 2 * r.cg.iterations < plain.cg.iterations
+    assert 2 * r.iterations < plain.iterations
     torch.testing.assert_close(r.theta_p, plain.theta_p, rtol=1e-6, atol=1e-8)
     torch.testing.assert_close(r.hess, plain.hess, rtol=1e-8, atol=0)
     A = known.dense_hessian(e.theta, p)

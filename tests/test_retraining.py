@@ -2,6 +2,7 @@
 processes that wait together are trained together.
 """
 
+import math
 import os
 import random
 import signal
@@ -9,6 +10,7 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
+import numpy as np
 import pytest
 import torch
 
@@ -313,7 +315,7 @@ def test_the_journal_of_another_run_is_refused(tmp_path, stop):
     for journal in (stopped.journal, Journal(tmp_path / "a.pt")):
         with pytest.raises(
             ValueError,
-            match="journal was .*'lam': 0.3,.*asks for .*'lam': 0.31,.*another run",
+            match="journal was {'lam': 0.3}.* asks for {'lam': 0.31}.*another run",
         ):
             stage(journal, lam=0.31)
 
@@ -417,9 +419,11 @@ def test_one_run_that_fails_does_not_end_the_others():
 def test_labels_that_do_not_fit_are_named_in_a_group_too():
     (x, y), _ = reproduce.load(TINY)
     network = reproduce.networks(TINY, x, y, 0)
-    bad = Retraining(network, (x, y + 5), batch_size=tiny().batch_size)
+    late = lambda t: (x, y + 5 * (t == 0.5))  # a run looks at its images where they begin and end
+    bad = Retraining(network, late, batch_size=tiny().batch_size)
+    one_at = lambda: (yield Stage(0.3, 4.0, 2, t=0.5))
     with pytest.warns(UserWarning, match="2 runs, trained as one, failed: labels run from 5"):
-        found = drive({"bad": (bad, one()), "good": (tiny(), one())})
+        found = drive({"bad": (bad, one_at()), "good": (tiny(), one())})
     assert found["good"].result() == pytest.approx(tiny().follow(one()), rel=1e-4)
     with pytest.raises(ValueError, match="labels run from 5"):
         found["bad"].result()
@@ -526,16 +530,77 @@ def test_a_schedule_and_a_watcher_need_not_be_copied():
     assert tiny().stage(0.3, 4.0, 2, one.rate, watch=one.watch)["trace"] == [500] * 3
 
 
-def test_what_is_no_run_is_refused_in_words():
+def test_what_is_no_run_is_refused_in_words(tmp_path):
     (x, y), _ = reproduce.load(TINY)
     for change, error, words in (
         (dict(data=torch.utils.data.TensorDataset(x, y)), TypeError, "a task must be a function"),
         (dict(probes=(x, y)), TypeError, "probes must be a dict"),
         (dict(data=(x.numpy(), y)), TypeError, "x must be a floating torch.Tensor, got ndarray"),
         (dict(data=(x, y.numpy())), TypeError, "y must be a torch.Tensor of int64 labels, got nd"),
+        (dict(data=((16 * x).byte(), y)), TypeError, "data: x must be a floating .*uint8"),
+        (dict(data=(x.to("meta"), y.to("meta"))), TypeError, "data: encoder .* on meta"),
+        (dict(data=(x, y, y)), TypeError, r"data: must be a pair \(x, y\), got tuple"),
+        (dict(probes=dict(val=x)), TypeError, r"val: must be a pair \(x, y\), got Tensor"),
+        (dict(probes=dict(val=(x, y + 5))), ValueError, "val: labels run from 5 to 14"),
+        (dict(probes=dict(val=(x[:, :32], y))), ValueError, "val: encoder must accept images"),
+        (dict(probes=dict(val=(x.double(), y))), TypeError, "val: encoder .*float64"),
+        (dict(probes=dict(val=(x * float("nan"), y))), ValueError, "val: x has .* NaN"),
+        (dict(batch_size=0), ValueError, "batch_size must be an integer from 2 on, got 0"),
+        (dict(seed="3"), ValueError, "seed must be an integer from 0 on, got '3'"),
+        (dict(journal=tmp_path), OSError, "cannot read .* a journal is one file"),
+        (dict(journal="/proc/a.pt"), OSError, "cannot write /proc/a.pt"),
     ):
         with pytest.raises(error, match=words):
-            tiny(**change).stage(0.3, 4.0, 1)
+            tiny(**change)
+
+
+def test_numbers_of_a_stage_may_be_of_any_kind():
+    double = lambda v: torch.tensor(v, dtype=torch.float64)
+    kinds = float, np.float64, double, lambda v: double([v]), lambda v: np.array([v])
+    told = [Stage(as_(0.3), as_(4.0), 1, as_(1e-3), t=as_(0.5)).words() for as_ in kinds]
+    assert all(t == told[0] for t in told)
+    for pair in (lambda *v: [*v], lambda *v: torch.tensor(v), lambda *v: np.array(v)):
+        assert Stage(pair(0.3, 0.5), pair(4.0, 5.0), 1).gam == [4.0, 5.0]
+    journal = Journal()
+    for seed, size in ((3, 50), (np.int64(3), torch.tensor(50))):
+        assert tiny(journal=journal, seed=seed, batch_size=size).stage(0.3, 4.0, 1)["rate"]
+    assert len(journal.entries) == 1
+
+
+@pytest.mark.parametrize(
+    "change, words",
+    [
+        (dict(epochs=1.5), "epochs must be an integer from 1 on, got 1.5"),
+        (dict(epochs="3"), "epochs must be an integer from 1 on, got '3'"),
+        (dict(epochs=0), "epochs must be an integer from 1 on, got 0"),
+        (dict(lam=math.nan), "λ must be a finite number from 0 on, got nan"),
+        (dict(lam="0.3"), "λ must be a finite number from 0 on, got '0.3'"),
+        (dict(gam=-1), "γ must be a finite number from 0 on, got -1"),
+        (dict(gam=None), "γ must be a finite number"),
+        (dict(lr=math.nan), "lr must be a finite number from 0 on, got nan"),
+        (dict(lr=None), "lr must be a finite number from 0 on, got None"),
+        (dict(t="late"), "t must be a finite number from 0 on, got 'late'"),
+    ],
+)
+def test_a_stage_that_cannot_be_trained(change, words):
+    with pytest.raises(ValueError, match=words):
+        Stage(**dict(lam=0.3, gam=4.0, epochs=1) | change)
+
+
+@pytest.mark.parametrize("request_", [None, 3, (0.3, 4.0, 1), Stage])
+def test_what_is_no_request_is_refused(request_):
+    def process():
+        yield request_
+
+    with pytest.raises(TypeError, match="must yield requests, a Stage, a Row"):
+        tiny().follow(process())
+    with pytest.raises(TypeError, match="a generator: call the function .*, got function"):
+        tiny().follow(process)
+
+
+def test_a_path_is_a_journal_too(tmp_path):
+    first = tiny(journal=tmp_path / "a.pt").stage(0.3, 4.0, 1)
+    assert tiny(journal=str(tmp_path / "a.pt")).stage(0.3, 4.0, 1) == first
 
 
 def test_a_task_is_what_it_is_to_an_exact_model():

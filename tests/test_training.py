@@ -233,12 +233,24 @@ def test_bad_input_is_named():
         Ensemble([])
     ensemble = Ensemble([members()])
     for options, message in (
-        (dict(lam=-1.0), "λ and γ"),
-        (dict(gam=float("nan")), "λ and γ"),
-        (dict(epochs=0), "epochs > 0"),
-        (dict(batch_size=1), "batch_size ≥ 2"),
+        (dict(lam=-1.0), "λ must be a finite number from 0 on, got -1.0"),
+        (dict(gam=float("nan")), "γ must be a finite number from 0 on, got nan"),
+        (dict(epochs=0), "epochs must be an integer from 1 on, got 0"),
+        (dict(epochs=1.5), "epochs must be an integer from 1 on, got 1.5"),
+        (dict(epochs="3"), "epochs must be an integer from 1 on, got '3'"),
+        (dict(batch_size=1), "batch_size must be an integer from 2 on, got 1"),
+        (dict(batch_size=2.5), "batch_size must be an integer"),
         (dict(x=x * float("nan")), "NaN"),
+        (dict(x=x[:1], y=y[:1]), "the number of images must be an integer from 2 on, got 1"),
         (dict(lr=1e200), "learning rate"),
+        (dict(lr=-1e-3), "lr must be a finite number from 0 on, got -0.001"),
+        (dict(lr=lambda k, n: None), "lr must be a finite number from 0 on, got None"),
+        (dict(seed="7"), "seed must be an integer from 0 on, got '7'"),
+        (dict(seed=(1, -2)), "seed must be an integer from 0 on, got -2"),
+        (dict(seed=torch.tensor([1, 2])), "seed must be an integer from 0 on, got tensor"),
+        (dict(y=torch.eye(12, dtype=x.dtype)[y]), r"soft labels must have shape \(100, 10\)"),
+        (dict(y=y.double()), r"soft labels must have shape \(100, Y\), got \(100,\)"),
+        (dict(y=y[:, None]), r"y must have shape \(100,\), got \(100, 1\)"),
     ):
         arguments = (
             dict(x=x, y=y, lam=0.5, gam=4.0, epochs=2, lr=1e-3, seed=0, batch_size=20) | options
@@ -571,12 +583,12 @@ def test_images_of_any_shape():
         (dict(classifier=Classifier((3, 4), None)), ValueError, "labels run from 0 to 9"),
         (dict(classifier=Classifier((5, 10), None)), ValueError, "accept codes of shape"),
         (dict(encoder=Encoder((64, 3), None).double()), TypeError, r"float64.*write encoder.to\(x"),
-        (dict(lam=(0.5, 1.0)), ValueError, "λ and γ must be numbers"),
-        (dict(lam="half"), ValueError, "λ and γ must be numbers"),
+        (dict(lam=(0.5, 1.0)), ValueError, "need one value or 1, one for each member, got 2"),
+        (dict(lam="half"), ValueError, "λ must be a finite number from 0 on, got 'half'"),
         (dict(seed=[1, 2]), ValueError, "need one value or 1"),
         (dict(x=[1.0, 2.0]), ValueError, "two tensors, or two lists of 1"),
         (dict(x=np.zeros((60, 64))), TypeError, "x must be a floating torch.Tensor, got ndarray"),
-        (dict(resume=(1, None)), ValueError, "need epochs > 1"),
+        (dict(resume=(1, None)), ValueError, "epochs must be an integer from 2 on, got 1"),
     ],
 )
 def test_what_does_not_fit_is_said_in_words(change, error, words):
@@ -671,3 +683,92 @@ def test_frozen_layers_stay_frozen_in_an_ensemble():
     weights = ("weight", "bias")  # statistics of batch normalisation move
     assert not any(v for k, v in moved.items() if "encoder" in k and k.endswith(weights))
     assert all(v for k, v in moved.items() if "decoder" in k and "weight" in k)
+
+
+def test_numbers_of_any_kind_are_the_same_numbers():
+    """Prices, seeds, sizes and rates of Python, NumPy and torch."""
+    x, y = digits(60, dtype=torch.float32)
+    ends = []
+    for as_ in (float, np.float64, torch.tensor, lambda v: torch.tensor([v]), np.array):
+        e, count = Ensemble([members(dtype=torch.float32)]), lambda n: int(n)
+        count = count if as_ is float else np.int64 if as_ is np.float64 else torch.tensor
+        how = dict(batch_size=count(30), lr=as_(1e-3), seed=count(3))
+        train_ensemble(e, x, y, as_(0.5), as_(4.0), count(2), **how)
+        ends.append(e.state())
+    nets = members(dtype=torch.float32)
+    training.train(*nets, x, y, torch.tensor([0.5, 4.0]), 2, 30, 1e-3, 3)
+    ends.append(Ensemble([nets]).state())
+    for end in ends[1:]:
+        assert all(torch.equal(v, end[k]) for k, v in ends[0].items())
+    with pytest.raises(ValueError, match=r"p must be \(λ, γ\), got"):
+        training.train(*nets, x, y, (0.5, 4.0, 0.5), 2, 30, 1e-3, 3)
+    with pytest.raises(ValueError, match="each of p must be a finite number from 0 on, got nan"):
+        training.train(*nets, x, y, (math.nan, 4.0), 2, 30, 1e-3, 3)
+
+
+@pytest.mark.parametrize("measure", [evaluate, refresh_statistics])
+def test_what_is_measured_is_checked_too(measure):
+    x, y = digits(60, dtype=torch.float32)
+    e = Ensemble([members(dtype=torch.float32)])
+    for data, error, words in (
+        ((x, y + 1), ValueError, "labels run from 1 to 10, but n_classes=10"),
+        ((x.double(), y), TypeError, "write encoder.to"),
+        ((x[:, :32], y), ValueError, "encoder must accept images of shape .32,."),
+        ((x.to("meta"), y.to("meta")), TypeError, "cpu, but x is torch.float32 on meta"),
+    ):
+        with pytest.raises(error, match=words):
+            measure(e, *data)
+
+
+@pytest.mark.parametrize(
+    "others, error, words",
+    [
+        ([members(1, norm=None)], ValueError, "one has .*BatchNorm1d.*, another .*ReLU"),
+        ([(*members()[:2], torch.nn.Sequential())], ValueError, "one architecture: one has"),
+        ([members()[:2]], TypeError, "three modules .*, got .'Encoder', 'Decoder'."),
+        (members(), TypeError, "three modules .*, got .'Encoder'."),
+        ([(len, len, len)], TypeError, "three modules"),
+    ],
+)
+def test_members_that_are_not_alike(others, error, words):
+    with pytest.raises(error, match=words):
+        Ensemble([members(), *others])
+
+
+def test_members_that_differ_in_no_tensor():
+    """They have the same parameters; one would have been trained as the other."""
+    nets = lambda layer: (*members()[:2], torch.nn.Sequential(torch.nn.Linear(3, 10), layer))
+    Ensemble([nets(torch.nn.Dropout(0.1)), nets(torch.nn.Dropout(0.1))])
+    for layer in (torch.nn.Dropout(0.5), torch.nn.Tanh()):
+        with pytest.raises(ValueError, match=r"one has .1.: Dropout\(p=0.1"):
+            Ensemble([nets(torch.nn.Dropout(0.1)), nets(layer)])
+
+
+class Channels(torch.nn.Sequential):
+    def forward(self, x):
+        return super().forward(x).chunk(2, 1)
+
+
+@pytest.mark.parametrize("layer", [torch.nn.Dropout1d, torch.nn.Dropout2d, torch.nn.Dropout3d])
+def test_whole_channels_are_dropped_alike_in_one_member_and_many(layer):
+    """And they are whole: two numbers a channel are both there or both gone."""
+    x, y = digits(120)
+    seen, shape = [], (4, 2, *[1] * (int(layer.__name__[-2]) - 1))
+    torch.manual_seed(0)
+    drop = [torch.nn.Linear(64, 8), torch.nn.Unflatten(1, shape), layer(0.5), torch.nn.Flatten()]
+    encoder = Channels(*drop, torch.nn.Linear(8, 6))
+    one, three = (Ensemble([(encoder, *members()[1:])] * M) for M in (1, 3))
+    look = lambda module, inputs: seen.append(inputs[0].detach())
+    one.net.encoder[4].register_forward_pre_hook(look)
+    for e in (one, three):
+        train_ensemble(e, x, y, 0.5, 4.0, 2, 1e-3, 7, batch_size=30)
+    for i in range(3):
+        same(three, i, one)
+    kept = torch.cat(seen[1:]).view(-1, 4, 2) != 0
+    assert torch.equal(kept[..., 0], kept[..., 1]) and 0.3 < float(kept.double().mean()) < 0.7
+
+
+def test_what_sets_dropped_numbers_to_something_else_is_refused():
+    classifier = torch.nn.Sequential(torch.nn.AlphaDropout(0.1), torch.nn.Linear(3, 10))
+    with pytest.raises(ValueError, match="AlphaDropout has no common masks: take nn.Dropout"):
+        Ensemble([(*members()[:2], classifier)])

@@ -7,15 +7,16 @@ import os
 from pathlib import Path
 
 import numpy as np
+import ot
 import pytest
 import torch
+from chapters import own
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import linear_sum_assignment, linprog
 from torchvision.datasets import MNIST
 
 import fe
-from fe import transport
 from fe.tasks import (
     Displacement,
     Mixture,
@@ -24,7 +25,7 @@ from fe.tasks import (
     plan_by_class,
     training_set,
 )
-from fe.transport import Plan, optimal_plan, partners, sinkhorn_plan, squared_distances
+from fe.transport import Plan, optimal_plan, squared_distances
 
 pytestmark = pytest.mark.long
 
@@ -33,6 +34,10 @@ needs_mnist = pytest.mark.skipif(
     not (ROOT / "MNIST" / "raw").exists(),
     reason=f"no MNIST under {ROOT} (set FE_DATA to its folder)",
 )
+
+
+sinkhorn = own("08", "sinkhorn_by_hand", torch=torch, math=math)
+partners = own("08", "partners", torch=torch)
 
 
 def random_sets(n, m, dim=3, seed=0):
@@ -156,94 +161,83 @@ def test_gaussians_within_sampling_error():
 
 
 def test_sinkhorn_tends_to_the_exact_plan():
-    x, y, a, b = random_sets(30, 25)
-    exact, kappa = optimal_plan(x, y, a, b), squared_distances(x, y)
-    blurs = (1.0, 0.3, 0.1, 0.03, 0.01)
-    plans = [sinkhorn_plan(x, y, a, b, blur=blur, keep=1e-9) for blur in blurs]
-    costs, spread = [p.cost for p in plans], [partners(p) for p in plans]
-    assert (
-        costs == sorted(costs, reverse=True)
-        and spread == sorted(spread, reverse=True)
-        and spread[-1] > partners(exact)
-    )
-    for blur, p in zip(blurs, plans):
-        excess = p.cost - exact.cost
-        assert -1e-6 <= excess <= p.gap + 1e-6  # the gap bounds the excess
-        assert excess <= blur * float(kappa.mean()) * math.log(25)  # ε log m
-    assert costs[-1] < 1.02 * exact.cost
-    wide = sinkhorn_plan(x, y, a, b, blur=1e4)
-    assert partners(wide) == pytest.approx(
-        float(torch.special.entr(b).sum().exp()), rel=1e-3
-    )  # the independent plan
+    """Chapter 8's own: cost and partners fall with the blur, and the duality gap of its u bounds
+    the excess; POT finds the same plan.
+    """
+    x, y, _, _ = random_sets(30, 30)
+    exact, kappa = optimal_plan(x, y), squared_distances(x, y)
+    mean, costs, spread = float(kappa.mean()), [], []
+    for blur in (1.0, 0.3, 0.1, 0.03):
+        gamma, u, _ = sinkhorn(kappa, blur * mean)
+        for sums in (gamma.sum(0), gamma.sum(1)):
+            torch.testing.assert_close(sums, torch.full((30,), 1 / 30), rtol=0, atol=1e-8)
+        costs.append(float((gamma * kappa).sum()))
+        spread.append(partners(gamma))
+        gap = costs[-1] - float(u.mean() + (kappa - u[:, None]).min(0).values.mean())
+        excess = costs[-1] - exact.cost
+        assert -1e-9 <= excess <= gap + 1e-9
+        assert excess <= blur * mean * math.log(30)
+        if blur == 0.1:
+            mass = torch.full((30,), 1 / 30)
+            theirs = ot.sinkhorn(mass, mass, kappa, blur * mean, method="sinkhorn_log")
+            torch.testing.assert_close(gamma, theirs, rtol=0, atol=1e-7)
+    assert costs == sorted(costs, reverse=True) and spread == sorted(spread, reverse=True)
+    assert costs[-1] < 1.06 * exact.cost and spread[-1] > 1
+    wide = sinkhorn(kappa, 1e4 * mean)[0]  # the independent plan
+    assert partners(wide) == pytest.approx(30, rel=1e-3)
 
 
 def test_partners_of_known_plans():
-    index = torch.arange(4)
-    assert partners(Plan(index, index, torch.full((4,), 0.25), 0.0, 0.0)) == pytest.approx(1)
-    assert partners(
-        Plan(
-            index.repeat_interleave(3),
-            torch.arange(3).repeat(4),
-            torch.full((12,), 1 / 12),
-            0.0,
-            0.0,
-        )
-    ) == pytest.approx(3)
+    assert partners(torch.eye(4) / 4) == pytest.approx(1)
+    assert partners(torch.full((4, 3), 1 / 12)) == pytest.approx(3)
 
 
-def test_solvers_that_stop_early_raise(monkeypatch):
+def test_a_solver_that_stops_early_raises():
     x, y, a, b = random_sets(60, 60)
     with pytest.raises(fe.NotConverged, match="max_iterations"):
         optimal_plan(x, y, a, b, max_iterations=20)
-    with pytest.raises(fe.NotConverged, match="marginals"):
-        monkeypatch.setattr(transport, "_SWEEPS", 5)
-        sinkhorn_plan(x, y, a, b, blur=0.01)
 
 
-@pytest.mark.parametrize(
-    "solver",
-    [optimal_plan, lambda *a, **k: sinkhorn_plan(*a, blur=0.5, **k)],
-    ids=["exact", "sinkhorn"],
-)
-def test_bad_input_is_refused(solver):
+def test_bad_input_is_refused():
     x, y, a, b = random_sets(5, 4)
     broken = x.clone()
     broken[2, 1] = math.nan
     for error, match, call in [
-        (ValueError, "source_weights .* sum", lambda: solver(x, y, 2 * a, b)),
+        (ValueError, "source_weights .* sum", lambda: optimal_plan(x, y, 2 * a, b)),
         (
             ValueError,
             "target_weights",
-            lambda: solver(x, y, a, torch.tensor([1.5, -0.5, 0.0, 0.0])),
+            lambda: optimal_plan(x, y, a, torch.tensor([1.5, -0.5, 0.0, 0.0])),
         ),
-        (ValueError, "target_weights", lambda: solver(x, y, a, torch.full((4,), math.nan))),
-        (ValueError, "source_weights", lambda: solver(x, y, b, a)),
-        (ValueError, "source: x has 1 NaN", lambda: solver(broken, y)),
-        (ValueError, "target: x has 1 NaN", lambda: solver(y, broken)),
-        (ValueError, "target: x must have shape .N, D., got .0, 3.", lambda: solver(x, y[:0])),
+        (ValueError, "target_weights", lambda: optimal_plan(x, y, a, torch.full((4,), math.nan))),
+        (ValueError, "source_weights", lambda: optimal_plan(x, y, b, a)),
+        (ValueError, "source: x has 1 NaN", lambda: optimal_plan(broken, y)),
+        (ValueError, "target: x has 1 NaN", lambda: optimal_plan(y, broken)),
+        (
+            ValueError,
+            "target: x must have shape .N, D., got .0, 3.",
+            lambda: optimal_plan(x, y[:0]),
+        ),
         (
             ValueError,
             "as many pixels as source, must have shape .m, 3.",
-            lambda: solver(x, y[:, :2]),
+            lambda: optimal_plan(x, y[:, :2]),
         ),
         (
             ValueError,
             r"cost must have shape \(5, 4\)",
-            lambda: solver(x, y, cost=torch.zeros(4, 5)),
+            lambda: optimal_plan(x, y, cost=torch.zeros(4, 5)),
         ),
-        (ValueError, "cost has 20 NaN", lambda: solver(x, y, cost=torch.full((5, 4), math.inf))),
-        (ValueError, "flatten", lambda: solver(x[None], y)),
-        (TypeError, "source: x must be a floating", lambda: solver(x.long(), y)),
+        (
+            ValueError,
+            "cost has 20 NaN",
+            lambda: optimal_plan(x, y, cost=torch.full((5, 4), math.inf)),
+        ),
+        (ValueError, "flatten", lambda: optimal_plan(x[None], y)),
+        (TypeError, "source: x must be a floating", lambda: optimal_plan(x.long(), y)),
     ]:
         with pytest.raises(error, match=match):
             call()
-
-
-def test_blur_must_be_a_positive_number():
-    x, y, _, _ = random_sets(5, 4)
-    for blur in (0.0, -1.0, math.inf, math.nan):
-        with pytest.raises(ValueError, match="blur"):
-            sinkhorn_plan(x, y, blur=blur)
 
 
 @needs_mnist

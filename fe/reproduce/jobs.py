@@ -27,8 +27,6 @@ def _run(settings, seed, checkpoint, data=None, classes=None, probes=None):
     """
     train, validation = load(settings) if data is None else (data(0.0), None)
     checkpoint = checkpoint and Path(checkpoint)
-    if checkpoint:
-        checkpoint.parent.mkdir(parents=True, exist_ok=True)
 
     def on_progress(done):
         if checkpoint:

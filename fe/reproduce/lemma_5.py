@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import torch
 
 from ..amortised import AmortisedObjective
+from ..networks import check_networks
 from ..processes import Slopes
 from ..training import generator
 from .curvature import network_response
@@ -28,7 +29,7 @@ class FreeEnergyHessian:
                 f"need batches ≥ 1 of images ≥ 1 each, in all at most the "
                 f"{len(run.data(None)[0])} there are, got part {self.part} of {self.images}"
             )
-        random, d = generator(run.seed, run.done, 3), run.network.code_size(x)
+        random, d = generator(run.seed, run.done, 3), check_networks(*run.network[0], x, y)
         noise = torch.randn(1, len(x), d, generator=random, dtype=x.dtype, device="cpu")
         J = AmortisedObjective(*run.network[0], x, y, noise.to(x.device))
         p = torch.tensor([self.lam, self.gam], dtype=x.dtype, device=x.device)

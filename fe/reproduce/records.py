@@ -1,5 +1,6 @@
 """Records of long runs: JSON files with their provenance, where they lie, which one is shown."""
 
+import hashlib
 import itertools
 import json
 import math
@@ -34,7 +35,10 @@ def read(path):
 
 def save_json(path, record):
     """One JSON file, see `fe.journal.write`."""
-    write(Path(path), json.dumps(record, indent=1, allow_nan=False).encode())
+    try:
+        write(Path(path), json.dumps(record, indent=1, allow_nan=False).encode())
+    except OSError as e:
+        raise OSError(f"{e} (--out)") from e
 
 
 def provenance(seconds, **arguments):
@@ -119,7 +123,7 @@ def save_state(path, tensors, about):
     """Tensors, name -> tensor, as a file of the format safetensors, numbers in half precision; the
     dict `about` is JSON in its header, under "about".
     """
-    header, data = {"__metadata__": {"about": json.dumps(about, ensure_ascii=False)}}, b""
+    header, data = {}, b""
     for name, v in tensors.items():
         v = v.half() if v.is_floating_point() else v
         kind = next(k for k, dtype in _DTYPES.items() if dtype == v.dtype)
@@ -127,20 +131,32 @@ def save_state(path, tensors, about):
         offsets = [len(data), len(data) + len(raw)]
         header[name] = dict(dtype=kind, shape=list(v.shape), data_offsets=offsets)
         data += raw
-    words = json.dumps(header).encode()
+    made = dict(about=json.dumps(about, ensure_ascii=False), sha256=_digest(data))
+    words = json.dumps({"__metadata__": made} | header).encode()
     words += b" " * (-len(words) % 8)
     write(Path(path), len(words).to_bytes(8, "little") + words + data)
 
 
 def load_state(path):
-    """(tensors, about) of a file that `save_state` wrote, numbers in single precision."""
-    raw = Path(path).read_bytes()
+    """(tensors, about) of a file that `save_state` wrote, numbers in single precision. Raises
+    `ValueError` if it is damaged or another file.
+    """
+    raw, tensors = Path(path).read_bytes(), {}
     begin = 8 + int.from_bytes(raw[:8], "little")
-    header, tensors = json.loads(raw[8:begin]), {}
-    about = json.loads(header.pop("__metadata__")["about"])
-    for name, entry in header.items():
-        first, last = (begin + offset for offset in entry["data_offsets"])
-        v = torch.frombuffer(bytearray(raw[first:last]), dtype=_DTYPES[entry["dtype"]])
-        v = v.float() if v.is_floating_point() else v
-        tensors[name] = v.view(entry["shape"])
-    return tensors, about
+    try:
+        header = json.loads(raw[8:begin])
+        made = header.pop("__metadata__")
+        if made.get("sha256", _digest(raw[begin:])) != _digest(raw[begin:]):
+            raise ValueError("its checksum does not match its contents")
+        for name, entry in header.items():
+            first, last = (begin + offset for offset in entry["data_offsets"])
+            v = torch.frombuffer(bytearray(raw[first:last]), dtype=_DTYPES[entry["dtype"]])
+            v = v.float() if v.is_floating_point() else v
+            tensors[name] = v.view(entry["shape"])
+        return tensors, json.loads(made["about"])
+    except (AttributeError, KeyError, RuntimeError, TypeError, ValueError) as e:
+        raise ValueError(f"{path} is damaged, or no state that fe has saved: {e}") from e
+
+
+def _digest(data):
+    return hashlib.sha256(data).hexdigest()

@@ -286,11 +286,12 @@ def networks(settings, x, y, seed, classes=None):
 
 def ship(run, name, row, settings, path, end=None, **about):
     """Save a kept network of a run beside its checkpoint, under a name that ends with that which it
-    was kept under, or with `end`: how it is built, and its row.
+    was kept under, or with `end`: of which figure it is, how it is built, and its row.
     """
     tensors = {k: v[0] for k, v in run.kept[name].items()}
     sizes = "network", "width", "hidden", "codes", "norm", "dropout", "head"
     about |= dict(sizes={k: getattr(settings, k) for k in sizes}, row=rounded(row))
+    about |= dict(figure=Path(path).parent.name)
     save_state(Path(path).with_suffix(f".{end or name}.safetensors"), tensors, about)
 
 
@@ -298,13 +299,16 @@ def state(name):
     """(`Ensemble` of one, about): a network that comes with the book, say "fig5_aligned_s0_held",
     or one of your own, by the path of its file; and how it was built and its row in the results.
 
-    Raises `FileNotFoundError`, with the names that there are.
+    Raises `FileNotFoundError`, with the names that there are, and `ValueError` for a file that is
+    damaged, or whose name is that of another figure than it was made for.
     """
     path = Path(name) if Path(name).suffix else STORED / "states" / f"{name}.safetensors"
     if not path.exists():
         there = ", ".join(sorted(p.stem for p in path.parent.glob("*.safetensors")))
         raise FileNotFoundError(f"no state {name!r}; there are {there}")
     tensors, about = load_state(path)
+    if not path.stem.startswith(figure := about.get("figure", "")):
+        raise ValueError(f"{path} has a network of {figure}: its name must begin with that")
     x = torch.zeros(1, about["pixels"], dtype=torch.float32)
     ensemble = networks(Curves() | about["sizes"], x, None, 0, about["classes"])
     ensemble.load({k: v[None] for k, v in tensors.items()})
