@@ -57,7 +57,7 @@ def compared(process, found, **how):
     """The same process; after each measurement of its slopes `lemma_5` measures them too, and what
     comes out is appended to `found`.
     """
-    copies, last = lambda request: isinstance(getattr(request, "lam", None), tuple), None
+    copies, last = lambda request: isinstance(getattr(request, "lam", None), list), None
     answer = None
     while True:
         try:
