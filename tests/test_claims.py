@@ -110,15 +110,15 @@ def test_every_number_is_what_its_source_says(claim):
 
 
 def test_a_number_that_is_wrong_is_seen():
-    right = dict(found="", magnitude="4.2 and $10^{-9}$", numbers={"4.2": "06-035"})
+    right = dict(found="", magnitude="4.7 and $10^{-9}$", numbers={"4.7": "06-035"})
     assert wrong_numbers(right) == []
     for numbers in (
         {"4.3": "06-035"},
-        {"4.2": "06-036"},
-        {"4.2": "06-nowhere"},
-        {"4.2": "fig2.json: 4.3"},
+        {"4.7": "06-036"},
+        {"4.7": "06-nowhere"},
+        {"4.7": "fig2.json: 4.3"},
         {"2": "06-035"},
-        {"4.2": "test_that_is_not_there"},
+        {"4.7": "test_that_is_not_there"},
     ):
         assert wrong_numbers(right | {"numbers": numbers}), numbers
     assert shown(0.9604, "0.96") == "0.96" and shown(1.6e-12, "2e-12") == "2e-12"

@@ -660,7 +660,7 @@ def test_the_front_page_says_what_its_picture_shows(figure_2):
     assert len(nine) == 9 and ends("distortion", 0) == {30} and ends("distortion", -1) == {11, 12}
     assert ends("rate", 0) == {5, 6} and ends("rate", -1) == {21, 22}
     off = [abs(c / rows["classification"][0] - 1) for rows in nine for c in rows["classification"]]
-    assert f"{max(off):.1%}" == "4.2%"
+    assert f"{max(off):.1%}" == "4.7%"
     said = "The distortion falls from 30 to 11 or 12 pixel², the code grows from 5 or 6 to 21 or 22"
     for page in ("book/index.md", "README.md"):
         assert said in (ROOT / page).read_text()
@@ -681,7 +681,7 @@ def test_stored_figure_2_ends_away_from_rest(figure_2):
     assert run["stays"]["F"] < min(state["F"] for state in figure_2["scratch"]) + 1
 
 
-def test_stored_figure_2_obeys_maxwell_at_three_stations(figure_2):
+def test_stored_figure_2_obeys_maxwell_behind_the_first_station(figure_2):
     """∂D/∂γ = ∂C/∂λ within two standard errors of four repeats, for the curve on which they were
     measured.
     """
@@ -693,13 +693,13 @@ def test_stored_figure_2_obeys_maxwell_at_three_stations(figure_2):
             (d["errors"][0][1] / d["gam"]) ** 2 + (d["errors"][1][0] * d["C"] / d["lam"]) ** 2
         ) ** 0.5
         within += abs(D_gam - C_lam) < 2 * error
-    assert within >= 3
+    assert within >= 7 == len(run["derivatives"]) - 1
 
 
 def test_stored_figure_2_has_both_methods_with_errors(figure_2):
     """At every station ∂(D, ln C)/∂(ln λ, ln γ) from copies and from Gauss–Newton, each with an
     error bar, and of one sign. All four slopes
-    are the larger by linear response (chapter 6: by factors of 1.15 to 2.7; neither is known to be
+    are the larger by linear response (chapter 6: by factors of 1.1 to 3.1; neither is known to be
     an equilibrium's)."""
     (run,) = [r for r in figure_2["runs"] if r["responses"]]
     assert len(run["responses"]) == len(run["derivatives"]) >= 3
@@ -707,7 +707,7 @@ def test_stored_figure_2_has_both_methods_with_errors(figure_2):
         for d in (copies, response):
             assert (torch.tensor(d["errors"]) > 0).all() and (torch.tensor(d["slopes"]) < 0).all()
         ratio = torch.tensor(response["slopes"]) / torch.tensor(copies["slopes"])
-        assert (ratio > 1.15).all() and (ratio < 2.7).all()
+        assert (ratio > 1.1).all() and (ratio < 3.1).all()
 
 
 @pytest.fixture(scope="module")
