@@ -13,6 +13,7 @@ between two epochs the host reads nothing from the device; on a GPU the step is 
 import copy
 import functools
 import re
+from itertools import zip_longest
 from typing import NamedTuple
 
 import numpy as np
@@ -128,7 +129,8 @@ class Ensemble:
         networks = [_Losses(*member) for member in members]
         # a function of one name may stand at two places
         words = [re.sub(" at 0x[0-9a-f]+", "", architecture(net)).splitlines() for net in networks]
-        for a, b in ((a, b) for other in words for a, b in zip(words[0], other) if a != b):
+        pairs = (zip_longest(words[0], other, fillvalue="no more") for other in words)
+        for a, b in ((a, b) for lines in pairs for a, b in lines if a != b):
             what = f"one has {a.strip()}, another {b.strip()}"
             raise ValueError(f"the members of an ensemble must have one architecture: {what}")
         # parameters and buffers, name -> (M, …): fresh leaves; frozen layers stay frozen

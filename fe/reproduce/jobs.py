@@ -121,6 +121,17 @@ def path_job(settings, gam, seed, checkpoint=None, variant=None):
     return run, process()
 
 
+def _frozen(lam, gam, epochs, stages, span, start=None):
+    """A process: so many equilibrations at unchanged prices, what tells a path from learning."""
+    rows = []
+    for k in range(stages):
+        done = span[0] + (span[1] - span[0]) * k / stages
+        begin = None if k else start
+        entry = yield Stage(lam, gam, epochs, start=begin, span=(done, done))
+        rows.append(state_of(entry, lam, gam) | dict(own=(k + 1) * epochs))
+    return rows
+
+
 @_job
 def scratch_job(settings, lam, gam, seed, checkpoint=None):
     """A model trained from scratch at (λ, γ), like the start of a curve and its first
@@ -146,11 +157,7 @@ def frozen_job(settings, gam, seed, stages, checkpoint=None):
 
     def process():
         yield Stage(lam, gam, settings.start_epochs, step_decay, span=(0.0, 0.5))
-        rows = []
-        for k in range(stages):
-            done = 0.5 + 0.49 * k / stages
-            entry = yield Stage(lam, gam, settings.epochs, span=(done, done))
-            rows.append(state_of(entry, lam, gam) | dict(own=(k + 1) * settings.epochs))
+        rows = yield from _frozen(lam, gam, settings.epochs, stages, (0.5, 0.99))
         return dict(gam=gam, seed=seed, rows=rows)
 
     return run, process()
@@ -178,12 +185,7 @@ def loop_job(settings, gam, seed, epochs, checkpoint=None):
         except ConstraintLost as e:
             record, stopped = e.record, str(e)
         stages = record["own"][-1] // epochs
-        frozen = []
-        for k in range(stages):
-            done = 0.6 + 0.39 * k / stages
-            begin = None if k else "start"
-            entry = yield Stage(lam, gam, epochs, start=begin, span=(done, done))
-            frozen.append(state_of(entry, lam, gam))
+        frozen = yield from _frozen(lam, gam, epochs, stages, (0.6, 0.99), "start")
         last, before = frozen[-1], frozen[-2 if stages > 1 else -1]
         still = [
             last["F"] - before["F"],

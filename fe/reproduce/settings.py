@@ -91,9 +91,6 @@ class Trained(Settings):
                 raise TypeError(f"{name}: {self.process.__name__} takes no {', '.join(wrong)}")
 
 
-_COARSE = dict(step=0.14, tolerance=0.015, corrections=4)
-
-
 @dataclass(frozen=True)
 class Curves(Trained):
     """Of figures 2, 3 and 4; the values are figure 2's."""
@@ -112,7 +109,7 @@ class Curves(Trained):
     damping: float = 0.1
     options: dict = field(default_factory=lambda: dict(station=3))  # of the process
     # options of further seeds and of variants, which take longer steps, corrected less
-    coarse: dict = field(default_factory=lambda: dict(_COARSE))
+    coarse: dict = field(default_factory=lambda: dict(step=0.14, tolerance=0.015, corrections=4))
 
 
 @dataclass(frozen=True)
