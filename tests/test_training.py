@@ -744,6 +744,15 @@ def test_members_that_differ_in_no_tensor():
             Ensemble([nets(torch.nn.Dropout(0.1)), nets(layer)])
 
 
+@pytest.mark.parametrize("first", [0, 1])
+def test_a_member_with_a_tensor_more_is_seen(first):
+    """The last of all lines, whichever member has it."""
+    plain, more = members(), members()
+    more[2].register_buffer("more", torch.zeros(2))
+    with pytest.raises(ValueError, match="one architecture: one has .*classifier.more|no more"):
+        Ensemble([plain, more] if first else [more, plain])
+
+
 class Channels(torch.nn.Sequential):
     def forward(self, x):
         return super().forward(x).chunk(2, 1)
