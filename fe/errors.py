@@ -59,7 +59,7 @@ def number(name, value, least=0, whole=False):
         if not isinstance(value, int | float):
             plain = torch.as_tensor(value, dtype=torch.float64, device="cpu").item()
         plain = operator.index(value) if whole else float(plain)
-    except (RuntimeError, TypeError, ValueError):
+    except (OverflowError, RuntimeError, TypeError, ValueError):
         plain = math.nan
     if not least <= plain < math.inf:
         kind = "an integer" if whole else "a finite number"
@@ -70,6 +70,8 @@ def number(name, value, least=0, whole=False):
 def numbers(name, value):
     """A list of such numbers from a list, a tuple or a vector, a number from a single one."""
     several = isinstance(value, tuple | list) or getattr(value, "ndim", 0) and len(value) > 1
+    if several and not len(value):
+        raise ValueError(f"{name} must be at least one number, got {value!r}")
     return [number(name, v) for v in value] if several else number(name, value)
 
 

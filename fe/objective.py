@@ -11,8 +11,9 @@ R + ½ρ‖θ‖². For R′ the first law, Lemma 3 (Hess R · Hess F = −I) an
 digit. A model that knows its ridge gives the bare R (`Ridged.bare_rate`).
 
 An objective that knows more about A = ∇²_θ J says so by methods, which all that solves with A uses:
-`dense_hessian(theta, p)` gives A (P, P) itself, for at most 4,000 parameters; beyond,
-`preconditioner(theta, p)` gives an approximate A⁻¹, a function (P, m) -> (P, m).
+`dense_hessian(theta, p)` gives A (P, P) itself, for at most 4,000 parameters;
+`preconditioner(theta, p)` gives an approximate A⁻¹, a function (P, m) -> (P, m), for where A is not
+written out.
 """
 
 import copy

@@ -111,7 +111,7 @@ class Local:
         """An approximate A⁻¹, (P, m) -> (P, m): by the factor, or J's `preconditioner`; or None."""
         if self._inverse is None and (L := self.factor()) is not None:
             self._inverse = lambda v: torch.cholesky_solve(v, L)
-        elif self._inverse is None and hasattr(self.J, "preconditioner"):
+        elif self._inverse is None and getattr(self.J, "preconditioner", None):
             self._inverse = self.J.preconditioner(self.theta.detach(), self.p.detach())
         return self._inverse
 

@@ -128,7 +128,7 @@ class Retraining:
         self.data = at if self.moves else lambda t: data
         self.done, self.kept, images = 0, {}, []
         for t in (0.0, 1.0) if self.moves else (None,):
-            for name, pair in {"data": self.data(t), **self.sets(t)}.items():
+            for name, pair in [("data", self.data(t)), *self.sets(t).items()]:
                 with about(name):
                     if not isinstance(pair, tuple | list) or len(pair) != 2:
                         raise TypeError(f"must be a pair (x, y), got {type(pair).__name__}")

@@ -542,6 +542,7 @@ def test_what_is_no_run_is_refused_in_words(tmp_path):
         (dict(data=(x, y, y)), TypeError, r"data: must be a pair \(x, y\), got tuple"),
         (dict(probes=dict(val=x)), TypeError, r"val: must be a pair \(x, y\), got Tensor"),
         (dict(probes=dict(val=(x, y + 5))), ValueError, "val: labels run from 5 to 14"),
+        (dict(data=(x, y + 5), probes=dict(data=(x, y))), ValueError, "data: labels run from 5"),
         (dict(probes=dict(val=(x[:, :32], y))), ValueError, "val: encoder must accept images"),
         (dict(probes=dict(val=(x.double(), y))), TypeError, "val: encoder .*float64"),
         (dict(probes=dict(val=(x * float("nan"), y))), ValueError, "val: x has .* NaN"),
