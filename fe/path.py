@@ -290,14 +290,19 @@ class _Follower:
             raise _Lost(e) from e
         new = self.measure(point.s + h, here)
         # on another branch F is off its expansion by more than the second-order terms (of prices
-        # and t apart: F is concave in each, not in both, and the sum may pass through zero)
+        # and t apart: F is concave in each, not in both, and the sum may pass through zero), or θ
+        # moved by more than its slopes at both ends say: up to a fold, a square root, it never does
         dp = new.p - point.p
         q = 0.5 * dp[:, None] * point.hess * dp
         surprise = new.value - point.value - float(point.gradient @ dp + q.sum())
         second = sum(abs(float(v.sum())) for v in (q[:2, :2], q[2:, 2:], 2 * q[:2, 2:]))
-        rounding = 1e-9 + 100 * torch.finfo(new.p.dtype).eps
-        if abs(surprise) > 0.5 * second + rounding * (1 + abs(new.value)):
+        eps = torch.finfo(new.p.dtype).eps
+        if abs(surprise) > 0.5 * second + (1e-9 + 100 * eps) * (1 + abs(new.value)):
             raise _Lost(f"F is off its expansion by {surprise:.1e}: this is another branch")
+        here, there = 0.5 * point.theta_p @ dp, 0.5 * new.theta_p @ dp
+        off, moved = new.theta - point.theta - here - there, here.norm() + there.norm()
+        if off.norm() > moved + 100 * math.sqrt(eps) * (1 + new.theta.norm()):
+            raise _Lost(f"θ is {off.norm():.1e} off, of {moved:.1e}: this is another branch")
         return new, effort
 
     def correct(self, theta, p):

@@ -1,5 +1,4 @@
-"""Paths against closed forms: smooth ones, a pitchfork, a fold, iso-classification and Remark 8
-on
+"""Paths against closed forms: smooth ones, a pitchfork, a fold; iso-classification and Remark 8 on
 digits.
 """
 
@@ -643,6 +642,17 @@ def test_a_step_onto_another_branch_is_not_taken():
     assert len(path.points) > 3 and not path.jumps
     for point in path.points:
         assert float(u(point.theta, point.p)) == pytest.approx(-math.asin(0.1), abs=1e-9)
+
+
+def test_a_fold_is_not_passed_over_where_its_fall_of_F_is_small():
+    """The fold of above, its wells a tenth as deep, under a price that costs much: in one step to
+    behind it Newton's method lands in the other well, and F is off by less than the terms of second
+    order. θ tells: it moves by more than its slopes at both ends say.
+    """
+    J = lambda theta, p: 0.1 * tilted(theta, p) - 150 * p[0].square()
+    start, rise, h = torch.tensor([0.1, 1.0]), fe.QuasiStatic(torch.tensor([1.0, 0.0])), 0.3775
+    (jump,) = fe.follow(J, torch.tensor([-1.0]), start, rise, h, step=h, max_step=h).jumps
+    assert float(jump.before.p[0]) == pytest.approx(2 / (3 * math.sqrt(3)), abs=1e-5)
 
 
 def test_state_and_constraint_are_corrected_together():
