@@ -24,9 +24,8 @@ from .errors import (
     NotFinite,
     SingularHessian,
     check_floating,
-    scalar,
 )
-from .objective import check_state, normal
+from .objective import check_objective, check_state, normal
 
 # most parameters for which A is written out, by products or by J
 BY_PRODUCTS, ASSEMBLED = 300, 4000
@@ -47,7 +46,7 @@ class Local:
     def __init__(self, J, theta, p):
         self.J, self.theta, self.p = J, *(v.detach().requires_grad_() for v in (theta, p))
         with torch.enable_grad():
-            value = scalar(J(self.theta, self.p))
+            value = J(self.theta, self.p)
             self._gradient, self._dp = torch.autograd.grad(
                 value, (self.theta, self.p), create_graph=True, materialize_grads=True
             )
@@ -322,15 +321,6 @@ def hessian_of_free_energy(local, X):
     return 0.5 * (hess + hess.T), float(asymmetry.abs().max())
 
 
-def check_deterministic(J, theta, p):
-    """Raise `ValueError` if two calls of J differ: noise would make products with A meaningless."""
-    with torch.no_grad():
-        first, second = scalar(J(theta, p)), J(theta, p)
-    if not torch.equal(first, second) and not (torch.isnan(first) and torch.isnan(second)):
-        got = f"two calls gave {float(first)} and {float(second)}"
-        raise ValueError(f"J is not deterministic: {got}. Fix the noise; call eval() of modules")
-
-
 def linear_response(J, theta, p, *, rtol=1e-8, gradient_tol=1e-5, stability=True):
     """θ_q = A⁻¹ b_q for every control, and Hess F (paper, Lemma 5, eq. 17–18; eq. 21 is its row 2).
 
@@ -341,7 +331,7 @@ def linear_response(J, theta, p, *, rtol=1e-8, gradient_tol=1e-5, stability=True
         gradient_tol: largest ‖∇_θ J‖ that counts as an equilibrium, or `NotAtEquilibrium`
         stability: also look for negative curvature that no b_q sees
 
-    Raises what `check_state`, `check_deterministic` and `conjugate_gradient` do.
+    Raises what `check_objective` and `conjugate_gradient` do.
 
     >>> J = lambda theta, p: 0.5 * theta.dot(theta) - p[0] * theta.sum()  # F = −½λ²
     >>> three = torch.tensor([3.0], dtype=torch.float64)
@@ -349,8 +339,7 @@ def linear_response(J, theta, p, *, rtol=1e-8, gradient_tol=1e-5, stability=True
     >>> float(r.theta_p), float(r.hess)
     (1.0, -1.0)
     """
-    check_state(theta, p)
-    check_deterministic(J, theta, p)
+    check_objective(J, theta, p)
     local = Local(J, theta, p)
     size = float(local.gradient.norm())
     if size > gradient_tol:

@@ -162,7 +162,7 @@ def test_drift_without_the_corrector_is_first_order(small):
                 gradient_tol=1e9,
                 stability=False,
             )
-            v = process.velocity(p, r.hess[1])
+            v = process.velocity(p, r.hess[1:2])
             theta, p = theta + length / n * r.theta_p @ v, p + length / n * v
         drifts.append(
             float(
