@@ -20,7 +20,6 @@ import torch
 
 from .equilibrium import descend, minimise
 from .errors import NegativeCurvature, NotConverged, NotFinite, SingularHessian
-from .objective import classification, distortion, rate  # noqa: F401, to conserve
 from .response import Local, Solver, check_stability, hessian_of_free_energy, jacobian
 
 
@@ -286,9 +285,8 @@ class _Follower:
         return new, effort
 
     def correct(self, theta, p):
-        """Newton on ∇_θJ = 0 and g = target: δθ = −A⁻¹∇J + Σ_q θ_q δp_q, δp along `adjust`.
-
-        Returns the `_State` and the number of steps.
+        """The `_State` where ∇_θJ = 0 and g = target, and in how many Newton steps: δθ = −A⁻¹∇J
+        + Σ_q θ_q δp_q, δp along `adjust`.
         """
         last, eps = math.inf, torch.finfo(p.dtype).eps
         for iteration in range(8):
@@ -314,10 +312,8 @@ class _Follower:
         raise _Lost(f"it ends at ‖∇J‖ = {size:.1e} (wanted {self.tol:.0e}), {held}")
 
     def cross(self, point, room, why):
-        """The Jump past a singular A: leave along the null direction, minimise, restore g.
-
-        Just past the point there may be no stable state with the conserved value. So the landing is
-        tried further and further along the path, from both sides of the null direction.
+        """The Jump past a singular A: leave along the null direction, minimise, restore g; further
+        and further along the path, for at first there may be no stable state with this g.
         """
         B, _ = Local(self.J, point.theta, point.p).mixed()
         u = self.probe[:, 0]
@@ -355,9 +351,8 @@ class _Follower:
         return minimise(self.J, theta, p, tol=self.tol)
 
     def restore(self, e):
-        """The `_State` with g = target near the equilibrium e, by damped Newton in `adjust`.
-
-        Minimising anew each time: robust far from the target.
+        """The `_State` with g = target near the equilibrium e, by damped Newton in `adjust`, from a
+        new minimum each time: robust far from the target.
         """
         for _ in range(12):
             with contextlib.suppress(*_FAILED):

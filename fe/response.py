@@ -140,13 +140,11 @@ def conjugate_gradient(matvec, B, *, preconditioner=None, rtol=1e-8, max_iterati
 
     Stops on the energy norm, in which bᵀA⁻¹b is measured: after k steps ‖x − x_k‖²_A = Σ_{j≥k} α_j
     r_jᵀz_j exactly (Hestenes and Stiefel 1952), estimated by the last ten terms (Strakoš and Tichý
-    2002), or by 1e4 times the last one where it is 1e-4 of the one before. The host looks every
-    fourth iteration only. For a singular A with b in its range x is, without a preconditioner, the
-    solution of least norm.
+    2002), or by 1e4 times the last one where it is 1e-4 of the one before. For a singular A with b
+    in its range x is, without a preconditioner, the solution of least norm.
 
     Args:
         matvec, preconditioner: (P, m) -> (P, m), A and an approximate A⁻¹
-        B: (P, m)
         rtol: relative error of every column in the energy norm; a bᵀA⁻¹b is then good to rtol²
         max_iterations: default 10 P; `NotConverged` when they are used up
 

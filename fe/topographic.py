@@ -27,8 +27,6 @@ class TopographicMap(gibbs.GibbsObjective):
         grid: nodes a side, z ∈ [−2.5, 2.5]²
         features: bumps a side; their width is their spacing
         ridge: ρ of ½ρ‖θ‖²
-
-    Images of unequal weights are shown to it by `on`.
     """
 
     def __init__(self, x, y, n_classes=None, *, grid=15, features=4, ridge=1e-3):
