@@ -269,8 +269,7 @@ def check_stability(local, start=None, **options):
         scale = float(local.hvp(noise).norm() / noise.norm())  # of the order of ‖A‖
         slack = noise_level(scale)
         start = noise if start is None else torch.cat([start.reshape(len(theta), -1), noise], 1)
-        how = dict(atol=slack / 10, rtol=1e-3) | options
-        how["preconditioner"] = local.inverse()
+        how = dict(atol=slack / 10, rtol=1e-3, preconditioner=local.inverse()) | options
         mu, u, error = smallest_eigenpair(local.hvp, start, **how)
         if A is not None:  # does anything lie lower?
             one = torch.eye(len(A), dtype=A.dtype, device=A.device)
@@ -279,8 +278,7 @@ def check_stability(local, start=None, **options):
             sign = "" if mu > error + slack else "perhaps below zero, "
             warnings.warn(
                 f"the search for the smallest eigenvalue of A has not settled: it is at most "
-                f"{mu:.2e}, with an eigenvalue within {error:.1e} of that, {sign}and none known to "
-                "lie lower. A method `preconditioner` of J would help",
+                f"{mu:.2e}, {sign}one is within {error:.1e}. A `preconditioner` of J would help",
                 RuntimeWarning,
                 stacklevel=3,
             )
@@ -354,9 +352,7 @@ def linear_response(J, theta, p, *, rtol=1e-8, gradient_tol=1e-5, stability=True
         length, energy = X.norm(dim=0), (X * B).sum(0).abs()
         null = energy <= 10 * torch.finfo(A.dtype).eps * A.norm() * length.square()
         if (null & (energy > 1e-6 * B.norm(dim=0) * length)).any():
-            raise SingularHessian(
-                "A has a null direction, to rounding, on which b acts: A x = b has no solution, "
-                "θ sits on a bifurcation"
-            )
+            why = "A has a null direction, to rounding, on which b acts: A x = b has no solution"
+            raise SingularHessian(why)
     hess, maxwell = hessian_of_free_energy(local, X)
     return Response(X, hess, local.dp, maxwell, mu, error, spent)
