@@ -307,8 +307,9 @@ def train_ensemble(
     if resume:
         ensemble.load(state, adam)
     # Adam's fused kernel takes its rate as a double on the CPU, as a float elsewhere
-    on_cpu, (group,) = X.device.type == "cpu", adam.param_groups
-    rates = dict(device=X.device, dtype=torch.float64 if on_cpu else torch.float32)
+    rates = dict(device=X.device, dtype=torch.float32)
+    rates = dict(device="cpu", dtype=torch.float64) if X.device.type == "cpu" else rates
+    (group,) = adam.param_groups
     group["lr"], group["capturable"] = torch.zeros((), **rates), X.is_cuda
     total, history = torch.zeros(M, 3, dtype=X.dtype, device=X.device), []
     with torch.no_grad():
