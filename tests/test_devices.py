@@ -35,7 +35,7 @@ from fe.processes import (
     iso_classification,
     walk,
 )
-from fe.rate_distortion import entropy, expected, mutual_information
+from fe.rate_distortion import entropy, expected
 from fe.reproduce import figures, images
 from fe.reproduce.curvature import network_response, predicted_decrease
 from fe.response import (
@@ -94,12 +94,7 @@ def test_exact_models():
     assert MAP.predict(e.theta, P).shape == (60, 10)
     e = fe.LinearGaussian(torch.diag(torch.tensor([3.0, 0.8, 0.5], **CPU)), 2, 2)
     assert float(fe.minimise(e, e.initial(0), P).value) == pytest.approx(float(e.free_energy(P)))
-    assert (
-        e.active(P) >= 1
-        and len(e.thresholds(gam=0.8))
-        and torch.isfinite(e.hessian(P)).all()
-        and e.null_directions(P) >= 0
-    )
+    assert e.active(P) >= 1 and len(e.thresholds(gam=0.8)) and torch.isfinite(e.hessian(P)).all()
 
 
 def test_laws_and_what_response_is_made_of():
@@ -136,11 +131,10 @@ def test_finite_alphabets():
 
 def test_sums_over_an_alphabet():
     p_x, e = torch.full((4,), 0.25, **CPU), torch.softmax(torch.rand(4, 3, **CPU), 1)
-    assert 0 < float(mutual_information(p_x, e)) < float(entropy(p_x))
+    assert 0 < float(fe.rate_distortion.rate(p_x, e, p_x @ e)) < float(entropy(p_x))
     assert float(expected(p_x, e, e)) > 0
     log_m, d, c = e[0].log(), gibbs.log_d(X, X[:3]), gibbs.log_c(Y, torch.zeros(3, 10, **CPU))
-    assert gibbs.log_partition(log_m, d, c, P).shape == (60,)
-    law = gibbs.gibbs_posterior(log_m, d, c, P)
+    law = torch.softmax(log_m + P[0] * d + P[1] * c, 1)
     with pytest.raises(fe.GridTooCoarse):
         gibbs.check_resolution(law, gibbs.Grid(X[:3, 10:11], log_m))
 
@@ -370,7 +364,8 @@ def test_a_device_without_float64(single):
         grid = fe.uniform_grid(40, 2, dtype=torch.float32, device=x.device)
         G = fe.GridModel(*modules[1:], x, y, grid, ridge=0.1)
         assert (
-            fe.functionals(G, G.theta0, p).rate.isfinite() and G.resolution(G.theta0, p).min() > 1
+            fe.functionals(G, G.theta0, p).rate.isfinite()
+            and fe.check_resolution(G.posterior(G.theta0, p), grid).min() > 1
         )
         J = fe.TopographicMap(x, y, grid=7, features=2, ridge=1e-1)
         e = fe.minimise(J, J.initial(), p, tol=1e-4)
