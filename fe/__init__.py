@@ -13,5 +13,5 @@ from .rate_distortion import blahut_arimoto
 from .response import Response, conjugate_gradient, linear_response, smallest_eigenpair
 from .tasks import Displacement, Mixture, TaskObjective
 from .topographic import TopographicMap
-from .training import schedule, train
+from .training import schedule
 from .transport import optimal_plan
