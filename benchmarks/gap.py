@@ -36,6 +36,7 @@ import torch
 
 import fe
 from fe import amortised, gibbs, networks, reproduce
+from fe.training import Ensemble, train_ensemble
 
 P = 1.0, 4.0  # λ, γ
 SETTINGS = [  # hidden units of the encoder, training digits, epochs; minibatches of 100
@@ -160,9 +161,9 @@ def train(hidden, digits, epochs, seed):
         networks.Decoder((2, 32, 64), norm=None).to(F64),
         networks.Classifier((2, 16, 10), norm=None).to(F64),
     )
-    fe.train(*nets, x[:digits], y[:digits], P, epochs=epochs, batch_size=100, lr=3e-3, seed=seed)
-    for net in nets:
-        net.requires_grad_(False)
+    ensemble = Ensemble([nets])
+    train_ensemble(ensemble, x[:digits], y[:digits], *P, epochs, 3e-3, seed, batch_size=100)
+    nets = [net.requires_grad_(False) for net in ensemble[0]]
     return nets, (x[:digits], y[:digits]), (x[digits:], y[digits:])
 
 

@@ -23,7 +23,7 @@ import scipy.linalg
 import torch
 
 import fe
-from fe.path import classification
+from fe import classification
 from fe.reproduce import provenance, save_json
 from fe.response import Local
 

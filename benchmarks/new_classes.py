@@ -15,7 +15,7 @@ import time
 import torch
 
 import fe
-from fe.path import classification
+from fe import classification
 from fe.reproduce import provenance, save_json
 from fe.tasks import Mixture, TaskObjective
 

@@ -13,7 +13,7 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from .errors import check_finite, check_like, check_shape, check_weights
-from .gibbs import GridModel
+from .gibbs import GridModel, check_resolution
 from .networks import check_networks
 from .objective import Imaged, check_state, flatten
 
@@ -45,7 +45,7 @@ class AmortisedObjective(Imaged):
         super().__init__(ridge)
         self.noise, self.noise_weights = noise, check_weights(noise_weights, noise, "noise_weights")
         self.encoder, self.decoder, self.classifier = encoder, decoder, classifier
-        self._show(x, y, check_weights(None, x))
+        self.x, self.y, self.weights = x, y, check_weights(None, x)
         self.theta0, self.unflatten = flatten(encoder, decoder, classifier)
         self.n_parameters = self.theta0.numel()
 
@@ -93,5 +93,5 @@ def free_energy_gap(objective, theta, p, grid):
     R, D, C = objective.per_example(theta)
     J = GridModel(objective.decoder, objective.classifier, objective.x, objective.y, grid)
     theta = theta[-J.n_parameters :]  # of decoder and classifier, behind the encoder's
-    J.resolution(theta, p)
+    check_resolution(J.posterior(theta, p), grid)
     return R + p[0] * D + p[1] * C + J.log_partition(theta, p)

@@ -10,8 +10,8 @@ from typing import NamedTuple
 import torch
 
 from .errors import NegativeCurvature, NotConverged, NotFinite, SingularHessian
-from .objective import check_state
-from .response import Local, Solver, check_deterministic, check_stability
+from .objective import check_objective
+from .response import Local, Solver, check_stability
 
 
 class Equilibrium(NamedTuple):
@@ -30,20 +30,16 @@ class Equilibrium(NamedTuple):
 def minimise(J, theta, p, *, tol=1e-10, max_iterations=5000):
     """A local minimum of J(·, p) near θ (P,), to ‖∇J‖ ≤ tol, with positive semi-definite A.
 
-    Args:
-        max_iterations: evaluations of ∇J by L-BFGS, over all restarts
-
-    Raises `NotConverged` where no descent is left but ‖∇J‖ > tol (float32, or J is not smooth), the
-    budget is used up, or every way down ends at a saddle; and what `check_state` and
-    `check_deterministic` do.
+    Raises `NotConverged` where no descent is left but ‖∇J‖ > tol (float32, or J is not smooth),
+    L-BFGS has used up max_iterations evaluations of ∇J, or every way down ends at a saddle; and
+    what `check_objective` does.
 
     >>> J = lambda theta, p: p[0] * (theta.square() - 1).square().sum()  # minima at ±1
     >>> e = minimise(J, torch.zeros(1, dtype=torch.float64), torch.ones(1, dtype=torch.float64))
     >>> round(abs(float(e.theta)), 9), round(e.curvature, 6)
     (1.0, 8.0)
     """
-    check_state(theta, p)
-    check_deterministic(J, theta, p)
+    check_objective(J, theta, p)
     theta, p, spent, solve = theta.detach().clone(), p.detach().clone(), 0, Solver()
     for _ in range(10):
         theta, calls = descend(J, theta, p, max(1e-4, tol), max_iterations - spent)

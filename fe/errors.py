@@ -21,12 +21,9 @@ class NegativeCurvature(RuntimeError):
     `direction` (P,) is a unit vector with uᵀAu = `curvature` < 0.
     """
 
-    def __init__(self, message, curvature, direction):
+    def __init__(self, message, curvature=None, direction=None):  # a pickle adds them later
         super().__init__(message)
         self.curvature, self.direction = curvature, direction
-
-    def __reduce__(self):  # one that cannot be pickled takes a whole process pool down with it
-        return type(self), (str(self), self.curvature, self.direction)
 
 
 class SingularHessian(RuntimeError):

@@ -47,16 +47,6 @@ def log_c(y, logits):
     return y @ log_probs if y.is_floating_point() else log_probs[y]
 
 
-def log_partition(log_m, log_d, log_c, p):
-    """log Z_x = log Σ_k m_k d^λ c^γ (eq. 9): log_m (K,), log_d and log_c (N, K) -> (N,)."""
-    return torch.logsumexp(log_m + p[0] * log_d + p[1] * log_c, 1)
-
-
-def gibbs_posterior(log_m, log_d, log_c, p):
-    """The probabilities that e* gives to the codes (eq. 9), (N, K)."""
-    return torch.softmax(log_m + p[0] * log_d + p[1] * log_c, 1)
-
-
 class GibbsObjective(Imaged):
     """J(θ, p) = −Σ_n w_n log Z_n + ½ρ‖θ‖² (eq. 14) of a model that has `weights` w (N,), the
     probabilities of the images, `ridge` ρ, `log_m` (K,), and `log_likelihoods(theta)`, which are
@@ -91,10 +81,8 @@ class Grid(NamedTuple):
 
 def _tensor_rule(node, log_weight, dim, dtype, device):
     if dim < 1 or len(node) ** dim > 2_000_000:
-        raise ValueError(
-            f"a rule of n={len(node)} nodes a side in dim={dim} has {len(node)}^{dim} nodes; at "
-            "most 2e6, and dim ≥ 1. Beyond four dimensions sample (chapter 3)"
-        )
+        most = "at most 2e6, and dim ≥ 1. Beyond four dimensions sample (chapter 3)"
+        raise ValueError(f"a rule has n^dim nodes, here {len(node)}^{dim}; {most}")
     each = (torch.as_tensor(v, dtype=dtype, device=device) for v in (node, log_weight))
     nodes, log_weights = (torch.cartesian_prod(*[v] * dim).view(-1, dim) for v in each)
     return Grid(nodes, torch.log_softmax(log_weights.sum(1), 0))
@@ -102,10 +90,8 @@ def _tensor_rule(node, log_weight, dim, dtype, device):
 
 def gauss_hermite(n, dim, *, dtype=torch.float64, device=None):
     """The `Grid` of n-point Gauss–Hermite rules, exact for polynomials of degree 2n − 1 in each
-    coordinate; 2 ≤ n ≤ 300 (the outer weights underflow soon after), n^dim ≤ 2e6.
-
-    The inner nodes are about π/√n apart: best while the posterior is not much narrower than m. On
-    tanh or ReLU features `uniform_grid` converges faster.
+    coordinate; 2 ≤ n ≤ 300 (the outer weights underflow soon after), n^dim ≤ 2e6. Best while the
+    posterior is not much narrower than m; on tanh or ReLU features `uniform_grid` converges faster.
     """
     if not 2 <= n <= 300:
         raise ValueError(f"n must be between 2 and 300, got {n}; use uniform_grid for more nodes")
@@ -114,10 +100,9 @@ def gauss_hermite(n, dim, *, dtype=torch.float64, device=None):
 
 
 def uniform_grid(n, dim, half_width=6.0, *, dtype=torch.float64, device=None):
-    """The `Grid` of n ≥ 2 nodes a side on [−half_width, half_width]^dim, weighted by N(0, I); n^dim
-    ≤ 2e6. The trapezoidal rule: for a smooth integrand that vanishes at the ends its error falls
-    like exp(−2π²s²/h²), s the width of the posterior and h the spacing (Trefethen and Weideman,
-    SIAM Review 56, 2014).
+    """The `Grid` of n ≥ 2 nodes a side on [−half_width, half_width]^dim, weighted by N(0, I), the
+    trapezoidal rule; n^dim ≤ 2e6. Its error falls like exp(−2π²s²/h²) with the width s of the
+    posterior over the spacing h (Trefethen and Weideman, SIAM Review 56, 2014).
     """
     if n < 2 or not 0 < half_width < math.inf:
         raise ValueError(f"need n ≥ 2 and a finite half_width > 0, got n={n}, {half_width=}")
@@ -139,13 +124,9 @@ def check_resolution(posterior, grid):
     effective, needed = torch.special.entr(posterior).sum(1).exp(), 3 ** grid.nodes.shape[1]
     edge = ((grid.nodes == grid.nodes.amin(0)) | (grid.nodes == grid.nodes.amax(0))).any(1)
     outermost = posterior[:, edge].sum(1)
-    coarse = (
-        f"fewer than {needed} effective nodes (the least {float(effective.min()):.3g}): log Z is "
-    )
-    coarse += "not to be trusted. Use more nodes, or a smaller λ or γ"
-    small = "more than 1 % of their mass on the outermost nodes (the most "
-    small += f"{float(outermost.max()):.3g}): make the grid wider"
-    for bad, what in ((effective < needed, coarse), (outermost > 0.01, small)):
+    few = f"fewer than {needed} effective nodes (the least {effective.min():.3g}); use more nodes"
+    cut = f"over 1 % of their mass on the outermost (up to {outermost.max():.3g}); widen the grid"
+    for bad, what in ((effective < needed, few), (outermost > 0.01, cut)):
         if bad.sum() > 0.01 * len(bad):
             raise GridTooCoarse(f"{int(bad.sum())} of {len(bad)} posteriors have {what}")
     return effective
@@ -162,14 +143,7 @@ class GridModel(GibbsObjective):
         ridge: ρ
 
     θ stacks the parameters of both; `theta0` holds the present ones, `unflatten(theta)` gives
-    [dict, dict]. With x̂ = 0 and one class nothing depends on z, and J = λ E‖x‖²:
-
-    >>> decoder, classifier = torch.nn.Linear(2, 3).double(), torch.nn.Linear(2, 1).double()
-    >>> x, y = torch.ones(5, 3, dtype=torch.float64), torch.zeros(5, dtype=torch.int64)
-    >>> J = GridModel(decoder, classifier, x, y, gauss_hermite(8, 2))
-    >>> p = torch.tensor([0.5, 1.0], dtype=torch.float64)
-    >>> round(float(J(0 * J.theta0, p)), 12)
-    1.5
+    [dict, dict].
     """
 
     def __init__(self, decoder, classifier, x, y, grid, ridge=0.0):
@@ -178,7 +152,7 @@ class GridModel(GibbsObjective):
         check_modules(x, decoder=decoder, classifier=classifier)
         check_outputs(decoder, classifier, grid.nodes[:2], x, y)
         super().__init__(ridge)
-        self._show(x, y, check_weights(None, x))
+        self.x, self.y, self.weights = x, y, check_weights(None, x)
         self.decoder, self.classifier, self.grid = decoder, classifier, grid
         self.log_m = grid.log_weights
         self.theta0, self.unflatten = flatten(decoder, classifier)
@@ -189,7 +163,3 @@ class GridModel(GibbsObjective):
         xhat = torch.func.functional_call(self.decoder, decoder, (self.grid.nodes,))
         logits = torch.func.functional_call(self.classifier, classifier, (self.grid.nodes,))
         return log_d(self.x, xhat), log_c(self.y, logits)
-
-    def resolution(self, theta, p):
-        """`check_resolution` of the posterior at (θ, p); call it where a path ends."""
-        return check_resolution(self.posterior(theta, p), self.grid)

@@ -22,7 +22,7 @@ passes to another branch, and the gradient of F jumps.
 
 import torch
 
-from .errors import check_finite, check_floating, check_like, check_shape
+from .errors import check_floating, check_like, check_shape
 from .objective import Ridged, normal
 
 
@@ -37,22 +37,12 @@ class LinearGaussian(Ridged):
 
     `J(theta, p)` works under every transform of torch.func; further controls in p are ignored. The
     closed forms return tensors, and raise `ValueError` unless p = (λ, γ) ≥ 0 and ρ = 0.
-
-    Example: one pixel of variance 2, λ = 1: e = 2λ · 2 = 4, so R = ½ log 4 = log 2.
-
-    >>> variances = torch.tensor([2.0, 1.0], dtype=torch.float64)
-    >>> model = LinearGaussian(torch.diag(variances), dim_x=1, k=1)
-    >>> print(f"{model.rate(torch.tensor([1.0, 0.0], dtype=torch.float64)).item():.6f}")
-    0.693147
     """
 
     def __init__(self, cov, dim_x, k, ridge=0.0):
-        if not isinstance(cov, torch.Tensor) or cov.dtype != torch.float64:
-            kind = getattr(cov, "dtype", type(cov).__name__)
-            raise TypeError(f"cov must be a float64 tensor, got {kind}")
-        if cov.ndim != 2 or cov.shape[0] != cov.shape[1]:
-            raise ValueError(f"cov must be square, got shape {tuple(cov.shape)}")
-        check_finite("cov", cov)
+        check_floating("cov", cov, len(cov), len(cov))
+        if cov.dtype != torch.float64:
+            raise TypeError(f"cov must be float64, got {cov.dtype}")
         if not 1 <= dim_x < len(cov) or k < 1:
             raise ValueError(f"need 1 ≤ dim_x ≤ {len(cov) - 1} and k ≥ 1, got {dim_x=}, {k=}")
         self.cov, skew = (cov + cov.T) / 2, (cov - cov.T).abs().max().item()
@@ -107,10 +97,6 @@ class LinearGaussian(Ridged):
         active = (e > 1) & (torch.arange(len(e), device=e.device) < self.k)
         return e, vectors.flip(1), active, torch.where(active, e, 1.0)
 
-    def eigenvalues(self, p):
-        """e₁ ≥ e₂ ≥ … of Cov u, (dx + dy,)."""
-        return self._spectrum(p)[0]
-
     def active(self, p):
         """Number r ≤ k of codes in use: those with e_i > 1."""
         return int(self._spectrum(p)[2].sum())
@@ -135,10 +121,9 @@ class LinearGaussian(Ridged):
         return 0.5 * self._spectrum(p)[3].log().sum()
 
     def gradient(self, p):
-        """(D, C) = dF = Σ_i f'(e_i) v_iᵀ dT v_i, (2,); f' = 1/(2e_i) where active, else ½."""
+        """(D, C) = dF, (2,)."""
         self._regular(p, "gradient")
-        _, vectors, _, used = self._spectrum(p)
-        return torch.einsum("i,ai,qab,bi->q", 0.5 / used, vectors, self._slopes, vectors)
+        return torch.func.grad(self.free_energy)(p)
 
     def distortion(self, p):
         """D = F_λ = E‖x − Wz‖² at the optimum."""
@@ -151,24 +136,24 @@ class LinearGaussian(Ridged):
     def hessian(self, p):
         r"""Hess F, (2, 2), negative semi-definite (Lemma 3). In T's eigenbasis,
 
-            F_pq = Σ_ij g_ij (T_p)_ij (T_q)_ij,   g_ij = (f'(e_i) − f'(e_j)) / (e_i − e_j)
+            F_pq = −½ Σ_ij g_ij (T_p)_ij (T_q)_ij / (u_i u_j),   g_ij = (u_i − u_j) / (e_i − e_j),
 
-        with f'' on the diagonal: g = −1/(2 e_i e_j) for two active codes, −(1 − 1/e_i) / (2 (e_i −
-        e_j)) for i active and j not, and 0 for two others. `ValueError` where the Hessian jumps.
+        with u_i = e_i for an active code, else 1, and g_ij = 1 for two active codes, also where e_i
+        = e_j. `ValueError` where the Hessian jumps.
         """
         self._regular(p, "Hessian", thresholds=True)
         e, vectors, active, used = self._spectrum(p)
-        both, mixed = active[:, None] & active, active[:, None] & ~active  # (i, j)
-        g = torch.where(both, -0.5 / torch.outer(used, used), 0.0)
-        apart = torch.where(mixed, e[:, None] - e, 1.0)
-        g_mixed = torch.where(mixed, -0.5 * (1 - 1 / used)[:, None] / apart, 0.0)
+        both, one = active[:, None] & active, active[:, None] ^ active  # (i, j)
+        apart = torch.where(one, e[:, None] - e, 1.0)
+        g = torch.where(one, (used[:, None] - used) / apart, both.to(e))
         rotated = vectors.T @ self._slopes @ vectors  # (2, i, j)
-        return torch.einsum("ij,pij,qij->pq", g + g_mixed + g_mixed.T, rotated, rotated)
+        weights = -0.5 * g / torch.outer(used, used)
+        return torch.einsum("ij,pij,qij->pq", weights, rotated, rotated)
 
-    def _regular(self, p, what, thresholds=False, rtol=1e-12):
+    def _regular(self, p, what, thresholds=False):
         """Raise where the closed form of `what` does not exist, to the eigenvalues' round-off."""
-        e, k, why = self.eigenvalues(p), self.k, None
-        slack = rtol * max(1.0, e[0].item())
+        e, k, why = self._spectrum(p)[0], self.k, None
+        slack = 1e-12 * max(1.0, e[0].item())
         at_one = (e[:k] - 1).abs() <= slack
         if k < len(e) and e[k] > 1 and e[k - 1] - e[k] <= slack:
             equal = f"e_{k} = e_{k + 1} = {e[k].item():.6g} > 1"
@@ -195,12 +180,3 @@ class LinearGaussian(Ridged):
         mu = torch.linalg.eigvalsh(xx + 2 * gam * xy @ torch.linalg.solve(block, xy.T))
         positive = mu[mu > 1e-13 * mu.abs().max()].flip(0)
         return 1 / (2 * positive[: self.k - already])
-
-    def null_directions(self, p):
-        """Dimension of A's null space at `optimum(p)`, away from thresholds: with r active codes
-        the orbit of rotations z → Qz has r(r−1)/2 + r(k−r), for those that fix (W, V) form O(k−r).
-        At λ = 0 all of W is null, at γ = 0 all of V.
-        """
-        self._regular(p, "fixed number of null directions", thresholds=True)
-        r, idle = self.active(p), self.dim_x * (p[0] == 0) + self.dim_y * (p[1] == 0)
-        return int(r * (r - 1) // 2 + r * (self.k - r) + idle * self.k)

@@ -17,12 +17,11 @@ written out.
 """
 
 import copy
-import math
 from typing import NamedTuple
 
 import torch
 
-from .errors import check_floating, check_like, scalar
+from .errors import check_floating, check_like, number, scalar
 
 
 class Functionals(NamedTuple):
@@ -44,6 +43,18 @@ def check_state(theta, p):
     for name, value in zip(("λ", "γ"), p.tolist()):
         if value < 0:
             raise ValueError(f"p must have λ ≥ 0 and γ ≥ 0, got {name} = {value}")
+
+
+def check_objective(J, theta, p):
+    """`check_state`, and `ValueError` unless J is a scalar, the same at two calls: noise would make
+    products with A meaningless.
+    """
+    check_state(theta, p)
+    with torch.no_grad():
+        first, second = scalar(J(theta, p)), J(theta, p)
+    if not torch.equal(first, second) and not (torch.isnan(first) and torch.isnan(second)):
+        got = f"two calls gave {float(first)} and {float(second)}"
+        raise ValueError(f"J is not deterministic: {got}. Fix the noise; call eval() of modules")
 
 
 def functionals(J, theta, p):
@@ -84,9 +95,7 @@ class Ridged:
     """What the models of `fe` that have a ridge ½ρ‖θ‖² inside J share; `ridge` is ρ ≥ 0."""
 
     def __init__(self, ridge):
-        if not 0 <= ridge < math.inf:
-            raise ValueError(f"ridge must be a finite number rho ≥ 0, got {ridge}")
-        self.ridge = float(ridge)
+        self.ridge = number("ridge", ridge)
 
     def penalty(self, theta):
         """½ρ‖θ‖², the part of J that is no average over images."""
@@ -105,17 +114,13 @@ class Imaged(Ridged):
         checked: all three may depend on a control that is differentiated (`fe.tasks`).
         """
         other = copy.copy(self)
-        other._show(x, y, weights)
+        other.x, other.y, other.weights = x, y, weights
         return other
-
-    def _show(self, x, y, weights):
-        self.x, self.y, self.weights = x, y, weights
 
 
 class Ridge(Ridged):
-    """J + ½ρ‖θ‖²: the ridge *inside* the objective, where it keeps the envelope theorem exact, and
-    gives the curvature ρ to directions along which a bare J is flat (the softmax's shift, dead
-    units). `bare_rate` takes off this ridge, none of J's.
+    """J + ½ρ‖θ‖²: the ridge *inside* the objective keeps the envelope theorem exact, and gives the
+    curvature ρ to directions along which J is flat. `bare_rate` takes off this ridge, none of J's.
     """
 
     def __init__(self, J, rho):

@@ -20,7 +20,6 @@ import torch
 
 from .equilibrium import descend, minimise
 from .errors import NegativeCurvature, NotConverged, NotFinite, SingularHessian
-from .objective import classification, distortion, rate  # noqa: F401, to conserve
 from .response import Local, Solver, check_stability, hessian_of_free_energy, jacobian
 
 
@@ -94,13 +93,13 @@ class Conserve:
         if along.shape != p.shape or adjust.numel() % len(p):
             got = f"{tuple(along.shape)} and {tuple(adjust.shape)}"
             raise ValueError(f"along and adjust must have the {len(p)} entries of p, got {got}")
-        return along, adjust.view(adjust.numel() // len(p), len(p))
+        return along, adjust.view(-1, len(p))
 
     def correction(self, p, total, miss):
         """δp (n,) along `adjust` with total·δp = miss (m,) = target − g; total (m, n) = dg/dp along
         the branch.
         """
-        adjust, total = self.vectors(p)[1], total.reshape(-1, len(p))
+        adjust = self.vectors(p)[1]
         if len(adjust) != len(total):
             raise ValueError(f"{len(total)} conserved quantities, but {len(adjust)} of `adjust`")
         lever = total @ adjust.T  # (m, m)
@@ -111,8 +110,8 @@ class Conserve:
         return torch.linalg.solve(lever, miss) @ adjust
 
     def velocity(self, p, total):
-        """ṗ from total = dg/dp along the branch, (n,) or (m, n)."""
-        along, total = self.vectors(p)[0], total.reshape(-1, len(p))
+        """ṗ (n,) from total (m, n) = dg/dp along the branch."""
+        along = self.vectors(p)[0]
         return along + self.correction(p, total, -(total @ along))
 
     def hops(self, p, new):
@@ -131,13 +130,9 @@ class Geodesic(Conserve):
     """Geodesic transfer (paper, eq. 30): while t runs, C and D − kR are conserved, the state moves
     on a line dD/dR = k. Both prices answer for it; p = (λ, γ, t).
 
-    With Ṙ = F_t − λḊ − γĊ (the first law for a task that changes), Ḋ = kṘ and Ċ = 0 are the
-    paper's D_λ λ̇ + D_γ γ̇ + D_t = k F_t/(1 + kλ). Where 1 + kλ = 0 the line is parallel to the RD
-    curve of the task as it stands, dR = −λ dD, and the prices cannot follow the task: to within
-    0.02 of it `velocity` raises `ValueError`.
-
-    Args:
-        k: slope; for example that of the chord between two equilibria of one C, one on each task
+    By the first law, Ṙ = F_t − λḊ − γĊ, this is the paper's D_λ λ̇ + D_γ γ̇ + D_t = k F_t/(1 + kλ).
+    Where 1 + kλ = 0 the line is parallel to the RD curve of the task as it stands, dR = −λ dD: to
+    within 0.02 of it `velocity` raises `ValueError`.
     """
 
     def __init__(self, k):
@@ -179,31 +174,19 @@ _LOST = (_Lost, NegativeCurvature, SingularHessian, NotConverged, NotFinite)
 _FAILED = (*_LOST, ValueError, torch.linalg.LinAlgError)  # far from the path J may overflow
 
 
-def follow(
-    J,
-    theta,
-    p,
-    law,
-    length,
-    *,
-    step=None,
-    max_step=None,
-    tol=1e-10,
-    on_point=None,
-):
+def follow(J, theta, p, law, length, *, step=None, max_step=None, tol=1e-10, on_point=None):
     """The `Path` of an equilibrium from (θ, p) for `length` units of s (by default, of λ).
 
     Args:
         theta, p: (P,) and (n,), where to start; minimised first
-        law: `QuasiStatic`, `Conserve`, `Geodesic`, or an object with their four methods
+        law: `QuasiStatic`, `Conserve`, `Geodesic`, or an object with their methods
         step, max_step: first and longest step (defaults length/50, length/15)
         tol: ‖∇J‖ at every point; what is conserved is held to 1e-10 of itself, or to rounding
         on_point: called with each Point, for progress bars and checkpoints
 
-    Raises:
-        NotConverged: a correction fails however short the step and no other branch is found, or
-            there are too many points
-        ValueError: the law leads to λ or γ below zero, or what is conserved cannot be controlled
+    Raises `NotConverged` where a correction fails however short the step and no other branch is
+    found, or after too many points; `ValueError` where λ or γ would be negative, or what is
+    conserved cannot be controlled.
     """
     if not length > 0:
         raise ValueError(f"length must be positive, got {length}; to go back reverse the velocity")
@@ -306,9 +289,8 @@ class _Follower:
         return new, effort
 
     def correct(self, theta, p):
-        """Newton on ∇_θJ = 0 and g = target: δθ = −A⁻¹∇J + Σ_q θ_q δp_q, δp along `adjust`.
-
-        Returns the `_State` and the number of steps.
+        """The `_State` where ∇_θJ = 0 and g = target, and in how many Newton steps: δθ = −A⁻¹∇J
+        + Σ_q θ_q δp_q, δp along `adjust`.
         """
         last, eps = math.inf, torch.finfo(p.dtype).eps
         for iteration in range(8):
@@ -334,10 +316,8 @@ class _Follower:
         raise _Lost(f"it ends at ‖∇J‖ = {size:.1e} (wanted {self.tol:.0e}), {held}")
 
     def cross(self, point, room, why):
-        """The Jump past a singular A: leave along the null direction, minimise, restore g.
-
-        Just past the point there may be no stable state with the conserved value. So the landing is
-        tried further and further along the path, from both sides of the null direction.
+        """The Jump past a singular A: leave along the null direction, minimise, restore g; further
+        and further along the path, for at first there may be no stable state with this g.
         """
         B, _ = Local(self.J, point.theta, point.p).mixed()
         u = self.probe[:, 0]
@@ -375,9 +355,8 @@ class _Follower:
         return minimise(self.J, theta, p, tol=self.tol)
 
     def restore(self, e):
-        """The `_State` with g = target near the equilibrium e, by damped Newton in `adjust`.
-
-        Minimising anew each time: robust far from the target.
+        """The `_State` with g = target near the equilibrium e, by damped Newton in `adjust`, from a
+        new minimum each time: robust far from the target.
         """
         for _ in range(12):
             with contextlib.suppress(*_FAILED):

@@ -33,12 +33,9 @@ from .training import evaluate
 class ConstraintLost(RuntimeError):
     """A law cannot be followed any further; `record` has the states until then."""
 
-    def __init__(self, message, record):
+    def __init__(self, message, record=None):  # a pickle, as process pools send it, adds it later
         super().__init__(message)
         self.record = record
-
-    def __reduce__(self):  # for process pools
-        return type(self), (str(self), self.record)
 
 
 @dataclass
@@ -203,16 +200,6 @@ class _Held:
                 self.record,
             )
 
-    def lost(self, p, off, count, miss, slopes, band):
-        """The error for a step that stays out of the band however short it is."""
-        bands, by = (f"{v:.0%}" for v in band), (f"{v:+.2f}" for v in off)
-        return ConstraintLost(
-            f"what is held left its band of {' and '.join(bands)} at {_words(p)}, by "
-            f"{', '.join(by)} after {count} corrections, {miss:+.2f} before them. There the slopes "
-            f"of ln C against ln λ, ln γ (and t) are {slopes.slopes[1]}",
-            self.record,
-        )
-
 
 def _words(p):
     return ", ".join(f"{name} = {v:.3g}" for name, v in zip("λγt", p.tolist()))
@@ -249,10 +236,8 @@ def walk(
             are tried (default: one, whatever it changes).
         tolerance: Where to stop correcting: the size of ln C/C₀, or of ln(1 + (g − g₀)/scale)
             where g is held, of the scale of its terms in R, D and C. One number, or one for each g.
-        band: On the same, to accept a step.
-        corrections: At most so many after a step.
-        station: Accepted steps between two measurements of the slopes.
-        repeats: Of a measurement, for its error.
+        band: On the same, to accept a step after at most so many `corrections`.
+        station: Accepted steps between two measurements of the slopes, each of so many `repeats`.
         hold: "train", or the probe ("val": the validation set) on which it is held; the slopes are
             those of the training set.
         corrector: False for the paper's recipe, to see it drift.
@@ -268,8 +253,7 @@ def walk(
     Raises:
         ConstraintLost: Out of the band or over 1 + kλ = 0 (for a geodesic) however small the step,
             nothing answers to the prices, or a price that would vanish.
-        ValueError: Prices that are not positive, no stops, p not at the first, t outside 0 … 1, a
-            law of another number of controls, not 0 < tolerance ≤ band.
+        ValueError: p, law, stops, tolerance or band that do not fit together; t outside 0 … 1.
     """
     p = [number("each of p", q) for q in p]
     p = torch.tensor(p, dtype=torch.float64, device="cpu")
@@ -294,8 +278,7 @@ def walk(
         (lam, gam), t = p[:2].tolist(), dict(t=round(p[2].item(), 9)) if moves else {}
         done = 1 - sum(s in stops for s, _ in ahead) / len(stops)
         done = span[0] + (span[1] - span[0]) * done
-        how = dict(start=start, needs=tuple({hold} - {"train"}), span=(done, done)) | t
-        entry = yield Stage(lam, gam, epochs, **how)
+        entry = yield Stage(lam, gam, epochs, start=start, hold=hold, span=(done, done), **t)
         spent += entry["epochs"]
         return state_of(entry, lam, gam) | dict(own=own + epochs) | t
 
@@ -349,7 +332,13 @@ def walk(
             where = f"{_words(here)} to {_words(new)}"
             raise ConstraintLost(f"the law has no answer on the way from {where}", record)
         else:
-            raise held.lost(new, off, count, miss, slopes, band)
+            bands, by = (f"{v:.0%}" for v in band), (f"{v:+.2f}" for v in off)
+            raise ConstraintLost(
+                f"what is held left its band of {' and '.join(bands)} at {_words(new)}, by "
+                f"{', '.join(by)} after {count} corrections, {miss:+.2f} before them. There the "
+                f"slopes of ln C against ln λ, ln γ (and t) are {slopes.slopes[1]}",
+                record,
+            )
     return record
 
 
@@ -366,8 +355,8 @@ def iso_classification(lam, gam, lam_end, *, start_epochs=120, start_lr=1e-3, st
     lam, lam_end, gam, step = map(number, names, (lam, lam_end, gam, step))
     if not min(lam, lam_end, gam, step) > 0:
         raise ValueError(f"need λ, λ_end, γ and step > 0, got {lam}, {lam_end}, {gam} and {step}")
-    needs = {options.get("hold", "train")} - {"train"}
-    yield Stage(lam, gam, start_epochs, start_lr, needs=tuple(needs), span=(0.0, 0.4))
+    hold = options.get("hold", "train")
+    yield Stage(lam, gam, start_epochs, start_lr, hold=hold, span=(0.0, 0.4))
     ends = math.sqrt(lam), math.sqrt(lam_end)
     stops = np.linspace(*ends, 1 + math.ceil(abs(ends[1] - ends[0]) / step - 1e-9)) ** 2
     options = dict(settle=(0.1, 0.02), span=(0.4, 1.0)) | options

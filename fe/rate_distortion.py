@@ -38,19 +38,12 @@ def entropy(p):
 
 def rate(p_x, encoder, marginal):
     """R = Σ_x p(x) Σ_z e(z|x) log(e(z|x)/m(z)) (eq. 1) of p_x (X,), encoder (X, Z) and marginal
-    (Z,); infinite where m(z) = 0 < e(z|x).
+    (Z,); infinite where m(z) = 0 < e(z|x), and I_e(x; z) for the best marginal, p_x @ encoder.
     """
     e = _distribution("encoder", encoder, "X", "Z")
     joint = _distribution("p_x", p_x, len(e)).to(e.device)[:, None] * e  # (X, Z)
     m = _distribution("marginal", marginal, e.shape[1])
     return (torch.xlogy(joint, e) - torch.xlogy(joint, m)).sum()
-
-
-def mutual_information(p_x, encoder):
-    """I_e(x; z): the rate at the best marginal, m(z) = Σ_x p(x) e(z|x)."""
-    e = _distribution("encoder", encoder, "X", "Z")
-    m = _distribution("p_x", p_x, len(e)).to(e.device) @ e
-    return rate(p_x, e, m / m.sum())
 
 
 def expected(p_x, encoder, energy):
@@ -74,18 +67,16 @@ class RateDistortionPoint(NamedTuple):
 
 
 def blahut_arimoto(p_x, energy, *, tol=1e-12, max_iterations=100_000):
-    r"""Global minimum over e(z|x) and m(z) of R + E[energy] (eq. 8, decoder and classifier fixed).
+    """Global minimum over e(z|x) and m(z) of R + E[energy] (eq. 8, decoder and classifier fixed).
 
     With Z(x) = Σ_z m(z) exp(−energy), the best encoder for a given m is Gibbs' (eq. 9) and leaves
-    G(m) = −Σ_x p(x) log Z(x), convex in m. One iteration is m ← m c, c(z) = Σ_x p(x) exp(−energy(x,
-    z)) / Z(x). It never increases G, and G is above its minimum by at most gap = max_z log c(z)
-    (Csiszár's bound): it stops at gap ≤ tol.
+    G(m) = −Σ_x p(x) log Z(x), convex in m. The step m ← m c, c(z) = Σ_x p(x) exp(−energy(x, z)) /
+    Z(x), never increases G, which is above its minimum by at most gap = max_z log c(z) (Csiszár).
 
-    One departure from the textbook: the update is m ← m c^s / Σ m c^s, and s doubles while that
-    does not overshoot. As ∂G/∂m = −c, a step from m to m' has not passed the minimum along its line
-    if Σ_z (m'(z) − m(z)) c'(z) ≥ 0, and then G has not increased, by convexity. Otherwise the step
-    is taken back and s divided by 8, at the least to the textbook's s = 1, which is always safe.
-    Small slopes, and codes that fall out of use, take tens of iterations instead of 10⁵.
+    Other than the textbook's the step is m ← m c^s / Σ m c^s, and s doubles while it does not
+    overshoot: as ∂G/∂m = −c and G is convex, G has not increased where Σ_z (m'(z) − m(z)) c'(z) ≥ 0
+    at the new m'. Else the step is taken back and s divided by 8, down to s = 1, always safe. Small
+    slopes, and codes that fall out of use, take tens of iterations instead of 10⁵.
 
     Args:
         p_x: (X,) probabilities
@@ -94,12 +85,6 @@ def blahut_arimoto(p_x, energy, *, tol=1e-12, max_iterations=100_000):
         max_iterations: `NotConverged` if more are needed: codes are many and nearly alike
 
     References: Blahut, IEEE Trans. IT 18 (1972) 460; Csiszár, IEEE Trans. IT 20 (1974) 122.
-
-    Example: a fair coin, Hamming distortion, slope λ = 1: D = 1/(1 + e) and R = log 2 − h(D).
-
-    >>> point = blahut_arimoto([0.5, 0.5], [[0.0, 1.0], [1.0, 0.0]])
-    >>> f"{point.rate.item():.6f}"
-    '0.110944'
     """
     energy = _array("energy", energy, "X", "Z")
     p_x = _distribution("p_x", p_x, len(energy)).to(energy.device)
@@ -128,23 +113,3 @@ def blahut_arimoto(p_x, energy, *, tol=1e-12, max_iterations=100_000):
         f"above tol = {tol:.3g}: codes are nearly interchangeable. Allow more iterations, or a "
         "larger tol (the value is wrong by at most the gap)"
     )
-
-
-class RateDistortionCurve(NamedTuple):
-    """One point a slope λ; all tensors are (len(lams),)."""
-
-    rate: torch.Tensor  # R
-    distortion: torch.Tensor  # D = dF/dλ
-    value: torch.Tensor  # F(λ) = R + λD
-
-
-def rate_distortion_curve(p_x, distortion, lams, *, tol=1e-12):
-    """F(λ) = min R + λD (eq. 3) for a fixed distortion (X, Z) at each slope of `lams` ≥ 0, by
-    `blahut_arimoto`, which says what `tol` means and what is raised.
-    """
-    distortion, lams = _array("distortion", distortion, "X", "Z"), _array("lams", lams, "n")
-    if (lams < 0).any():
-        raise ValueError(f"lams must not be negative, got a minimum of {lams.min().item()}")
-    points = [blahut_arimoto(p_x, lam * distortion, tol=tol) for lam in lams.tolist()]
-    rows = [(q.rate, expected(p_x, q.encoder, distortion), q.value) for q in points]
-    return RateDistortionCurve(*map(torch.stack, zip(*rows)))

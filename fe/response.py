@@ -24,9 +24,8 @@ from .errors import (
     NotFinite,
     SingularHessian,
     check_floating,
-    scalar,
 )
-from .objective import check_state, normal
+from .objective import check_objective, check_state, normal
 
 # most parameters for which A is written out, by products or by J
 BY_PRODUCTS, ASSEMBLED = 300, 4000
@@ -47,7 +46,7 @@ class Local:
     def __init__(self, J, theta, p):
         self.J, self.theta, self.p = J, *(v.detach().requires_grad_() for v in (theta, p))
         with torch.enable_grad():
-            value = scalar(J(self.theta, self.p))
+            value = J(self.theta, self.p)
             self._gradient, self._dp = torch.autograd.grad(
                 value, (self.theta, self.p), create_graph=True, materialize_grads=True
             )
@@ -141,13 +140,11 @@ def conjugate_gradient(matvec, B, *, preconditioner=None, rtol=1e-8, max_iterati
 
     Stops on the energy norm, in which bᵀA⁻¹b is measured: after k steps ‖x − x_k‖²_A = Σ_{j≥k} α_j
     r_jᵀz_j exactly (Hestenes and Stiefel 1952), estimated by the last ten terms (Strakoš and Tichý
-    2002), or by 1e4 times the last one where it is 1e-4 of the one before. The host looks every
-    fourth iteration only. For a singular A with b in its range x is, without a preconditioner, the
-    solution of least norm.
+    2002), or by 1e4 times the last one where it is 1e-4 of the one before. For a singular A with b
+    in its range x is, without a preconditioner, the solution of least norm.
 
     Args:
         matvec, preconditioner: (P, m) -> (P, m), A and an approximate A⁻¹
-        B: (P, m)
         rtol: relative error of every column in the energy norm; a bᵀA⁻¹b is then good to rtol²
         max_iterations: default 10 P; `NotConverged` when they are used up
 
@@ -272,8 +269,7 @@ def check_stability(local, start=None, **options):
         scale = float(local.hvp(noise).norm() / noise.norm())  # of the order of ‖A‖
         slack = noise_level(scale)
         start = noise if start is None else torch.cat([start.reshape(len(theta), -1), noise], 1)
-        how = dict(atol=slack / 10, rtol=1e-3) | options
-        how["preconditioner"] = local.inverse()
+        how = dict(atol=slack / 10, rtol=1e-3, preconditioner=local.inverse()) | options
         mu, u, error = smallest_eigenpair(local.hvp, start, **how)
         if A is not None:  # does anything lie lower?
             one = torch.eye(len(A), dtype=A.dtype, device=A.device)
@@ -282,8 +278,7 @@ def check_stability(local, start=None, **options):
             sign = "" if mu > error + slack else "perhaps below zero, "
             warnings.warn(
                 f"the search for the smallest eigenvalue of A has not settled: it is at most "
-                f"{mu:.2e}, with an eigenvalue within {error:.1e} of that, {sign}and none known to "
-                "lie lower. A method `preconditioner` of J would help",
+                f"{mu:.2e}, {sign}one is within {error:.1e}. A `preconditioner` of J would help",
                 RuntimeWarning,
                 stacklevel=3,
             )
@@ -322,15 +317,6 @@ def hessian_of_free_energy(local, X):
     return 0.5 * (hess + hess.T), float(asymmetry.abs().max())
 
 
-def check_deterministic(J, theta, p):
-    """Raise `ValueError` if two calls of J differ: noise would make products with A meaningless."""
-    with torch.no_grad():
-        first, second = scalar(J(theta, p)), J(theta, p)
-    if not torch.equal(first, second) and not (torch.isnan(first) and torch.isnan(second)):
-        got = f"two calls gave {float(first)} and {float(second)}"
-        raise ValueError(f"J is not deterministic: {got}. Fix the noise; call eval() of modules")
-
-
 def linear_response(J, theta, p, *, rtol=1e-8, gradient_tol=1e-5, stability=True):
     """θ_q = A⁻¹ b_q for every control, and Hess F (paper, Lemma 5, eq. 17–18; eq. 21 is its row 2).
 
@@ -341,7 +327,7 @@ def linear_response(J, theta, p, *, rtol=1e-8, gradient_tol=1e-5, stability=True
         gradient_tol: largest ‖∇_θ J‖ that counts as an equilibrium, or `NotAtEquilibrium`
         stability: also look for negative curvature that no b_q sees
 
-    Raises what `check_state`, `check_deterministic` and `conjugate_gradient` do.
+    Raises what `check_objective` and `conjugate_gradient` do.
 
     >>> J = lambda theta, p: 0.5 * theta.dot(theta) - p[0] * theta.sum()  # F = −½λ²
     >>> three = torch.tensor([3.0], dtype=torch.float64)
@@ -349,8 +335,7 @@ def linear_response(J, theta, p, *, rtol=1e-8, gradient_tol=1e-5, stability=True
     >>> float(r.theta_p), float(r.hess)
     (1.0, -1.0)
     """
-    check_state(theta, p)
-    check_deterministic(J, theta, p)
+    check_objective(J, theta, p)
     local = Local(J, theta, p)
     size = float(local.gradient.norm())
     if size > gradient_tol:
@@ -367,9 +352,7 @@ def linear_response(J, theta, p, *, rtol=1e-8, gradient_tol=1e-5, stability=True
         length, energy = X.norm(dim=0), (X * B).sum(0).abs()
         null = energy <= 10 * torch.finfo(A.dtype).eps * A.norm() * length.square()
         if (null & (energy > 1e-6 * B.norm(dim=0) * length)).any():
-            raise SingularHessian(
-                "A has a null direction, to rounding, on which b acts: A x = b has no solution, "
-                "θ sits on a bifurcation"
-            )
+            why = "A has a null direction, to rounding, on which b acts: A x = b has no solution"
+            raise SingularHessian(why)
     hess, maxwell = hessian_of_free_energy(local, X)
     return Response(X, hess, local.dp, maxwell, mu, error, spent)

@@ -57,7 +57,7 @@ class Stage:
     keep: str | None = None  #: name under which the trained network is kept
     ahead: int = 0  #: take the chance of the stage that is so many further on
     watch: object = None  #: called with (a copy of the ensemble, x, y), at first and each epoch
-    needs: tuple = ()  #: names of probes without which the process would be lost
+    hold: str = "train"  #: the set that the process goes by: "train", or a probe, refused if absent
     span: tuple | None = None  #: what part of the process this is, of 0 … 1, for a progress bar
 
     def __post_init__(self):
@@ -81,7 +81,7 @@ class Stage:
         lr = self.lr
         lr = [number("lr", lr(k, 100)) for k in range(0, 100, 9)] if callable(lr) else lr
         named = vars(self) | dict(lr=lr, watch=bool(self.watch))
-        return {k: v for k, v in named.items() if k not in ("needs", "span")}
+        return {k: v for k, v in named.items() if k not in ("hold", "span")}
 
 
 @dataclass(frozen=True)
@@ -95,8 +95,8 @@ class Row:
 class Retraining:
     """A network, its images, and the journal of what was done to it.
 
-    A process is resumed with the journal that it was begun with, which knows the images and the
-    network's first weights, and refuses others.
+    An interrupted process goes on in a new run with the journal of the old one, which knows the
+    images and the network's first weights, and refuses others.
     """
 
     network: object  #: (encoder, decoder, classifier), or an `Ensemble` of one: changes in place
@@ -114,9 +114,7 @@ class Retraining:
         if not isinstance(self.network, Ensemble):
             self.network = Ensemble([self.network])
         if len(self.network) > 1:
-            raise ValueError(
-                f"a run has one network, got {len(self.network)}: copies are of stages"
-            )
+            raise ValueError(f"a run has one network, got {len(self.network)}")
         if not isinstance(self.probes, dict):
             raise TypeError('probes must be a dict name -> (x, y), for example {"val": (x, y)}')
         if not isinstance(self.journal, Journal):
@@ -137,13 +135,9 @@ class Retraining:
         weights = _fingerprint(self.network.state().values(), str(self.network.net))
         self.whose = dict(seed=self.seed, batch_size=self.batch_size, network=weights)
         self.whose |= dict(images=_fingerprint(images))
-        self._resume()
 
     def follow(self, process):
-        """What the process returns, its requests answered one by one, from the network as it is.
-
-        A process that was interrupted goes on in a new run with the journal of this one.
-        """
+        """What the process returns, its requests answered one by one, from the network as it is."""
         return drive({"": (self, process)})[""].result()
 
     def stage(self, *arguments, **options):
@@ -177,30 +171,23 @@ class Retraining:
         if (getattr(request, "t", None) is not None) != self.moves:
             are = "a function of t: it needs" if self.moves else "no function of t: it needs no"
             raise ValueError(f"the images of this run are {are} stages at a t, got {request}")
-        if missing := [name for name in getattr(request, "needs", ()) if name not in self.probes]:
-            raise ValueError(f"hold needs the probe {missing[0]!r}, there are {[*self.probes]}")
+        if (hold := getattr(request, "hold", "train")) not in ("train", *self.probes):
+            raise ValueError(f"hold needs the probe {hold!r}, there are {[*self.probes]}")
         if not self.replaying:
             return None
         entry = copy.deepcopy(self.journal.entries[self.done])
         self.check(entry.pop("request"), request)
         self.done += 1
-        self._resume()
+        if not self.replaying:  # behind the last answer, the network is as the journal has it
+            self.network.load(self.journal.tensors["network"])
+            self.kept = dict(self.journal.tensors["kept"])
         return entry
 
-    def answer(self, request, entry, network):
-        """Write an answer down, then take over the network that belongs to it."""
+    def write(self, request, entry, network):
+        """Put an answer, and the network that belongs to it, into the journal."""
         name = getattr(request, "keep", None)
         tensors = dict(network=network, kept=self.kept | ({name: network} if name else {}))
         self.journal.save(tensors, entry | dict(request=self.words(request)))
-        self.done += 1
-        self._resume()
-        return entry
-
-    def _resume(self):
-        """Behind its last answer, the network is as the journal has it."""
-        if "network" in self.journal.tensors and not self.replaying:
-            self.network.load(self.journal.tensors["network"])
-            self.kept = dict(self.journal.tensors["kept"])
 
     def words(self, request):
         """What the journal keeps of a request, and of whose it was."""
@@ -220,20 +207,19 @@ class Retraining:
                 "another place"
             )
 
-    def state(self, stage):
-        """The copies with which a stage begins: of a kept network, or of the one as it is."""
+    def begun(self, stage):
+        """What there is of a stage: epochs done, seconds, trace, and the copies that it trains, as
+        the journal has them if it was interrupted.
+        """
+        if found := copy.deepcopy(self.journal.tensors.get("partial")):
+            self.check(found["request"], stage)
+            return found
         if stage.start and stage.start not in self.kept:
             kept = sorted(self.kept)
             raise ValueError(f"no network was kept as {stage.start!r}; there are {kept}")
         state = self.kept[stage.start] if stage.start else self.network.state()
-        return {k: v.expand(len(stage.prices), *v.shape[1:]) for k, v in state.items()}
-
-    def partial(self, stage):
-        """A copy of what the journal holds of a stage that was interrupted, or None."""
-        found = copy.deepcopy(self.journal.tensors.get("partial"))
-        if found:
-            self.check(found["request"], stage)
-        return found
+        state = {k: v.expand(len(stage.prices), *v.shape[1:]) for k, v in state.items()}
+        return dict(epoch=0, seconds=0.0, trace=[], state=state)
 
 
 def _fingerprint(tensors, text=""):
@@ -267,11 +253,13 @@ def drive(processes):
     futures, waiting = {name: Future() for name in processes}, {}
 
     def send(name, found=None):
-        run, process = processes[name]
+        (run, process), (request, _) = processes[name], waiting.pop(name, (None, None))
         try:
             if isinstance(found, Exception):
                 raise found
-            request = process.send(found and run.answer(waiting.pop(name)[0], *found))
+            if found:
+                run.write(request, *found)
+            request = request or next(process)
             while (answer := run.known(request)) is not None:
                 request = process.send(answer)
             waiting[name] = request, _key(run, request, name)
@@ -280,7 +268,6 @@ def drive(processes):
             futures[name].set_result(end.value)
         except Exception as e:
             futures[name].set_exception(e)
-        waiting.pop(name, None)
         if run.on_progress:
             run.on_progress(1.0)
 
@@ -303,10 +290,10 @@ def _key(run, request, name):
     """
     if not isinstance(request, Stage) or request.watch:
         return name
-    (x, y), begun = run.data(request.t), run.partial(request)
+    (x, y), epoch = run.data(request.t), run.begun(request)["epoch"]
     images = run.batch_size, x.shape, x.dtype, y.dtype, x.device
     what = f"{images} {architecture(run.network.net)}"
-    return request.epochs, request.lr, begun["epoch"] if begun else 0, what
+    return request.epochs, request.lr, epoch, what
 
 
 def _found(asked):
@@ -334,9 +321,8 @@ def _train(asked):
         parts = zip(*(v.split(sizes) for v in state.values()))
         return zip(asked, (dict(zip(state, part)) for part in parts))
 
-    new = dict(epoch=0, seconds=0.0, trace=[])
-    begun = [r.partial(s) or new | dict(state=r.state(s)) for r, s in asked]
-    epoch, seconds, traced = (begun[0][k] for k in new)
+    begun = [r.begun(s) for r, s in asked]
+    epoch, seconds, traced = (begun[0][k] for k in ("epoch", "seconds", "trace"))
     if any(part["epoch"] != epoch for part in begun):  # one of them could not write its last
         raise RuntimeError("their checkpoints are of different epochs")
     ensemble, states = Ensemble([run.network[0]] * sum(sizes)), [part["state"] for part in begun]

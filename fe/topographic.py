@@ -27,8 +27,6 @@ class TopographicMap(gibbs.GibbsObjective):
         grid: nodes a side, z ∈ [−2.5, 2.5]²
         features: bumps a side; their width is their spacing
         ridge: ρ of ½ρ‖θ‖²
-
-    Images of unequal weights are shown to it by `on`.
     """
 
     def __init__(self, x, y, n_classes=None, *, grid=15, features=4, ridge=1e-3):
@@ -37,7 +35,7 @@ class TopographicMap(gibbs.GibbsObjective):
             raise ValueError(f"need grid ≥ 2 and features ≥ 1; got {grid} and {features}")
         super().__init__(ridge)
         self.n_classes = n_classes = int(y.max()) + 1 if n_classes is None else n_classes
-        self._show(x, y, check_weights(None, x))
+        self.x, self.y, self.weights = x, y, check_weights(None, x)
         line = lambda n: torch.linspace(-2.5, 2.5, n, dtype=x.dtype, device=x.device)
         self.nodes = torch.cartesian_prod(line(grid), line(grid))  # (K, 2)
         self.log_m = torch.log_softmax(-0.5 * self.nodes.square().sum(1), 0)  # (K,)
@@ -48,12 +46,10 @@ class TopographicMap(gibbs.GibbsObjective):
         self.n_features = self.phi.shape[1]
         self.n_parameters = self.n_features * (x.shape[1] + n_classes)
 
-    def _show(self, x, y, weights):
-        one = torch.eye(self.n_classes, dtype=x.dtype, device=x.device)
-        super()._show(x, y, weights)
-        self._labels = y if y.is_floating_point() else one[y]  # (N, Y)
-        sizes = x.square().sum(1, keepdim=True)  # ‖x_n‖², (N, 1)
-        self._images = torch.cat([x, self._labels, sizes, torch.ones_like(sizes)], 1)
+    def _labels(self):
+        """The labels as probabilities, (N, Y)."""
+        one = torch.eye(self.n_classes, dtype=self.x.dtype, device=self.x.device)
+        return self.y if self.y.is_floating_point() else one[self.y]
 
     def unpack(self, theta):
         """W (M, D) and V (M, Y) as views of θ."""
@@ -72,7 +68,9 @@ class TopographicMap(gibbs.GibbsObjective):
         xhat = self.phi @ W  # (K, D)
         log_c = torch.log_softmax(self.phi @ V, 1)  # (K, Y)
         last = torch.stack([-p[0].expand_as(self.log_m), self.log_m - p[0] * xhat.square().sum(1)])
-        return self._images @ torch.cat([(2 * p[0] * xhat).T, p[1] * log_c.T, last])
+        sizes = self.x.square().sum(1, keepdim=True)  # ‖x_n‖², (N, 1)
+        images = torch.cat([self.x, self._labels(), sizes, torch.ones_like(sizes)], 1)
+        return images @ torch.cat([(2 * p[0] * xhat).T, p[1] * log_c.T, last])
 
     def predict(self, theta, p, x=None):
         """Class probabilities (N, Y) from the image alone: e ∝ m d^λ, the label unseen, then c
@@ -115,7 +113,7 @@ class TopographicMap(gibbs.GibbsObjective):
         M, D, Y = self.n_features, self.x.shape[1], self.n_classes
         c, one = (phi @ V).softmax(1), torch.eye(Y, dtype=w.dtype, device=w.device)
         b, L = torch.cat([phi, c], 1), torch.block_diag(2 * lam * W, gam * one)  # (K, B), (B, Q)
-        t = torch.cat([2 * lam * self.x, gam * self._labels], 1)  # (N, Q), Q = D + Y
+        t = torch.cat([2 * lam * self.x, gam * self._labels()], 1)  # (N, Q), Q = D + Y
         e, phi_b = self.posterior(theta, p), outer(phi, b)  # (N, K), (K, M B)
         we, g, mean_phi, mean = w[:, None] * e, w @ e, e @ phi, e @ phi_b
         w_mean = w[:, None] * mean

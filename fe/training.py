@@ -40,7 +40,7 @@ def schedule(t, T, peak=1.5e-3):
     """The learning rate of one equilibration (paper, §5.1), η = peak · s²(1 − s)⁵ / max, s = t/T.
 
     The paper gives both s²(1 − s)⁵, whose maximum is 0.0152 at s = 2/7, and a maximum of 1.5e-3: we
-    scale to the latter. t counts the T mini-batches since the last change of (λ, γ), 0 ≤ t ≤ T.
+    scale to the latter. t counts the T mini-batches since the last change of (λ, γ).
     """
     if not T > 0 or not 0 <= t <= T:
         raise ValueError(f"need 0 ≤ t ≤ T and T > 0, got t = {t}, T = {T}")
@@ -70,13 +70,6 @@ def architecture(net):
 def _tensors(module):
     """Parameters and buffers, those that are not persistent too, name -> tensor."""
     return dict([*module.named_parameters(), *module.named_buffers()])
-
-
-@torch.no_grad()
-def _fill(module, values):
-    """Set its `_tensors` in place."""
-    for k, v in _tensors(module).items():
-        v.copy_(values[k])
 
 
 class _Losses(nn.Module):
@@ -147,9 +140,11 @@ class Ensemble:
     def __len__(self):
         return len(self.parameters()[0]) if self.stack else 1
 
+    @torch.no_grad()
     def __getitem__(self, i):
-        net = copy.deepcopy(self.member)
-        _fill(net, {k: v[i] for k, v in self.tensors().items()})
+        net, trained = copy.deepcopy(self.member), self.tensors()
+        for k, v in _tensors(net).items():
+            v.copy_(trained[k][i])
         return net.encoder, net.decoder, net.classifier
 
     def parameters(self):
@@ -161,8 +156,8 @@ class Ensemble:
         memory in which they are trained.
         """
         row = (lambda v: v) if self.stack else (lambda v: v.detach()[None])
-        found = {k: row(v) for k, v in _tensors(self.net).items()}
-        found = self.stack[0] | self.stack[1] if self.stack else found
+        named = self.stack[0] | self.stack[1] if self.stack else _tensors(self.net)
+        found = {k: row(v) for k, v in named.items()}
         for i, p in enumerate(self.parameters() if adam else ()):
             if not adam.state[p]:
                 zeros = dict(exp_avg=torch.zeros_like(p), exp_avg_sq=torch.zeros_like(p))
@@ -177,9 +172,7 @@ class Ensemble:
         return {k: v.detach().clone() for k, v in self.tensors(adam).items()}
 
     def load(self, state, adam=None):
-        """Take over a `state`, in place. Raises `ValueError` if it is that of another architecture
-        or number of members.
-        """
+        """Take over a `state` in place; `ValueError` if it is that of another kind of ensemble."""
         mine = self.tensors(adam)
         if {k: v.shape for k, v in mine.items()} != {k: v.shape for k, v in state.items()}:
             raise ValueError("the state is that of another ensemble: other parameters or shapes")
@@ -255,14 +248,6 @@ class CapturedStep:
         self.graph.replay()
 
 
-class History(NamedTuple):
-    """Averages over each epoch's minibatches while θ moved, each (epochs, M); nats per example."""
-
-    rate: torch.Tensor
-    distortion: torch.Tensor
-    classification: torch.Tensor
-
-
 def train_ensemble(
     ensemble,
     x,
@@ -283,20 +268,20 @@ def train_ensemble(
     Args:
         ensemble: `Ensemble`, which changes in place, in evaluation mode afterwards.
         x, y: Images (N, …) on the device of the ensemble and labels (N,), or (N, Y) probabilities
-            of labels; or lists of M such, a task for each member.
+            of labels; or lists of M such.
         lam, gam: λ and γ, each a number or M numbers.
         epochs: Number of passes; minibatches are of one size, what is left over is left out.
         lr: Learning rate, or function (step from 0, number of steps) -> learning rate.
         seed: Integer or tuple of integers, or a list of M: members with one seed have common
             minibatches, noise and masks.
-        batch_size: B.
         resume: (epochs done, state), as `on_epoch` was told, of a run that goes on.
         on_epoch: Called after each epoch with the number done and a function that returns the
             state by which the run can be resumed.
         capture: Whether the step becomes a CUDA graph (default: on a GPU).
 
-    Returns `History`. Raises `ValueError` where the loss is NaN or infinite (the learning rate is
-    too high), and `ValueError` or `TypeError` for what does not fit, see `check_networks`.
+    Returns (R, D, C) in nats per example, averages over each epoch's minibatches while θ moved,
+    (epochs, M, 3). Raises `ValueError` where the loss is NaN or infinite (the learning rate is too
+    high), and `ValueError` or `TypeError` for what does not fit, see `check_networks`.
     """
     M = len(ensemble)
     first, state = resume or (0, None)
@@ -305,12 +290,7 @@ def train_ensemble(
     lam, gam = numbers("λ", lam), numbers("γ", gam)
     seeds = [s if isinstance(s, tuple) else (s,) for s in _listed(seed, M)]
     seeds = [tuple(number("seed", v, whole=True) for v in s) for s in seeds]
-    several = [len(v) if isinstance(v, tuple | list) else None for v in (x, y)]
-    if several[0] != several[1]:
-        raise ValueError(
-            f"x and y must be two tensors, or two lists of {M}, a task for each member"
-        )
-    pairs = _listed((x, y) if several[0] is None else [*zip(x, y)], M)
+    pairs = [*zip(_listed(x, M), _listed(y, M))]
     tasks = {(id(a), id(b)): (a, b) for a, b in pairs}  # each once
     for data in tasks.values():
         d = check_networks(*ensemble[0], *data)
@@ -353,7 +333,7 @@ def train_ensemble(
         adam.step()
         total.add_(terms.detach())
 
-    run, captured = None, X.is_cuda if capture is None else capture
+    run, captured = step, X.is_cuda if capture is None else capture
     try:
         for epoch in range(first, epochs):
             ensemble.mode(True)
@@ -361,12 +341,12 @@ def train_ensemble(
             rate = [lr(k, end) if callable(lr) else lr for k in range(now, now + batches)]
             rate = [number("lr", value) for value in rate]
             steps = list(zip(torch.tensor(rate, **rates), *chance(epoch)))
-            if run is None and captured:
+            if captured and run is step:
                 undo = functools.partial(ensemble.load, ensemble.state(adam), adam)
                 run = CapturedStep(step, steps[0], undo)
             total.zero_()
             for arguments in steps:
-                (run or step)(*arguments)
+                run(*arguments)
             history.append((total / batches).cpu())
             if not torch.isfinite(history[-1]).all():
                 raise ValueError(
@@ -377,7 +357,7 @@ def train_ensemble(
                 on_epoch(epoch + 1, functools.partial(ensemble.state, adam))
     finally:  # after an interruption too
         ensemble.mode(False)
-    return History(*torch.stack(history).unbind(2))
+    return torch.stack(history)
 
 
 def _listed(value, M):
@@ -388,28 +368,12 @@ def _listed(value, M):
     return value * (M if len(value) == 1 else 1)
 
 
-def train(encoder, decoder, classifier, x, y, p, epochs, batch_size, lr, seed):
-    """`train_ensemble` for one network of three modules, which change in place, at p = (λ, γ): the
-    `History` of vectors (epochs,).
-    """
-    if len(p) != 2:
-        raise ValueError(f"p must be (λ, γ), got {p}")
-    modules, (lam, gam) = (encoder, decoder, classifier), (number("each of p", q) for q in p)
-    ensemble = Ensemble([modules])
-    try:
-        history = train_ensemble(ensemble, x, y, lam, gam, epochs, lr, seed, batch_size=batch_size)
-    finally:  # after an interruption too
-        for module, trained in zip(modules, ensemble[0]):
-            _fill(module.eval(), _tensors(trained))
-    return History(*(v[:, 0] for v in history))
-
-
 @torch.no_grad()
 def refresh_statistics(ensemble, x, y, *, chunk=5000):
     """Batch normalisation's means and variances as averages over x for the weights as they are.
 
     The running averages of training lag behind the weights; with these, R, D and C are functions of
-    the weights. Dropout stays off, as where the statistics will be used. Raises as `evaluate` does.
+    the weights. Dropout stays off. Raises what `check_networks` does.
     """
     norms = [m for m in ensemble.net.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
     if not norms:
@@ -442,8 +406,8 @@ class State(NamedTuple):
 def evaluate(ensemble, x, y, *, seed=0, samples=8, chunk=5000):
     """`State` of every member on (x, y), with noise that is a function of the seed.
 
-    R is exact, D has one sample of z for each image, C and the accuracy `samples`. Raises
-    `ValueError` or `TypeError` for images and labels that do not fit, see `check_networks`.
+    R is exact, D has one sample of z for each image, C and the accuracy `samples`. Raises what
+    `check_networks` does.
     """
     d, random, sums = check_networks(*ensemble[0], x, y), generator(seed, 2), 0.0
     ensemble.mode(False)

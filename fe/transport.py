@@ -1,15 +1,12 @@
 """Optimal transport between two sets of images: which source image becomes which target image
 (paper, eq. 36, App. F).
 
-Given sources x_i with weights a and targets x'_j with weights b, a *plan* Γ moves the mass a_i to
-the targets,
+A *plan* Γ between sources x_i of weights a and targets x'_j of weights b is
 
     Γ* = argmin Σ_ij Γ_ij κ_ij,   Σ_j Γ_ij = a_i,   Σ_i Γ_ij = b_j,   κ_ij = ‖x_i − x'_j‖².
 
-An optimal Γ has at most n + m − 1 pairs with mass (it is a permutation for equal numbers with equal
-weights), so the pairs are what is kept. The solvers are those of POT (Flamary et al., JMLR 22,
-2021); every plan comes with a certificate. Between features of the images (Remark 12) it is the
-plan of these for the images themselves.
+It has at most n + m − 1 pairs with mass (it is a permutation for equal numbers with equal weights),
+and the pairs are what is kept. The solver is that of POT (Flamary et al., JMLR 22, 2021).
 """
 
 import warnings
@@ -38,14 +35,13 @@ def optimal_plan(
     """The optimal plan between two weighted sets of images, by the network simplex (paper, eq. 36).
 
     Args:
-        source, target: images (n, D) and (m, D), or features of them; n and m may differ
+        source, target: images (n, D) and (m, D), or features of them (Remark 12)
         source_weights, target_weights: probabilities (n,) and (m,) (default: equal)
         cost: (n, m) in place of squared distances
         max_iterations: of the simplex (POT's default, 100,000, is too few for thousands of images)
 
-    κ and Γ are 16 nm bytes, and at its peak the solver holds some 43 nm (measured; 1 GB at n = m =
-    5,000); the `Plan` holds n + m − 1 pairs at most. Raises `NotConverged` if max_iterations are
-    used up, `ValueError` or `TypeError` for images or weights that do not fit.
+    At its peak the solver holds some 43 nm bytes (1 GB at n = m = 5,000). Raises `NotConverged` if
+    max_iterations are used up, `ValueError` or `TypeError` for what does not fit.
     """
     import ot  # here and not above: everything else in fe does without it
 

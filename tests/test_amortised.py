@@ -10,7 +10,7 @@ from torch import nn
 
 import fe
 from fe import amortised, gibbs, networks
-from fe.training import generator
+from fe.training import Ensemble, generator, train_ensemble
 
 F64 = torch.float64
 P = torch.tensor([0.8, 2.5], dtype=F64)
@@ -237,19 +237,27 @@ def test_networks_have_the_shapes_of_the_appendix():
         networks.Classifier((5, 2), norm="layer")
 
 
+def trained(modules, x, y, p, *how):
+    """(R, D, C) of every epoch, (epochs, 3), and the trained modules."""
+    ensemble = Ensemble([modules])
+    epochs, batch_size, lr, seed = how
+    found = train_ensemble(ensemble, x, y, *p, epochs, lr, seed, batch_size=batch_size)
+    return found[:, 0], ensemble[0]
+
+
 def test_training_minimises_the_objective_it_reports():
     """At a learning rate of zero and with one batch the history is `terms` at the very same
     noise.
     """
     x, y = fe.digits(50)
     modules = [m.double() for m in networks_for(norm=None)]
-    history = fe.train(*modules, x, y, P, 1, 50, lambda step, steps: 0.0, seed=4)
+    history, _ = trained(modules, x, y, P, 1, 50, lambda step, steps: 0.0, 4)
     random = generator(4, 0)  # of seed and epoch
     order = torch.randperm(50, generator=random)
     noise = torch.randn(1, 50, 3, generator=random, dtype=x.dtype)
     G = amortised.AmortisedObjective(*modules, x[order], y[order], noise)
     torch.testing.assert_close(
-        torch.cat(history), torch.stack(G.terms(G.theta0)).detach(), rtol=1e-12, atol=1e-12
+        history[0], torch.stack(G.terms(G.theta0)).detach(), rtol=1e-12, atol=1e-12
     )
 
 
@@ -261,42 +269,17 @@ def test_training_is_deterministic_and_lowers_the_free_energy(dropout):
         modules = [m.float() for m in networks_for(dropout=dropout)]
         torch.manual_seed(99 + len(runs))  # the caller's generator must not matter …
         state = torch.get_rng_state()
-        runs.append(
-            (
-                fe.train(
-                    *modules, x, y, (0.5, 5.0), 12, 50, fe.schedule if dropout else 3e-3, seed
-                ),
-                modules,
-            )
-        )
+        lr = fe.schedule if dropout else 3e-3
+        runs.append(trained(modules, x, y, (0.5, 5.0), 12, 50, lr, seed))
         assert torch.equal(torch.get_rng_state(), state)  # … nor change
-    assert all(torch.equal(a, b) for a, b in zip(runs[0][0], runs[1][0]))
-    assert not torch.equal(runs[0][0].distortion, runs[2][0].distortion)
-    h = runs[0][0]
-    G = h.rate + 0.5 * h.distortion + 5.0 * h.classification
+    assert torch.equal(runs[0][0], runs[1][0])
+    assert not torch.equal(runs[0][0][:, 1], runs[2][0][:, 1])
+    G = runs[0][0] @ torch.tensor([1.0, 0.5, 5.0]).float()
     assert G[-1] < 0.9 * G[0] and not runs[0][1][0].training
     # in eval mode the theory's objective takes the trained networks, batch normalisation frozen
     noise = randn(2, 400, 3).float()
     value = amortised.AmortisedObjective(*runs[0][1], x, y, noise)
     assert math.isfinite(value(value.theta0, P.float()))
-
-
-def test_an_interrupted_training_leaves_networks_to_evaluate():
-    x, y = fe.digits(100, dtype=torch.float32)
-    encoder, decoder, classifier = [m.float() for m in networks_for(dropout=0.1)]
-    calls = []
-
-    def stop(module, inputs):
-        calls.append(module.training)
-        if len(calls) == 4:
-            raise KeyboardInterrupt
-
-    encoder.register_forward_pre_hook(stop)
-    with pytest.raises(KeyboardInterrupt):
-        fe.train(encoder, decoder, classifier, x, y, (0.5, 5.0), 2, 20, 1e-3, 0)
-    assert calls[-1] and not any(
-        m.training for module in (encoder, decoder, classifier) for m in module.modules()
-    )
 
 
 def test_bad_input():
@@ -336,10 +319,10 @@ def test_bad_input():
     with pytest.raises(gibbs.GridTooCoarse):
         amortised.free_energy_gap(G, G.theta0, 100 * P, grid=gibbs.uniform_grid(9, 2))
     with pytest.raises(ValueError, match="epochs must be an integer from 1 on"):
-        fe.train(e, d, c, x, y, P, 0, 2, 1e-3, 0)
+        trained((e, d, c), x, y, P, 0, 2, 1e-3, 0)
     with pytest.raises(ValueError, match="labels run"):
-        fe.train(e, d, c, x, y + 3, P, 1, 2, 1e-3, 0)
+        trained((e, d, c), x, y + 3, P, 1, 2, 1e-3, 0)
     with pytest.raises(ValueError, match="learning rate"):
-        fe.train(*[m.double() for m in networks_for(5, norm=None)], x, y, P, 20, 2, 1e6, 0)
-    with pytest.raises(ValueError, match="each of p must be a finite number from 0 on"):
-        fe.train(e, d, c, x, y, -P, 1, 2, 1e-3, 0)
+        trained([m.double() for m in networks_for(5, norm=None)], x, y, P, 20, 2, 1e6, 0)
+    with pytest.raises(ValueError, match="λ must be a finite number from 0 on"):
+        trained((e, d, c), x, y, -P, 1, 2, 1e-3, 0)

@@ -35,7 +35,7 @@ from fe.processes import (
     iso_classification,
     walk,
 )
-from fe.rate_distortion import entropy, expected, mutual_information
+from fe.rate_distortion import entropy, expected
 from fe.reproduce import figures, images
 from fe.reproduce.curvature import network_response, predicted_decrease
 from fe.response import (
@@ -94,12 +94,7 @@ def test_exact_models():
     assert MAP.predict(e.theta, P).shape == (60, 10)
     e = fe.LinearGaussian(torch.diag(torch.tensor([3.0, 0.8, 0.5], **CPU)), 2, 2)
     assert float(fe.minimise(e, e.initial(0), P).value) == pytest.approx(float(e.free_energy(P)))
-    assert (
-        e.active(P) >= 1
-        and len(e.thresholds(gam=0.8))
-        and torch.isfinite(e.hessian(P)).all()
-        and e.null_directions(P) >= 0
-    )
+    assert e.active(P) >= 1 and len(e.thresholds(gam=0.8)) and torch.isfinite(e.hessian(P)).all()
 
 
 def test_laws_and_what_response_is_made_of():
@@ -123,24 +118,15 @@ def test_finite_alphabets():
     assert float(
         fe.rate_distortion.rate(p_x, point.encoder, point.marginal / point.marginal.sum())
     ) == pytest.approx(float(point.rate))
-    assert (
-        fe.rate_distortion_curve(p_x, energy, torch.tensor([0.5, 1.0], device="cpu"))
-        .rate.isfinite()
-        .all()
-    )
-    listed = fe.rate_distortion_curve([0.25] * 4, energy.tolist(), [0.5, 1.0])
-    assert torch.equal(
-        listed.rate, fe.rate_distortion_curve(p_x, energy, torch.tensor([0.5, 1.0], **CPU)).rate
-    )
+    assert torch.equal(fe.blahut_arimoto([0.25] * 4, energy.tolist()).rate, point.rate)
 
 
 def test_sums_over_an_alphabet():
     p_x, e = torch.full((4,), 0.25, **CPU), torch.softmax(torch.rand(4, 3, **CPU), 1)
-    assert 0 < float(mutual_information(p_x, e)) < float(entropy(p_x))
+    assert 0 < float(fe.rate_distortion.rate(p_x, e, p_x @ e)) < float(entropy(p_x))
     assert float(expected(p_x, e, e)) > 0
     log_m, d, c = e[0].log(), gibbs.log_d(X, X[:3]), gibbs.log_c(Y, torch.zeros(3, 10, **CPU))
-    assert gibbs.log_partition(log_m, d, c, P).shape == (60,)
-    law = gibbs.gibbs_posterior(log_m, d, c, P)
+    law = torch.softmax(log_m + P[0] * d + P[1] * c, 1)
     with pytest.raises(fe.GridTooCoarse):
         gibbs.check_resolution(law, gibbs.Grid(X[:3, 10:11], log_m))
 
@@ -180,7 +166,11 @@ def test_amortised_training():
         modules = reproduce.networks(
             reproduce.SMALL | dict(hidden=8, codes=2, dropout=0.1), x, Y, 0
         )[0]
-        history = fe.train(*modules, x, Y, (0.5, 4.0), 2, 20, fe.schedule, 0)
+        one = Ensemble([modules])
+        history, modules = (
+            train_ensemble(one, x, Y, 0.5, 4.0, 2, fe.schedule, batch_size=20),
+            one[0],
+        )
         noise = torch.randn(
             2,
             60,
@@ -195,11 +185,7 @@ def test_amortised_training():
         gap = fe.free_energy_gap(
             J, J.theta0, P.float(), grid=fe.uniform_grid(40, 2, dtype=torch.float32, device="cpu")
         )
-        found.append(
-            torch.stack([*history]).flatten().tolist()
-            + response.hess.flatten().tolist()
-            + gap.tolist()
-        )
+        found.append(history.flatten().tolist() + response.hess.flatten().tolist() + gap.tolist())
     assert found[0] == found[1]
 
 
@@ -360,7 +346,6 @@ def test_a_device_without_float64(single):
         ensemble = Ensemble([modules])
         train_ensemble(ensemble, x, y, 0.5, 4.0, 2, 1e-3, 0, batch_size=20)
         assert evaluate(ensemble, x, y).rate.isfinite().all()
-        fe.train(*modules, x, y, (0.5, 4.0), 2, 20, fe.schedule, 0)
         J = fe.AmortisedObjective(*modules, x, y, torch.zeros(2, 60, 2, device="cpu"), ridge=0.1)
         assert network_response(J, J.theta0, p, damping=0.1).hess.isfinite().all()
         half = (x[:30], y[:30]), (x[30:], y[30:])
@@ -371,7 +356,8 @@ def test_a_device_without_float64(single):
         grid = fe.uniform_grid(40, 2, dtype=torch.float32, device=x.device)
         G = fe.GridModel(*modules[1:], x, y, grid, ridge=0.1)
         assert (
-            fe.functionals(G, G.theta0, p).rate.isfinite() and G.resolution(G.theta0, p).min() > 1
+            fe.functionals(G, G.theta0, p).rate.isfinite()
+            and fe.check_resolution(G.posterior(G.theta0, p), grid).min() > 1
         )
         J = fe.TopographicMap(x, y, grid=7, features=2, ridge=1e-1)
         e = fe.minimise(J, J.initial(), p, tol=1e-4)

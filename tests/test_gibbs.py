@@ -130,7 +130,7 @@ def test_log_partition_of_a_linear_decoder_is_the_gaussian_integral(d, grid):
     x, y = randn(6, 4, seed=5), torch.arange(6) % 3
     J = gibbs.GridModel(decoder, classifier, x, y, grid)
     for p in torch.tensor([[0.0, 1.0], [0.3, 0.0], [1.0, 4.0]], dtype=F64):
-        log_z = gibbs.log_partition(grid.log_weights, *J.log_likelihoods(J.theta0), p)
+        log_z = J.log_partition(J.theta0, p)
         # Spacing 0.15, posterior widths above 0.2: the error of the trapezoidal rule is below 1e-15
         # but for rounding
         torch.testing.assert_close(log_z, log_z_linear(decoder, x, p), rtol=0, atol=1e-10)
@@ -161,12 +161,11 @@ def test_the_gibbs_encoder_is_the_best_encoder():
     (eq. 8–10).
     """
     J = curved(nodes=31)
-    ld, lc = J.log_likelihoods(J.theta0)
     best = J.posterior(J.theta0, P)
     other = torch.softmax(best.log() + 0.5 * randn(*best.shape), 1)
     H = -J.log_joint(J.theta0, P)
     free_energy = (other * (other.log() + H)).sum(1)
-    excess = free_energy + gibbs.log_partition(J.grid.log_weights, ld, lc, P)
+    excess = free_energy + J.log_partition(J.theta0, P)
     kl = (other * (other / best).log()).sum(1)
     torch.testing.assert_close(excess, kl, rtol=0, atol=1e-11)
     assert (kl > 0.01).all()
@@ -235,19 +234,13 @@ def test_resolution_finds_a_coarse_and_a_small_grid():
         return gibbs.GridModel(decoder, classifier, x, y, grid)
 
     J, sharp = objective(gibbs.uniform_grid(15, 2, 6.0)), torch.tensor([50.0, 1.0], dtype=F64)
-    error = (
-        gibbs.log_partition(J.grid.log_weights, *J.log_likelihoods(J.theta0), sharp)
-        - log_z_linear(decoder, x, sharp)
-    ).abs()
+    error = (J.log_partition(J.theta0, sharp) - log_z_linear(decoder, x, sharp)).abs()
     assert error.max() > 0.5  # it is wrong indeed …
     with pytest.raises(gibbs.GridTooCoarse, match="effective nodes"):
-        J.resolution(J.theta0, sharp)  # … and says so
+        fe.check_resolution(J.posterior(J.theta0, sharp), J.grid)  # … and says so
     J, mild = objective(gibbs.uniform_grid(41, 2, 6.0)), torch.tensor([0.5, 1.0], dtype=F64)
-    effective = J.resolution(J.theta0, mild)
-    error = (
-        gibbs.log_partition(J.grid.log_weights, *J.log_likelihoods(J.theta0), mild)
-        - log_z_linear(decoder, x, mild)
-    ).abs()
+    effective = fe.check_resolution(J.posterior(J.theta0, mild), J.grid)
+    error = (J.log_partition(J.theta0, mild) - log_z_linear(decoder, x, mild)).abs()
     # nine effective nodes promise 6e-5 of Z; the width of the grid, mass below 1e-9 on its edge,
     # spoils nothing
     assert error.max() < 1e-4 and effective.min() >= 9
@@ -257,7 +250,8 @@ def test_resolution_finds_a_coarse_and_a_small_grid():
     want = 2 * math.pi * math.e / A.det().sqrt() / 0.3**2
     torch.testing.assert_close(effective, want.expand(20), rtol=1e-3, atol=0)
     with pytest.raises(gibbs.GridTooCoarse, match="outermost"):
-        objective(gibbs.uniform_grid(41, 2, 0.8)).resolution(J.theta0, mild)
+        J = objective(gibbs.uniform_grid(41, 2, 0.8))
+        fe.check_resolution(J.posterior(J.theta0, mild), J.grid)
 
 
 # --------------------------------------------------------------------------------------- sampling
@@ -275,8 +269,7 @@ def one_image(copies, index=0):
     """
     J = curved()
     x, y = J.x[index].expand(copies, -1).contiguous(), J.y[index].expand(copies)
-    ld, lc = J.log_likelihoods(J.theta0)
-    log_z = gibbs.log_partition(J.grid.log_weights, ld, lc, P)[index]
+    log_z = J.log_partition(J.theta0, P)[index]
     return (
         paired(J.decoder, J.classifier, x, y, P),
         log_z,

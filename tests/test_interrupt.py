@@ -23,8 +23,7 @@ SETUP = """
 import torch
 torch.set_num_threads(1)
 import fe
-from fe import reproduce
-from fe.path import Conserve, classification
+from fe import Conserve, classification, reproduce
 from fe.processes import iso_classification
 from fe.retraining import Retraining
 

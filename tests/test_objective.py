@@ -123,5 +123,5 @@ def test_bad_input(theta, p, error, words):
 
 def test_bad_ridge():
     for bad in (-1.0, float("nan")):
-        with pytest.raises(ValueError, match="rho"):
+        with pytest.raises(ValueError, match="ridge must be"):
             fe.Ridge(amortised, bad)

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import fe
-from fe.path import classification, rate
+from fe import classification, rate
 
 pytestmark = pytest.mark.long
 
@@ -161,7 +161,7 @@ def test_drift_without_the_corrector_is_first_order(small):
                 gradient_tol=1e9,
                 stability=False,
             )
-            v = process.velocity(p, r.hess[1])
+            v = process.velocity(p, r.hess[1:2])
             theta, p = theta + length / n * r.theta_p @ v, p + length / n * v
         drifts.append(
             float(
@@ -440,7 +440,7 @@ def test_a_multiplier_that_ends_is_said_in_words_and_is_no_bifurcation(monkeypat
     assert 0 <= float(points[-1].p[0]) < 1e-5
     points.clear()
     held = fe.Conserve(
-        fe.path.distortion, along=(-1.0, 0.0)
+        fe.distortion, along=(-1.0, 0.0)
     )  # without the corrector's help γ would be what it was
     with pytest.raises(ValueError, match="negative multipliers"):
         fe.follow(readers_own, torch.zeros(4), START, held, 1.0, on_point=points.append)

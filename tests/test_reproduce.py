@@ -191,7 +191,7 @@ def test_stored_path_starts_where_a_fresh_run_does(stored):
     x, y = fe.digits(a["n"], seed=a["seed"])
     J = fe.TopographicMap(x, y, grid=a["grid"], features=a["features"], ridge=a["ridge"])
     p = torch.tensor([a["lam"], a["gam"]])
-    path = fe.follow(J, J.initial(), p, fe.Conserve(fe.path.classification), 0.04, step=0.0325)
+    path = fe.follow(J, J.initial(), p, fe.Conserve(fe.classification), 0.04, step=0.0325)
     for q, name in ((path.points[0], 0), (path.points[-1], None)):
         if name is None:
             # the same curve at another λ: interpolate between stored neighbours with their slopes

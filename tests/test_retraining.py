@@ -401,7 +401,7 @@ def test_one_run_that_fails_does_not_end_the_others():
             {
                 "wild": (tiny(network=wild), one()),
                 "raises": (tiny(), raises()),
-                "needs": (tiny(), one(needs=("val",))),
+                "probe": (tiny(), one(hold="val")),
                 "good": (tiny(), one()),
             }
         )
@@ -410,7 +410,7 @@ def test_one_run_that_fails_does_not_end_the_others():
     for name, words in (
         ("wild", "NaN or infinite"),
         ("raises", "said no"),
-        ("needs", "needs the probe"),
+        ("probe", "needs the probe"),
     ):
         with pytest.raises((ValueError, RuntimeError), match=words):
             found[name].result()

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 import fe
-from fe.path import classification, distortion
+from fe import classification, distortion
 from fe.response import Local
 from fe.tasks import Displacement, Mixture, TaskObjective, align_labels, training_set
 from fe.transport import optimal_plan

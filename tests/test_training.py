@@ -221,8 +221,9 @@ def test_buffers_that_are_not_persistent_come_back():
     x, y = digits(60)
     encoder, decoder, _ = members(norm=None)
     classifier = Counting(3, 10)
-    training.train(encoder, decoder, classifier, x, y, (0.5, 4.0), 2, 20, 1e-3, 0)
-    assert classifier.count == 6
+    one = Ensemble([(encoder, decoder, classifier)])
+    train_ensemble(one, x, y, 0.5, 4.0, 2, 1e-3, 0, batch_size=20)
+    assert one[0][2].count == 6
 
 
 def test_bad_input_is_named():
@@ -500,7 +501,7 @@ def test_the_captured_step_is_the_step(M, no_gpu):
         whole = e.state()
         again = train_ensemble(e, x, y, lam, 4.0, 4, step_decay, 1, resume=seen[1], **how)
         assert all(torch.equal(v, whole[k]) for k, v in e.state().items())
-        ends.append({**whole, **history._asdict(), "again": again.rate})
+        ends.append({**whole, "history": history, "again": again})
     for name, value in ends[0].items():
         assert torch.equal(value, ends[1][name]), name
     assert [g.replays for g in Graph.made] == [20, 10]
@@ -570,7 +571,7 @@ def test_images_of_any_shape():
         e = Ensemble([nets] * 2)
         history = train_ensemble(e, images, y, [0.5, 1.0], 4.0, 2, 1e-3, 0, batch_size=40)
         refresh_statistics(e, images, y)
-        found.append(torch.cat([*history, torch.stack(evaluate(e, images, y))]))
+        found.append(torch.cat([*history.mT, torch.stack(evaluate(e, images, y))]))
     torch.testing.assert_close(*found)
 
 
@@ -586,7 +587,8 @@ def test_images_of_any_shape():
         (dict(lam=(0.5, 1.0)), ValueError, "need one value or 1, one for each member, got 2"),
         (dict(lam="half"), ValueError, "λ must be a finite number from 0 on, got 'half'"),
         (dict(seed=[1, 2]), ValueError, "need one value or 1"),
-        (dict(x=[1.0, 2.0]), ValueError, "two tensors, or two lists of 1"),
+        (dict(x=[1.0, 2.0]), ValueError, "need one value or 1, one for each member, got 2"),
+        (dict(x=[1.0]), TypeError, "x must be a floating torch.Tensor, got float"),
         (dict(x=np.zeros((60, 64))), TypeError, "x must be a floating torch.Tensor, got ndarray"),
         (dict(resume=(1, None)), ValueError, "epochs must be an integer from 2 on, got 1"),
     ],
@@ -695,15 +697,8 @@ def test_numbers_of_any_kind_are_the_same_numbers():
         how = dict(batch_size=count(30), lr=as_(1e-3), seed=count(3))
         train_ensemble(e, x, y, as_(0.5), as_(4.0), count(2), **how)
         ends.append(e.state())
-    nets = members(dtype=torch.float32)
-    training.train(*nets, x, y, torch.tensor([0.5, 4.0]), 2, 30, 1e-3, 3)
-    ends.append(Ensemble([nets]).state())
     for end in ends[1:]:
         assert all(torch.equal(v, end[k]) for k, v in ends[0].items())
-    with pytest.raises(ValueError, match=r"p must be \(λ, γ\), got"):
-        training.train(*nets, x, y, (0.5, 4.0, 0.5), 2, 30, 1e-3, 3)
-    with pytest.raises(ValueError, match="each of p must be a finite number from 0 on, got nan"):
-        training.train(*nets, x, y, (math.nan, 4.0), 2, 30, 1e-3, 3)
 
 
 @pytest.mark.parametrize("measure", [evaluate, refresh_statistics])

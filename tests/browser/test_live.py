@@ -17,7 +17,6 @@ from scipy.optimize import brentq
 from test_pages import axe  # skipped like these, where there are no pages
 
 import fe
-from fe import gibbs
 from fe.transport import optimal_plan, squared_distances
 
 from serving import HTML, PATIENCE
@@ -188,10 +187,9 @@ def line_of_codes(rng):
     log_m = torch.log_softmax(-(z**2) / 2, 0)
     log_d = -((s["x"] - (1.3 * z).cos()) ** 2)[None]
     log_c = torch.nn.functional.logsigmoid(3 * z if s["label"] == "1" else -3 * z)[None]
-    p, blind_p = prices(s["lam"], s["gam"]), prices(s["lam"], 0.0)
-    law = gibbs.gibbs_posterior(log_m, log_d, log_c, p)[0]
-    blind = gibbs.gibbs_posterior(log_m, log_d, log_c, blind_p)[0]
-    true = dict(F=-gibbs.log_partition(log_m, log_d, log_c, p)[0])
+    log_joint = log_m + s["lam"] * log_d[0] + s["gam"] * log_c[0]
+    law, blind = torch.softmax(log_joint, 0), torch.softmax(log_m + s["lam"] * log_d[0], 0)
+    true = dict(F=-torch.logsumexp(log_joint, 0))
     true |= dict(R=law @ (law.log() - log_m), D=-law @ log_d[0], C=-law @ log_c[0])
     true |= dict(right=100 * law[z > 1e-9].sum(), C_blind=-blind @ log_c[0])
     true |= dict(unseen=blind @ (blind.log() - law.log()))
