@@ -9,7 +9,7 @@ from .linear_gaussian import LinearGaussian
 from .networks import Classifier, Decoder, Encoder
 from .objective import Ridge, classification, distortion, flatten, functionals, rate
 from .path import Conserve, Geodesic, QuasiStatic, follow
-from .rate_distortion import blahut_arimoto, rate_distortion_curve
+from .rate_distortion import blahut_arimoto
 from .response import Response, conjugate_gradient, linear_response, smallest_eigenpair
 from .tasks import Displacement, Mixture, TaskObjective
 from .topographic import TopographicMap

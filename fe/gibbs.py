@@ -81,10 +81,8 @@ class Grid(NamedTuple):
 
 def _tensor_rule(node, log_weight, dim, dtype, device):
     if dim < 1 or len(node) ** dim > 2_000_000:
-        raise ValueError(
-            f"a rule of n={len(node)} nodes a side in dim={dim} has {len(node)}^{dim} nodes; at "
-            "most 2e6, and dim ≥ 1. Beyond four dimensions sample (chapter 3)"
-        )
+        most = "at most 2e6, and dim ≥ 1. Beyond four dimensions sample (chapter 3)"
+        raise ValueError(f"a rule has n^dim nodes, here {len(node)}^{dim}; {most}")
     each = (torch.as_tensor(v, dtype=dtype, device=device) for v in (node, log_weight))
     nodes, log_weights = (torch.cartesian_prod(*[v] * dim).view(-1, dim) for v in each)
     return Grid(nodes, torch.log_softmax(log_weights.sum(1), 0))
@@ -92,10 +90,8 @@ def _tensor_rule(node, log_weight, dim, dtype, device):
 
 def gauss_hermite(n, dim, *, dtype=torch.float64, device=None):
     """The `Grid` of n-point Gauss–Hermite rules, exact for polynomials of degree 2n − 1 in each
-    coordinate; 2 ≤ n ≤ 300 (the outer weights underflow soon after), n^dim ≤ 2e6.
-
-    The inner nodes are about π/√n apart: best while the posterior is not much narrower than m. On
-    tanh or ReLU features `uniform_grid` converges faster.
+    coordinate; 2 ≤ n ≤ 300 (the outer weights underflow soon after), n^dim ≤ 2e6. Best while the
+    posterior is not much narrower than m; on tanh or ReLU features `uniform_grid` converges faster.
     """
     if not 2 <= n <= 300:
         raise ValueError(f"n must be between 2 and 300, got {n}; use uniform_grid for more nodes")
@@ -104,10 +100,9 @@ def gauss_hermite(n, dim, *, dtype=torch.float64, device=None):
 
 
 def uniform_grid(n, dim, half_width=6.0, *, dtype=torch.float64, device=None):
-    """The `Grid` of n ≥ 2 nodes a side on [−half_width, half_width]^dim, weighted by N(0, I); n^dim
-    ≤ 2e6. The trapezoidal rule: for a smooth integrand that vanishes at the ends its error falls
-    like exp(−2π²s²/h²), s the width of the posterior and h the spacing (Trefethen and Weideman,
-    SIAM Review 56, 2014).
+    """The `Grid` of n ≥ 2 nodes a side on [−half_width, half_width]^dim, weighted by N(0, I), the
+    trapezoidal rule; n^dim ≤ 2e6. Its error falls like exp(−2π²s²/h²) with the width s of the
+    posterior over the spacing h (Trefethen and Weideman, SIAM Review 56, 2014).
     """
     if n < 2 or not 0 < half_width < math.inf:
         raise ValueError(f"need n ≥ 2 and a finite half_width > 0, got n={n}, {half_width=}")

@@ -119,9 +119,8 @@ class Imaged(Ridged):
 
 
 class Ridge(Ridged):
-    """J + ½ρ‖θ‖²: the ridge *inside* the objective, where it keeps the envelope theorem exact, and
-    gives the curvature ρ to directions along which a bare J is flat (the softmax's shift, dead
-    units). `bare_rate` takes off this ridge, none of J's.
+    """J + ½ρ‖θ‖²: the ridge *inside* the objective keeps the envelope theorem exact, and gives the
+    curvature ρ to directions along which J is flat. `bare_rate` takes off this ridge, none of J's.
     """
 
     def __init__(self, J, rho):

@@ -179,15 +179,14 @@ def follow(J, theta, p, law, length, *, step=None, max_step=None, tol=1e-10, on_
 
     Args:
         theta, p: (P,) and (n,), where to start; minimised first
-        law: `QuasiStatic`, `Conserve`, `Geodesic`, or an object with their four methods
+        law: `QuasiStatic`, `Conserve`, `Geodesic`, or an object with their methods
         step, max_step: first and longest step (defaults length/50, length/15)
         tol: ‖∇J‖ at every point; what is conserved is held to 1e-10 of itself, or to rounding
         on_point: called with each Point, for progress bars and checkpoints
 
-    Raises:
-        NotConverged: a correction fails however short the step and no other branch is found, or
-            there are too many points
-        ValueError: the law leads to λ or γ below zero, or what is conserved cannot be controlled
+    Raises `NotConverged` where a correction fails however short the step and no other branch is
+    found, or after too many points; `ValueError` where λ or γ would be negative, or what is
+    conserved cannot be controlled.
     """
     if not length > 0:
         raise ValueError(f"length must be positive, got {length}; to go back reverse the velocity")

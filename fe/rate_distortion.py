@@ -113,23 +113,3 @@ def blahut_arimoto(p_x, energy, *, tol=1e-12, max_iterations=100_000):
         f"above tol = {tol:.3g}: codes are nearly interchangeable. Allow more iterations, or a "
         "larger tol (the value is wrong by at most the gap)"
     )
-
-
-class RateDistortionCurve(NamedTuple):
-    """One point a slope λ; all tensors are (len(lams),)."""
-
-    rate: torch.Tensor  # R
-    distortion: torch.Tensor  # D = dF/dλ
-    value: torch.Tensor  # F(λ) = R + λD
-
-
-def rate_distortion_curve(p_x, distortion, lams, *, tol=1e-12):
-    """F(λ) = min R + λD (eq. 3) for a fixed distortion (X, Z) at each slope of `lams` ≥ 0, by
-    `blahut_arimoto`, which says what `tol` means and what is raised.
-    """
-    distortion, lams = _array("distortion", distortion, "X", "Z"), _array("lams", lams, "n")
-    if (lams < 0).any():
-        raise ValueError(f"lams must not be negative, got a minimum of {lams.min().item()}")
-    points = [blahut_arimoto(p_x, lam * distortion, tol=tol) for lam in lams.tolist()]
-    rows = [(q.rate, expected(p_x, q.encoder, distortion), q.value) for q in points]
-    return RateDistortionCurve(*map(torch.stack, zip(*rows)))
