@@ -1,9 +1,4 @@
-"""Runs that survive: what has been measured is written down after every stage.
-
-A long run is straight-line code whose every decision depends on numbers that it measured. `Journal`
-keeps those, and the tensors as they were after the last of them. Started again, the same code runs
-through the journal without training anything, arrives where it was killed, and goes on.
-"""
+"""Runs that survive: what has been measured is written down after every stage."""
 
 import copy
 import hashlib

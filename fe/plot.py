@@ -40,10 +40,7 @@ STYLE = {
 
 
 def style():
-    """Use the book's style, colour-blind-safe on a white card, for every figure that follows.
-
-    In a notebook figures have two pixels a pixel, crisp on the screens of today.
-    """
+    """The book's style for every figure that follows; in a notebook with two pixels a pixel."""
     plt.rcParams.update(STYLE)
     if "IPython" in sys.modules and (shell := sys.modules["IPython"].get_ipython()):
         from matplotlib_inline.config import InlineBackend

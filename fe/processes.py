@@ -11,8 +11,6 @@ and here it is measured: Hess F from copies trained at (λ, γ), (λe^±δ, γ),
 on common random numbers, F_t at fixed θ, by the envelope theorem. `walk` predicts from it, trains,
 measures what the law holds, and corrects until that is back within a tolerance. A step that does
 not arrive is taken back and halved.
-
-Each process is a generator: it asks for `Stage`s, which `fe.retraining` answers.
 """
 
 import math

@@ -17,7 +17,7 @@ import json
 import time
 import warnings
 from concurrent.futures import Future
-from dataclasses import KW_ONLY, asdict, dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 
 import torch
 
@@ -75,13 +75,6 @@ class Stage:
         """[(λ, γ)] of the networks that it trains."""
         several = isinstance(self.lam, list)
         return [*zip(self.lam, self.gam)] if several else [(self.lam, self.gam)]
-
-    def words(self):
-        """What identifies it in a journal."""
-        lr = self.lr
-        lr = [number("lr", lr(k, 100)) for k in range(0, 100, 9)] if callable(lr) else lr
-        named = vars(self) | dict(lr=lr, watch=bool(self.watch))
-        return {k: v for k, v in named.items() if k not in ("hold", "span")}
 
 
 @dataclass(frozen=True)
@@ -191,8 +184,12 @@ class Retraining:
 
     def words(self, request):
         """What the journal keeps of a request, and of whose it was."""
-        words = request.words() if hasattr(request, "words") else asdict(request)
-        words = dict(kind=type(request).__name__) | words | self.whose
+        words = dict(kind=type(request).__name__) | vars(request) | self.whose
+        if isinstance(request, Stage):
+            lr = request.lr  # a schedule is known by its values
+            lr = [number("lr", lr(k, 100)) for k in range(0, 100, 9)] if callable(lr) else lr
+            words |= dict(lr=lr, watch=bool(request.watch))
+            del words["hold"], words["span"]
         return json.loads(json.dumps(words))
 
     def check(self, found, request):
@@ -235,14 +232,11 @@ def _fingerprint(tensors, text=""):
 
 
 def drive(processes):
-    """Run several processes; stages that wait at the same time are one ensemble.
+    """Run several processes, a dict name -> (`Retraining`, generator); stages that wait at the same
+    time are one ensemble, and where one fails the others go on.
 
-    Args:
-        processes: Dict name -> (`Retraining`, generator).
-
-    Returns:
-        Dict name -> `concurrent.futures.Future`, all done: its `result()` is what the generator
-        returned, or raises what ended it. The others go on when one fails.
+    Returns a dict name -> `concurrent.futures.Future`, all done: its `result()` is what the
+    generator returned, or raises what ended it.
     """
     if len({id(run) for run, _ in processes.values()}) < len(processes):
         raise ValueError("a run follows one process at a time: make one `Retraining` for each")

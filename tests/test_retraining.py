@@ -558,7 +558,8 @@ def test_what_is_no_run_is_refused_in_words(tmp_path):
 def test_numbers_of_a_stage_may_be_of_any_kind():
     double = lambda v: torch.tensor(v, dtype=torch.float64)
     kinds = float, np.float64, double, lambda v: double([v]), lambda v: np.array([v])
-    told = [Stage(as_(0.3), as_(4.0), 1, as_(1e-3), t=as_(0.5)).words() for as_ in kinds]
+    stages = (Stage(as_(0.3), as_(4.0), 1, as_(1e-3), t=as_(0.5)) for as_ in kinds)
+    told = [tiny().words(stage) for stage in stages]
     assert all(t == told[0] for t in told)
     for pair in (lambda *v: [*v], lambda *v: torch.tensor(v), lambda *v: np.array(v)):
         assert Stage(pair(0.3, 0.5), pair(4.0, 5.0), 1).gam == [4.0, 5.0]
