@@ -120,15 +120,15 @@ def _newton(J, theta, p, tol, solve, max_steps=60):
 
 
 def _step(local, solve, rtol):
-    """Newton's step −A⁻¹∇J (P,). Where A is negative by no more than `Local.noise`, as along the
-    rotations of z away from the minimum, that of A + εI, ε = 2 noise: of length ‖θ‖/20 at most.
+    """Newton's step −A⁻¹∇J (P,). ∇J has no part along rotations of z, where A, away from the minimum,
+    is negative by no more than `Local.noise`: there it is the step of A + εI, ε = 2 noise.
     """
     right = -local.gradient[:, None]
     try:
         return solve(local, right, rtol)[:, 0]
     except NegativeCurvature as e:
-        epsilon = 2 * local.noise(0.0)
-        if e.curvature < -0.5 * epsilon:
+        epsilon, along = 2 * local.noise(0.0), float((right[:, 0] @ e.direction).abs())
+        if e.curvature < -0.5 * epsilon or along > 1e-3 * float(right.norm()):
             raise
     return conjugate_gradient(lambda v: local.hvp(v) + epsilon * v, right, rtol=rtol)[0][:, 0]
 
