@@ -226,7 +226,6 @@ TINY = reproduce.SMALL | dict(
     gammas=[4.0, 8.0],
     compare=[[4.0, 0]],
     scratch=[8.0],
-    frozen=[4.0, 8.0],
     repeats=2,
     images=50,
     seeds=[0],

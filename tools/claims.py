@@ -49,7 +49,8 @@ def rendered(kind, *names, root=ROOT):
     if kind == "chapter":
         shown = [c for section in data.values() for c in section if int(names[0]) in c["places"]]
         shown.sort(key=lambda claim: min(claim["places"]) != int(names[0]))  # its own first
-    environment = jinja2.Environment(trim_blocks=True, lstrip_blocks=True)
+    options = dict(trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined)
+    environment = jinja2.Environment(**options)
     environment.filters["cell"] = cell
     environment.globals |= dict(VERDICTS=VERDICTS, files=chapters(root))
     environment.globals["result"] = lambda name: result(name, root)

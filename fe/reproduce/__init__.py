@@ -211,7 +211,7 @@ def _end_with(pipe):
 
 def fig2(settings, executor, folder, progress=True):
     """Iso-classification from λ to λ_end for every γ₀ and seed; then models from scratch where the
-    first seed's curves end, and the starts of curves, trained on at their own prices for as long.
+    first seed's curves end, and the start of every curve, trained on at its own prices for as long.
     """
     name = "g{:g}_s{}".format
     starts = [(g, s) for s in settings.seeds for g in settings.gammas]
@@ -237,7 +237,7 @@ def fig2(settings, executor, folder, progress=True):
     frozen = {
         f"frozen_{n}": partial(frozen_job, settings, r["gam"], r["seed"], stages)
         for n, r in found.items()
-        if n in jobs and r["gam"] in settings.frozen and not r["stopped"]
+        if settings.frozen and n in jobs and not r["stopped"]
         for stages in [r["rows"][-1]["own"] // settings.epochs]
     }
     ended = run_jobs(scratch | frozen, executor, folder, progress, "controls")

@@ -115,7 +115,7 @@ def path_job(settings, gam, seed, checkpoint=None, variant=None):
                 ship(run, "row", record.rows[-1], settings, checkpoint, end="end", **about)
         derivatives = [d._asdict() for d in record.slopes]
         found = dict(rows=record.rows, derivatives=derivatives, responses=responses)
-        found |= dict(stays=stays, stopped=stopped)
+        found |= dict(stays=stays, stopped=stopped, worst=max(record["off"]))
         return dict(gam=gam, seed=seed, variant=variant or {}) | found
 
     return run, process()
