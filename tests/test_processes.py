@@ -449,6 +449,13 @@ def test_controls_of_a_transfer_have_its_budgets(found):
         rows = runs[name]["rows"]
         assert [r["own"] for r in rows] == [r["own"] for r in held]
         assert {(r["lam"], r["gam"]) for r in rows} == {(4.0, held[-1]["gam"])}
+    rows = runs["fixed_mean"]["rows"]
+    assert [(r["own"], r["t"], r["lam"]) for r in rows] == [(r["own"], r["t"], 4.0) for r in held]
+    (gam,) = {r["gam"] for r in rows}  # of its stages: a row's, but the one at a measurement
+    epochs = [b["own"] - a["own"] for a, b in zip([dict(own=0), *held], held)]
+    apart = max(abs(b["gam"] - a["gam"]) for a, b in zip(held, held[1:]))
+    mean = sum(n * r["gam"] for n, r in zip(epochs, held)) / sum(epochs)
+    assert abs(gam - mean) <= apart * len(runs["held"]["slopes"]) * 6 / sum(epochs)
     frozen = runs["frozen"]["rows"]
     assert [r["own"] for r in frozen] == [*range(6, held[-1]["own"] + 1, 6)]
     assert {r["t"] for r in frozen} == {0.0}

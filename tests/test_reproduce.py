@@ -764,6 +764,8 @@ def test_stored_falling_lines():
         line = c["distortion"] - r["k"] * c["rate"]  # all of it positive: the scale of its band
         assert float((line / line[0] - 1).abs().max()) <= 0.0501, where
         assert (1 + r["k"] * c["lam"] < -0.2).all(), where
+        way, band = float(c["distortion"].max() - c["distortion"].min()), 0.05 * float(line[0])
+        assert (band > way) is (r["k"] == -10), where  # then to be in it shows nothing
         assert c["rate"][-1] < c["rate"][0] and c["distortion"][-1] > c["distortion"][0], where
         assert bool(c["t"][-1] == 1) is arrived[where]
 
@@ -772,7 +774,7 @@ def test_stored_figure_5_has_equal_budgets(figure_5):
     """Row by row as many epochs of the network itself; or of the whole run."""
     for r in figure_5["runs"]:
         held = r["runs"]["held"]["rows"]
-        for name in ("fixed", "finetuned", "scratch", "fixed_end", "finetuned_end"):
+        for name in ("fixed", "finetuned", "scratch", "fixed_end", "finetuned_end", "fixed_mean"):
             rows = r["runs"][name]["rows"]
             assert rows["own"] == rows["spent"] == held["own"], (r["kind"], name)
         for name in ("fixed", "finetuned", "scratch"):

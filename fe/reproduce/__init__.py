@@ -282,7 +282,7 @@ def fig5(settings, executor, folder, progress=True):
     return {
         "what": "transfer of networks with C held on the training set of the task at t; controls "
         "at equal epochs of the network itself, `…_longer` at equal compute, `…_end` at the prices "
-        "at which it ends; amortised "
+        "at which it ends, `fixed_mean` at their mean on the way; amortised "
         "encoder; source_…, target_… and test_… (task at t) on test images; nats per example; "
         "own, spent: epochs of `size` images since the source, without and with copies; `rest`: "
         "the source after each round of its last training",

@@ -238,17 +238,19 @@ def _of_test(row):
     return {k: v for k, v in (ends | row).items() if k not in apart}
 
 
-def _stages(rows, epochs):
-    """The t of every stage in which a walk trained its own network, and the number of the last at
-    each of its rows: at a measurement the copy that stays is trained at the row before.
+def _stages(rows, epochs, name="t"):
+    """The t (or λ, γ) of every stage in which a walk trained its own network, and the number of the
+    last at each of its rows: at a measurement the copy that stays is trained at the row before.
+
+    Rows know no prices before correcting: stages that correct have those that came out.
     """
-    times, last, there = [], [], rows[0]["t"]
+    values, last, there = [], [], rows[0][name]
     for row in rows:
         at = 1 + row["corrections"]
-        times += [there] * (row["own"] // epochs - len(times) - at) + [row["t"]] * at
-        last.append(len(times) - 1)
-        there = row["t"]
-    return times, last
+        values += [there] * (row["own"] // epochs - len(values) - at) + [row[name]] * at
+        last.append(len(values) - 1)
+        there = row[name]
+    return values, last
 
 
 def _worst(rows, k=None):
@@ -272,8 +274,9 @@ def transfer_job(settings, kind, seed, checkpoint=None):
     `finetuned` and `scratch` are trained on the target, from the source and from new weights. Each
     has stage for stage the epochs that the network that held C was trained itself; its `…_longer`
     has as many stages as would take all that run's epochs, copies counted, at the same tasks in
-    proportion; `fixed_end` and `finetuned_end` are at the prices at which that run ends. Their rows
-    are those after the stages of the rows that hold C; `frozen` has all.
+    proportion; `fixed_end` and `finetuned_end` are at the prices at which that run ends,
+    `fixed_mean` at the arithmetic mean of those of its stages. Their rows are those after the
+    stages of the rows that hold C; `frozen` has all.
 
     Returns also `rest`, the source after every round of its last training, and in each run that
     holds something its `worst` deviation. For the first seed the source and the end of the run that
@@ -290,7 +293,7 @@ def transfer_job(settings, kind, seed, checkpoint=None):
     hold_C = Conserve(classification, along=(settings.speed, 0, 1), adjust=(0, 1, 0))
     lines = dict(geodesic=settings.k, falling=settings.falling if kind == "aligned" else None)
     lines, found = {name: k for name, k in lines.items() if k is not None}, {}
-    total = 12 + len(lines)  # parts of the progress: source (2), C held, lines, controls (9)
+    total = 13 + len(lines)  # parts of the progress: source (2), C held, lines, controls (10)
 
     def go(name, law, t, start="start", k=None, at=prices, **options):
         number, stopped = 2 + len(found), None
@@ -340,6 +343,8 @@ def transfer_job(settings, kind, seed, checkpoint=None):
         ends = tuple(lead["rows"][-1][q] for q in ("lam", "gam"))
         yield from control("fixed_end", own, last, at=ends)
         yield from control("finetuned_end", [1.0] * short, last, at=ends)
+        mean = [sum(_stages(lead["rows"], epochs, q)[0]) / short for q in ("lam", "gam")]
+        yield from control("fixed_mean", own, last, at=mean)
         if checkpoint and seed == settings.seeds[0]:
             about = dict(kind=kind, seed=seed, pixels=len(images(0.0)[0][0]), classes=classes)
             for name, row in dict(start=rest[-1], held=found["held"]["rows"][-1]).items():
