@@ -120,7 +120,7 @@ def _newton(J, theta, p, tol, solve, max_steps=60):
 
 
 def _step(local, solve, rtol):
-    """Newton's step −A⁻¹∇J (P,). ∇J has no part along rotations of z, where A, away from the minimum,
+    """Newton's step −A⁻¹∇J (P,). Along rotations of z there is no ∇J, and A, away from the minimum,
     is negative by no more than `Local.noise`: there it is the step of A + εI, ε = 2 noise.
     """
     right = -local.gradient[:, None]
