@@ -2,10 +2,10 @@
 benchmarks/exchange.py
 
 Each map is followed from t = 0 to 1, state by state (`fe.follow`). Wherever A loses rank on the way
-the fall of F is recorded.
-The chapter's schedules leave such falls out of account; here they are counted one by one.
+the fall of F is recorded. The chapter's schedules leave such falls out of account; here they are
+counted one by one.
 
-Writes results/exchange_jumps.json; about ten minutes on one core.
+Writes results/exchange_jumps.json; about two minutes on one core.
 """
 
 import pathlib

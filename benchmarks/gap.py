@@ -1,15 +1,10 @@
 """The gap between trained networks and the Gibbs encoder, split into its parts: python
 benchmarks/gap.py
 
-Chapter 3 shows the split for one network; this is the same for five trainings and several seeds,
-on
-digits that the
-network was trained on and on all others, apart. Each seed draws its own training digits,
-weights,
-minibatches and noise.
-Four encoders are compared on one decoder and one classifier, codes in the plane, every integral
-a
-sum over 121 × 121 nodes:
+Chapter 3 shows the split for one network; this is the same for five trainings and several seeds, on
+digits that the network was trained on and on all others, apart. Each seed draws its own training
+digits, weights, minibatches and noise. Four encoders are compared on one decoder and one
+classifier, codes in the plane, every integral a sum over 121 × 121 nodes:
 
     gibbs            e* ∝ m d^λ c(y_x|z)^γ, the label seen
     reconstruction   e⁰ ∝ m d^λ, neither label nor classifier
@@ -17,10 +12,9 @@ sum over 121 × 121 nodes:
     predicts it
     network          e_θ, the Gaussian of the trained network
 
-C averages −log c(y_x|z) over the codes, the log-loss is −log of the averaged c. Parts of the gap
-G
-− J = KL(e_θ‖e*), with
-q* and q^p the Gaussians nearest to e* and e^p (in the divergence of the Gaussian from them):
+C averages −log c(y_x|z) over the codes, the log-loss is −log of the averaged c. Parts of the gap G
+− J = KL(e_θ‖e*), with q* and q^p the Gaussians nearest to e* and e^p (in the divergence of the
+Gaussian from them):
 
     family        KL(q*‖e*)
     label         cost(q^p) − cost(q*), both at the true label

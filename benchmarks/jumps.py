@@ -1,16 +1,10 @@
-"""What becomes of the jumps of results/digits_path.json where C alone is held, and no price:
-python
+"""What becomes of the jumps of results/digits_path.json where C alone is held, and no price: python
 benchmarks/jumps.py
 
-The path is followed once more, to just behind the last jump. From the last state before each
-jump
-the curve ∇J = 0, C = C₀ in the
-space of (θ, γ, λ) is continued along its own arc by Newton's method with the bordered matrix,
-which
-is regular where A is not,
-until λ has turned back: through the place where A loses rank (μ = 0), to the fold at fixed C (ν
-=
-0). A is dense here, by Lemma 5.
+The path is followed once more, to just behind the last jump. From the last state before each jump
+the curve ∇J = 0, C = C₀ in the space of (θ, γ, λ) is continued along its own arc by Newton's method
+with the bordered matrix, which is regular where A is not, until λ has turned back: through the
+place where A loses rank (μ = 0), to the fold at fixed C (ν = 0). A is dense here, by Lemma 5.
 
 Writes results/digits_jumps.json; about ten minutes on one core.
 """

@@ -2,11 +2,9 @@
 [--checkpoint FILE]
 
 Linear response (Gauss–Newton where the Hessian is indefinite) for several numbers of images and
-dampings, against five
-copies trained on common random numbers: the slopes and the seconds of both. Trains the paper's
-network on
-MNIST at (0.25, 4) first, unless the checkpoint of such a run is given. Writes
-results/benchmark_network_response.json.
+dampings, against five copies trained on common random numbers: the slopes and the seconds of both.
+Trains the paper's network on MNIST at (0.25, 4) first, unless the checkpoint of such a run is
+given. Writes results/benchmark_network_response.json.
 """
 
 import argparse

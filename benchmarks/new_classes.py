@@ -2,9 +2,8 @@
 ridges: python benchmarks/new_classes.py
 
 The map and the digits of chapter 7, "New classes": 120 of 0–3 to 120 of 4–7, eight outputs, λ = ½,
-γ from 4. A ridge at which `follow` refuses
-to go on is recorded with how far it came and what it said. At weak ridges the path jumps, and
-rounding may decide where it lands.
+γ from 4. A ridge at which `follow` refuses to go on is recorded with how far it came and what it
+said. At weak ridges the path jumps, and rounding may decide where it lands.
 
 Writes results/new_classes.json; the stored run took a quarter of an hour on one core.
 """

@@ -1,23 +1,16 @@
-"""What a page of the built book costs its reader: python benchmarks/pages.py before|after
-[--html
+"""What a page of the built book costs its reader: python benchmarks/pages.py before|after [--html
 _build/html] [book/NAME.html …]
 
 For every page, in Debian's chromium on a line of 10 Mbit/s with 40 ms delay and an empty cache:
-bytes and requests until the page
-is at rest and once it was scrolled to its end (images that load late count there), MathJax
-apart;
-milliseconds to the first
-contentful paint and until the last equation is typeset; and the layout shifts added up, those
-while
-scrolling included.
-`transferred` is what comes over the line from a host that compresses text, as most do; `plain`
-is
-the same without.
+bytes and requests until the page is at rest and once it was scrolled to its end (images that load
+late count there), MathJax apart; milliseconds to the first contentful paint and until the last
+equation is typeset; and the layout shifts added up, those while scrolling included. `transferred`
+is what comes over the line from a host that compresses text, as most do; `plain` is the same
+without.
 
 Bytes are exact. Times are the smallest of the repetitions and belong to the machine: compare two
-runs of one day.
-Writes results/benchmark_pages.json under the given name and leaves the other name as it was. No
-test asserts a time.
+runs of one day. Writes results/benchmark_pages.json under the given name and leaves the other name
+as it was. No test asserts a time.
 """
 
 import argparse

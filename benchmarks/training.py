@@ -2,28 +2,21 @@
 benchmarks/training.py --root DATA
 
 1. Figure 2 (five γ₀, one seed, λ from 0.25 to 3.5) on a fifth of MNIST: `fe` with one process a
-   core, against a DataLoader loop that
-   trains one curve after another with four equilibrations a step (base, λ + δ, γ + δ, and the step
-   itself; seeds of their own, no
-   corrector). Same network, minibatch, start and schedules; seconds and how far C has drifted are
-   recorded for both, each at several
-   settings: for the obvious one the 65 steps that the paper's figure 4b shows (it says 60 to 70),
-   as few steps as `fe` takes, and those
-   with equilibrations four times as long. Of the obvious one some of the curves are run, and their
-   mean is multiplied by five: its
-   curves come one after another. It may use as many threads as torch takes by default, `fe` uses
-   one a process.
+   core, against a DataLoader loop that trains one curve after another with four equilibrations a
+   step (base, λ + δ, γ + δ, and the step itself; seeds of their own, no corrector). Same network,
+   minibatch, start and schedules; seconds and how far C has drifted are recorded for both, each at
+   several settings: for the obvious one the 65 steps that the paper's figure 4b shows (it says 60
+   to 70), as few steps as `fe` takes, and those with equilibrations four times as long. Of the
+   obvious one some of the curves are run, and their mean is multiplied by five: its curves come one
+   after another. It may use as many threads as torch takes by default, `fe` uses one a process.
 2. The arithmetic of the training loop: its floating-point operations a second over those of float32
-   matrix products of the
-   same shapes.
+   matrix products of the same shapes.
 3. Time for 1, 5, 25 and 100 members at once, on the CPU and on a GPU if there is one, against the
    plain loop.
 
 Prints ratios and writes results/benchmark_training.json. Each part is written to a file beside it
-as soon as it is done: the same
-command goes on after an interruption, and says which parts it took from there. No test asserts a
-time; run it on a quiet machine,
-where it takes some fifty minutes.
+as soon as it is done: the same command goes on after an interruption, and says which parts it took
+from there. No test asserts a time; run it on a quiet machine, where it takes some fifty minutes.
 """
 
 import argparse

@@ -1,13 +1,10 @@
 """Optimal plans of MNIST images against the bare solvers, side by side in one run: python
 benchmarks/transport.py --root DATA
 
-n images of the digits 0–4 to n of 5–9, equal weights, so that the optimal plan is a permutation
-and
-scipy's assignment solver
-gives an independent optimum. Each row in a process of its own: seconds and peak memory, both
-from
-the images on, matrix of
-costs included; cost; pairs kept; whether the solver said that it stopped early.
+n images of the digits 0–4 to n of 5–9, equal weights, so that the optimal plan is a permutation and
+scipy's assignment solver gives an independent optimum. Each row in a process of its own: seconds
+and peak memory, both from the images on, matrix of costs included; cost; pairs kept; whether the
+solver said that it stopped early.
 
 Prints and writes results/benchmark_transport.json. No test asserts a time.
 """

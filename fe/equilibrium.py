@@ -11,7 +11,7 @@ import torch
 
 from .errors import NegativeCurvature, NotConverged, NotFinite, SingularHessian
 from .objective import check_objective
-from .response import Local, Solver, check_stability
+from .response import Local, Solver, check_stability, conjugate_gradient
 
 
 class Equilibrium(NamedTuple):
@@ -93,7 +93,7 @@ def _newton(J, theta, p, tol, solve, max_steps=60):
     value, size = torch.stack([local.value, local.gradient.norm()]).tolist()
     while size > tol and steps < max_steps:
         try:
-            step = solve(local, -local.gradient[:, None], min(1e-2, size))[:, 0]
+            step = _step(local, solve, min(1e-2, size))
         except NegativeCurvature as e:
             u = e.direction if float(e.direction @ local.gradient) <= 0 else -e.direction
             step = u * min(1.0, 1e-2 * max(float(local.theta.detach().norm()), 1e-2))
@@ -117,6 +117,20 @@ def _newton(J, theta, p, tol, solve, max_steps=60):
             break
         local, value, size, steps = new, there, new_size, steps + 1
     return local, steps
+
+
+def _step(local, solve, rtol):
+    """Newton's step −A⁻¹∇J (P,). ∇J has no part along rotations of z, where A, away from the minimum,
+    is negative by no more than `Local.noise`: there it is the step of A + εI, ε = 2 noise.
+    """
+    right = -local.gradient[:, None]
+    try:
+        return solve(local, right, rtol)[:, 0]
+    except NegativeCurvature as e:
+        epsilon, along = 2 * local.noise(0.0), float((right[:, 0] @ e.direction).abs())
+        if e.curvature < -0.5 * epsilon or along > 1e-3 * float(right.norm()):
+            raise
+    return conjugate_gradient(lambda v: local.hvp(v) + epsilon * v, right, rtol=rtol)[0][:, 0]
 
 
 @torch.no_grad()

@@ -52,7 +52,8 @@ class Local:
             )
         self.value, self.gradient = value.detach(), self._gradient.detach()
         self.dp, self._mixed, self._dense = self._dp.detach(), None, None
-        self._factor, self._inverse = None, None
+        self._factor, self._shift, self._inverse = None, 0.0, None
+        self.null = self.theta.new_zeros(len(theta), 0)  # directions that `inverse` takes out
         if not torch.isfinite(self.gradient.sum() + self.value) & (p[:2].detach() >= 0).all():
             check_state(theta, p)
             what = "look for an overflow, sqrt or log at 0, or NaN in the data"
@@ -89,6 +90,14 @@ class Local:
             self._dense = 0.5 * (A + A.T)
         return self._dense
 
+    def noise(self, scale):
+        """Eigenvalues of A, of either sign, that are zero for all that is known here: rounding, and
+        ‖∇J‖/‖θ‖, which null directions (rotations of z) have away from the exact minimum.
+        """
+        eps = torch.finfo(self.theta.dtype).eps
+        size, norm = torch.stack([self.gradient.norm(), self.theta.detach().norm()]).tolist()
+        return max(1e-10, 10 * eps) * float(scale) + 10 * size / max(norm, 1.0)
+
     def factor(self):
         """The Cholesky factor L (P, P) of A where A is cheap, or None; where A is not positive
         definite of A + εI, ε from 1e-8 of its largest entry on.
@@ -97,9 +106,9 @@ class Local:
             top = float(A.abs().max())
             if not math.isfinite(top):
                 raise NotFinite("A has NaN or infinite entries: J has no second derivative at θ")
-            for shift in (0.0, *(100.0**k * (top or 1.0) for k in range(-4, 3))):
+            for self._shift in (0.0, *(100.0**k * (top or 1.0) for k in range(-4, 3))):
                 B = A.clone()
-                B.diagonal().add_(shift)
+                B.diagonal().add_(self._shift)
                 self._factor, failed = torch.linalg.cholesky_ex(B)
                 pivots = self._factor.diagonal().square()
                 if failed == 0 and pivots.min() > 1e4 * torch.finfo(A.dtype).eps * pivots.max():
@@ -107,9 +116,17 @@ class Local:
         return self._factor
 
     def inverse(self):
-        """An approximate A⁻¹, (P, m) -> (P, m): by the factor, or J's `preconditioner`; or None."""
+        """An approximate A⁻¹, (P, m) -> (P, m): by the factor, or J's `preconditioner`; or None.
+        Null directions (rotations of z), in which A + εI would enlarge what rounding leaves of v,
+        are taken out.
+        """
         if self._inverse is None and (L := self.factor()) is not None:
             self._inverse = lambda v: torch.cholesky_solve(v, L)
+            if 0 < self._shift <= 1e-8 * float(self._dense.abs().max()):
+                values, vectors = torch.linalg.eigh(self._dense)
+                seen = values.abs() > self.noise(values.abs().max())
+                V, inverse, self.null = vectors[:, seen], 1 / values[seen].abs(), vectors[:, ~seen]
+                self._inverse = lambda v: V @ (inverse[:, None] * (V.T @ v))
         elif self._inverse is None and getattr(self.J, "preconditioner", None):
             self._inverse = self.J.preconditioner(self.theta.detach(), self.p.detach())
         return self._inverse
@@ -257,17 +274,14 @@ def check_stability(local, start=None, **options):
     The search begins with `start`, the vector of a neighbour, and random ones; `options` go to
     `smallest_eigenpair`. Where A is written out a Cholesky factor certifies that nothing lies below
     μ − error; beyond, a search that has not settled warns. `NegativeCurvature` is raised for μ
-    below zero by more than rounding, and by more than ‖∇J‖/‖θ‖: so much, of either sign, have null
-    directions (rotations of z) away from the exact minimum.
+    below zero by more than `Local.noise`.
     """
     theta, A = local.theta.detach(), local.dense()
     eps, exact = torch.finfo(theta.dtype).eps, len(theta) <= BY_PRODUCTS
-    size, norm = torch.stack([local.gradient.norm(), theta.norm()]).tolist()
-    noise_level = lambda scale: max(1e-10, 10 * eps) * scale + 10 * size / max(norm, 1.0)
     if not exact:
         noise = normal(len(theta), 2, seed=0, like=theta)
         scale = float(local.hvp(noise).norm() / noise.norm())  # of the order of ‖A‖
-        slack = noise_level(scale)
+        slack = local.noise(scale)
         start = noise if start is None else torch.cat([start.reshape(len(theta), -1), noise], 1)
         how = dict(atol=slack / 10, rtol=1e-3, preconditioner=local.inverse()) | options
         mu, u, error = smallest_eigenpair(local.hvp, start, **how)
@@ -285,7 +299,7 @@ def check_stability(local, start=None, **options):
     if exact:
         values, vectors = torch.linalg.eigh(A)
         scale = float(values.abs().max())
-        mu, u, error, slack = float(values[0]), vectors[:, 0], 10 * eps * scale, noise_level(scale)
+        mu, u, error, slack = float(values[0]), vectors[:, 0], 10 * eps * scale, local.noise(scale)
     if not mu >= -slack:
         why = f"A has a negative eigenvalue (at most {mu:.3e}): θ is a saddle, not a minimum. Move "
         raise NegativeCurvature(why + "along `direction` and minimise (fe.minimise does)", mu, u)
@@ -351,7 +365,8 @@ def linear_response(J, theta, p, *, rtol=1e-8, gradient_tol=1e-5, stability=True
     if (A := local.dense()) is not None:  # a direction that rounding cannot tell from a null one
         length, energy = X.norm(dim=0), (X * B).sum(0).abs()
         null = energy <= 10 * torch.finfo(A.dtype).eps * A.norm() * length.square()
-        if (null & (energy > 1e-6 * B.norm(dim=0) * length)).any():
+        null &= energy > 1e-6 * B.norm(dim=0) * length
+        if (null | ((local.null.T @ B).norm(dim=0) > 1e-6 * B.norm(dim=0))).any():
             why = "A has a null direction, to rounding, on which b acts: A x = b has no solution"
             raise SingularHessian(why)
     hess, maxwell = hessian_of_free_energy(local, X)

@@ -2,9 +2,8 @@
 are installed here.
 
 Each distribution of `COLAB` and of what it needs is linked, file tree by file tree, into an empty
-virtual environment. A wheel of `fe`
-and one of POT lie in a folder beside it, so that the notebooks' own set-up cell can install them
-without a network.
+virtual environment. A wheel of `fe` and one of POT lie in a folder beside it, so that the
+notebooks' own set-up cell can install them without a network.
 """
 
 import json

@@ -1,5 +1,4 @@
-"""The Colab edition: nothing of MyST left, the book's own numbers, in step with book/, and it
-runs
+"""The Colab edition: nothing of MyST left, the book's own numbers, in step with book/, and it runs
 where only Colab's packages are.
 """
 

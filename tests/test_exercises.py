@@ -2,8 +2,8 @@
 mistakes are named, the statement's numbers are the solution's.
 
 References and stubs are read from the notebooks, other answers from `tests/answers/`. Each runs
-after the chapter's set-up cell, imports
-and cells tagged `for-exercises` alone, as on an exercise sheet.
+after the chapter's set-up cell, imports and cells tagged `for-exercises` alone, as on an exercise
+sheet.
 """
 
 import ast

@@ -1,5 +1,4 @@
-"""The stored split of the gap G − J (chapter 3), and the script that makes it: parts that add
-up,
+"""The stored split of the gap G − J (chapter 3), and the script that makes it: parts that add up,
 bounds that must hold.
 """
 

@@ -206,6 +206,24 @@ def two_gaussian_tasks():
     return ends, between, J
 
 
+@pytest.mark.parametrize("n, k", [(3, 2), (4, 2), (5, 3), (6, 4)])
+@pytest.mark.parametrize("law", [fe.QuasiStatic((1.0, 0.5)), fe.Conserve(classification)])
+def test_codes_that_can_be_rotated_are_followed_like_any_others(n, k, law):
+    """Two codes and more, no ridge: A has null directions, the rotations of z, and only there, of
+    either sign and the size of rounding. Against the closed form.
+    """
+    M = torch.randn(n, 2 * n, generator=torch.Generator().manual_seed(n))
+    model = fe.LinearGaussian(M @ M.T / n, n - 1, k)
+    path = fe.follow(model, model.initial(k), torch.tensor([1.0, 1.0]), law, 1.0)
+    assert len(path.points) < 30 and not path.jumps
+    for point in path.points:
+        assert point.value == pytest.approx(float(model.free_energy(point.p)), abs=1e-12)
+        torch.testing.assert_close(point.hess, model.hessian(point.p), rtol=0, atol=1e-9)
+    end = path.points[-1]
+    again = fe.linear_response(model, end.theta, end.p)
+    torch.testing.assert_close(again.hess, end.hess, rtol=0, atol=1e-9)
+
+
 def test_geodesic_transfer_solves_equation_30():
     """Against the paper's own two equations, with every coefficient from closed forms: F_t = Jᵗ
     −

@@ -1,5 +1,4 @@
-"""A task that changes: the response to t against differences and closed forms, App. E written
-out,
+"""A task that changes: the response to t against differences and closed forms, App. E written out,
 Maxwell, first law.
 """
 

@@ -1,5 +1,4 @@
-"""Ensembles against members trained one by one with plain modules; restarts; evaluation against
-its
+"""Ensembles against members trained one by one with plain modules; restarts; evaluation against its
 definition.
 """
 
