@@ -42,6 +42,12 @@ def cell(text):
     return " ".join(str(text).replace("|", r"\|").split())
 
 
+class Missing(jinja2.Undefined):
+    """A field that a claim need not have: it may be asked for, and not be shown."""
+
+    __str__ = jinja2.Undefined._fail_with_undefined_error
+
+
 def rendered(kind, *names, root=ROOT):
     """The MyST that a directive stands for."""
     data = claims(root)
@@ -49,8 +55,7 @@ def rendered(kind, *names, root=ROOT):
     if kind == "chapter":
         shown = [c for section in data.values() for c in section if int(names[0]) in c["places"]]
         shown.sort(key=lambda claim: min(claim["places"]) != int(names[0]))  # its own first
-    options = dict(trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined)
-    environment = jinja2.Environment(**options)
+    environment = jinja2.Environment(trim_blocks=True, lstrip_blocks=True, undefined=Missing)
     environment.filters["cell"] = cell
     environment.globals |= dict(VERDICTS=VERDICTS, files=chapters(root))
     environment.globals["result"] = lambda name: result(name, root)
