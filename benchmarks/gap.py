@@ -8,8 +8,8 @@ classifier, codes in the plane, every integral a sum over 121 × 121 nodes:
 
     gibbs            e* ∝ m d^λ c(y_x|z)^γ, the label seen
     reconstruction   e⁰ ∝ m d^λ, neither label nor classifier
-    averaged         e^p ∝ m d^λ Π_y c(y|z)^{γ p(y|x)}, with p(y|x) = ∫ e_θ c dz as the network
-    predicts it
+    averaged         e^p ∝ m d^λ Π_y c(y|z)^{γ p(y|x)}, with p(y|x) = ∫ e_θ c dz as the
+                     network predicts it
     network          e_θ, the Gaussian of the trained network
 
 C averages −log c(y_x|z) over the codes, the log-loss is −log of the averaged c. Parts of the gap G

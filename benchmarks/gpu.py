@@ -1,10 +1,11 @@
 """What a GPU gives, in the order of what it decides: python benchmarks/gpu.py --root DATA
 
-1. The tests that need one. 2. Figure 2's network on 12,000 images: seconds an epoch of 1, 5, 25, 75
-and 100 members at once, step by step and as a captured graph, beside the loop that a reader would
-write. 3. All of figure 2 as one computation (`fe.reproduce fig2 --scale paper`), and how far its
-curves end from the stored ones, in units of their scatter between seeds. 4. The ResNet of figures 3
-and 6 on 5,000 images of noise: seconds an epoch, and hours a seed by it.
+1. The tests that need one.
+2. Figure 2's network on 12,000 images: seconds an epoch of 1, 5, 25, 75 and 100 members at once,
+   step by step and as a captured graph, beside the loop that a reader would write.
+3. All of figure 2 as one computation (`fe.reproduce fig2 --scale paper`), and how far its curves
+   end from the stored ones, in units of their scatter between seeds.
+4. The ResNet of figures 3 and 6 on 5,000 images of noise: seconds an epoch, and hours a seed by it.
 
 A part that is done is kept beside the result, and the same command goes on after an interruption
 (part 3 from its checkpoints). It says what it leaves out, and why. `--device cpu` tries parts 2 and

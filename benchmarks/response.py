@@ -1,10 +1,11 @@
 """Linear response against what a reader would otherwise write, side by side in one run: python
 benchmarks/response.py
 
-1. one Hessian-vector product against one gradient; 2. θ_λ, θ_γ and Hess F by `fe.linear_response`
-against central differences of re-minimised models, by L-BFGS (the obvious way) and by our own
-Newton minimiser, each with the error of its Hess F against a reference; 3. peak memory against the
-number of images and of parameters, each size in a process of its own.
+1. one Hessian-vector product against one gradient;
+2. θ_λ, θ_γ and Hess F by `fe.linear_response` against central differences of re-minimised models,
+   by L-BFGS (the obvious way) and by our own Newton minimiser, each with the error of its Hess F
+   against a reference;
+3. peak memory against the number of images and of parameters, each size in a process of its own.
 
 Prints ratios and writes results/benchmark_response.json. Times are medians; no test asserts them.
 """

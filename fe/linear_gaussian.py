@@ -40,7 +40,8 @@ class LinearGaussian(Ridged):
     """
 
     def __init__(self, cov, dim_x, k, ridge=0.0):
-        check_floating("cov", cov, len(cov), len(cov))
+        check_floating("cov", cov, "n", "n")
+        check_shape("cov", cov, len(cov), len(cov))
         if cov.dtype != torch.float64:
             raise TypeError(f"cov must be float64, got {cov.dtype}")
         if not 1 <= dim_x < len(cov) or k < 1:

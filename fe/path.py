@@ -284,7 +284,9 @@ class _Follower:
             raise _Lost(f"F is off its expansion by {surprise:.1e}: this is another branch")
         here, there = 0.5 * point.theta_p @ dp, 0.5 * new.theta_p @ dp
         off, moved = new.theta - point.theta - here - there, here.norm() + there.norm()
-        if off.norm() > moved + 100 * math.sqrt(eps) * (1 + new.theta.norm()):
+        rest = max(point.gradient_norm, new.gradient_norm)  # moves θ by so much, over the curvature
+        loose = 2 * rest / new.curvature if new.curvature > 1e-8 else 0.0
+        if off.norm() > moved + loose + 100 * math.sqrt(eps) * (1 + new.theta.norm()):
             raise _Lost(f"θ is {off.norm():.1e} off, of {moved:.1e}: this is another branch")
         return new, effort
 

@@ -111,8 +111,12 @@ class Local:
                 B.diagonal().add_(self._shift)
                 self._factor, failed = torch.linalg.cholesky_ex(B)
                 pivots = self._factor.diagonal().square()
-                if failed == 0 and pivots.min() > 1e4 * torch.finfo(A.dtype).eps * pivots.max():
-                    break
+                if failed == 0:  # no pivot need be as small as the least eigenvalue
+                    v = normal(len(A), 1, seed=1, like=A)
+                    v = torch.cholesky_solve(v / v.norm(), self._factor)
+                    least = torch.minimum(pivots.min(), 1 / v.norm())
+                    if least > 1e4 * torch.finfo(A.dtype).eps * pivots.max():
+                        break
         return self._factor
 
     def inverse(self):
@@ -124,7 +128,11 @@ class Local:
             self._inverse = lambda v: torch.cholesky_solve(v, L)
             if 0 < self._shift <= 1e-8 * float(self._dense.abs().max()):
                 values, vectors = torch.linalg.eigh(self._dense)
-                seen = values.abs() > self.noise(values.abs().max())
+                top = values.abs().max()
+                acting = torch.cat([self.gradient[:, None], self.mixed()[0]], 1)
+                acts = ((vectors.T @ acting).abs() > 1e-3 * acting.norm(dim=0)).any(1)
+                rounding = max(1e-10, 10 * torch.finfo(values.dtype).eps) * top
+                seen = (values.abs() > self.noise(top)) | acts & (values.abs() > rounding)
                 V, inverse, self.null = vectors[:, seen], 1 / values[seen].abs(), vectors[:, ~seen]
                 self._inverse = lambda v: V @ (inverse[:, None] * (V.T @ v))
         elif self._inverse is None and getattr(self.J, "preconditioner", None):
@@ -341,7 +349,8 @@ def linear_response(J, theta, p, *, rtol=1e-8, gradient_tol=1e-5, stability=True
         gradient_tol: largest ‖∇_θ J‖ that counts as an equilibrium, or `NotAtEquilibrium`
         stability: also look for negative curvature that no b_q sees
 
-    Raises what `check_objective` and `conjugate_gradient` do.
+    Raises what `check_objective` and `conjugate_gradient` do; a part of b_q on null directions of A
+    below 1e-6 of it is taken for rounding.
 
     >>> J = lambda theta, p: 0.5 * theta.dot(theta) - p[0] * theta.sum()  # F = −½λ²
     >>> three = torch.tensor([3.0], dtype=torch.float64)

@@ -268,7 +268,7 @@ def train_ensemble(
     Args:
         ensemble: `Ensemble`, which changes in place, in evaluation mode afterwards.
         x, y: Images (N, …) on the device of the ensemble and labels (N,), or (N, Y) probabilities
-            of labels; or lists of M such.
+            of labels; or lists of M such (one tensor serves all).
         lam, gam: λ and γ, each a number or M numbers.
         epochs: Number of passes; minibatches are of one size, what is left over is left out.
         lr: Learning rate, or function (step from 0, number of steps) -> learning rate.
@@ -290,7 +290,7 @@ def train_ensemble(
     lam, gam = numbers("λ", lam), numbers("γ", gam)
     seeds = [s if isinstance(s, tuple) else (s,) for s in _listed(seed, M)]
     seeds = [tuple(number("seed", v, whole=True) for v in s) for s in seeds]
-    pairs = [*zip(_listed(x, M), _listed(y, M))]
+    pairs = [*zip(*(_listed([*v] if isinstance(v, tuple) else v, M) for v in (x, y)))]
     tasks = {(id(a), id(b)): (a, b) for a, b in pairs}  # each once
     for data in tasks.values():
         d = check_networks(*ensemble[0], *data)

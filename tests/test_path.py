@@ -673,6 +673,13 @@ def test_a_fold_is_not_passed_over_where_its_fall_of_F_is_small():
     assert float(jump.before.p[0]) == pytest.approx(2 / (3 * math.sqrt(3)), abs=1e-5)
 
 
+def test_a_loose_tolerance_makes_no_jumps():
+    """One minimum everywhere; at ‖∇J‖ ≤ 1e-6 θ is known to 1e-3 only, its curvature being 1e-3."""
+    J = lambda theta, p: 0.5e-3 * (theta[0] - 0.1 * p[0].sin()).square() + theta[1].square()
+    start, rise = torch.tensor([0.1, 1.0]), fe.QuasiStatic(torch.tensor([1.0, 0.0]))
+    assert not fe.follow(J, torch.zeros(2), start, rise, 3.0, tol=1e-6).jumps
+
+
 def test_state_and_constraint_are_corrected_together():
     """J quadratic and g linear: one bordered Newton step from anywhere is exact."""
     A = torch.tensor([[2.0, 0.3], [0.3, 1.0]])

@@ -391,6 +391,24 @@ def test_a_null_direction_on_which_b_acts_is_refused_in_any_basis(n, seed, share
         fe.linear_response(J, torch.zeros(n), torch.zeros(1))
 
 
+@pytest.mark.parametrize("soft", [1e-4, 1e-6])
+def test_a_soft_direction_beside_a_rotation_is_not_taken_for_one(soft):
+    """Soft by less than ‖∇J‖/‖θ‖, but ∇J acts there, and b: θ₂ = λ, θ₃ = λ, F_λλ = 0, and from
+    afar as well.
+    """
+
+    def J(theta, p):
+        ring = (theta[:2].square().sum() - 1).square()
+        return ring + 0.5 * soft * (theta[2] - p[0]).square() + 0.5 * (theta[3] - p[0]).square()
+
+    p, start = torch.tensor([1.0]), torch.tensor([1.0, 0.0, 0.9, 1.0])
+    assert float(fe.minimise(J, start, p).theta[2]) == pytest.approx(1.0, abs=1e-5)
+    if soft < 1e-4:  # else it is no equilibrium
+        r = fe.linear_response(J, start, p)
+        torch.testing.assert_close(r.theta_p[2:, 0], torch.ones(2), rtol=0, atol=1e-6)
+        assert float(r.hess.abs()) < 1e-9
+
+
 @pytest.mark.parametrize("share", [1e-3, 1e-1])
 def test_a_null_direction_is_refused_where_J_writes_out_its_hessian(share):
     """With more parameters than A is written out for by products; with no share of it in b the
