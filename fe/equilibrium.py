@@ -121,16 +121,18 @@ def _newton(J, theta, p, tol, solve, max_steps=60):
 
 def _step(local, solve, rtol):
     """Newton's step −A⁻¹∇J (P,). Along rotations of z there is no ∇J, and A, away from the minimum,
-    is negative by no more than `Local.noise`: there it is the step of A + εI, ε = 2 noise.
+    is negative by ‖∇J‖/‖θ‖ or so: there it is the step of A + 20 ‖∇J‖/‖θ‖ I.
     """
     right = -local.gradient[:, None]
     try:
         return solve(local, right, rtol)[:, 0]
     except NegativeCurvature as e:
-        epsilon, along = 2 * local.noise(0.0), float((right[:, 0] @ e.direction).abs())
-        if e.curvature < -0.5 * epsilon or along > 1e-3 * float(right.norm()):
+        size, along = float(right.norm()), float((right[:, 0] @ e.direction).abs())
+        bend = size / max(float(local.theta.detach().norm()), 1.0)
+        if e.curvature < -bend or along > 1e-3 * size:
             raise
-    return conjugate_gradient(lambda v: local.hvp(v) + epsilon * v, right, rtol=rtol)[0][:, 0]
+    shifted = lambda v: local.hvp(v) + 20 * bend * v
+    return conjugate_gradient(shifted, right, rtol=rtol)[0][:, 0]
 
 
 @torch.no_grad()
