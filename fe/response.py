@@ -121,8 +121,8 @@ class Local:
 
     def inverse(self):
         """An approximate A⁻¹, (P, m) -> (P, m): by the factor, or J's `preconditioner`; or None.
-        Null directions (rotations of z), in which A + εI would enlarge what rounding leaves of v,
-        are taken out.
+        Null directions on which neither ∇J nor b acts (rotations of z) are taken out: A + εI would
+        enlarge what rounding leaves of v there.
         """
         if self._inverse is None and (L := self.factor()) is not None:
             self._inverse = lambda v: torch.cholesky_solve(v, L)
