@@ -127,11 +127,10 @@ def _step(local, solve, rtol):
     try:
         return solve(local, right, rtol)[:, 0]
     except NegativeCurvature as e:
-        size, along = float(right.norm()), float((right[:, 0] @ e.direction).abs())
-        bend = size / max(float(local.theta.detach().norm()), 1.0)
-        if e.curvature < -bend or along > 1e-3 * size:
+        along, noise = float((right[:, 0] @ e.direction).abs()), local.noise(0.0)
+        if e.curvature < -0.1 * noise or along > 1e-3 * float(right.norm()):
             raise
-    shifted = lambda v: local.hvp(v) + 20 * bend * v
+    shifted = lambda v: local.hvp(v) + 2 * noise * v
     return conjugate_gradient(shifted, right, rtol=rtol)[0][:, 0]
 
 

@@ -282,11 +282,11 @@ class _Follower:
         eps = torch.finfo(new.p.dtype).eps
         if abs(surprise) > 0.5 * second + (1e-9 + 100 * eps) * (1 + abs(new.value)):
             raise _Lost(f"F is off its expansion by {surprise:.1e}: this is another branch")
-        here, there = 0.5 * point.theta_p @ dp, 0.5 * new.theta_p @ dp
-        off, moved = new.theta - point.theta - here - there, here.norm() + there.norm()
-        rest = max(point.gradient_norm, new.gradient_norm)  # moves θ by so much, over the curvature
-        loose = 2 * rest / new.curvature if new.curvature > 1e-8 else 0.0
-        if off.norm() > moved + loose + 100 * math.sqrt(eps) * (1 + new.theta.norm()):
+        before, after = 0.5 * point.theta_p @ dp, 0.5 * new.theta_p @ dp
+        off, moved = new.theta - point.theta - before - after, before.norm() + after.norm()
+        size = max(point.gradient_norm, new.gradient_norm)  # over the curvature: what θ is off by
+        known = 2 * size / new.curvature if new.curvature > 1e-8 else 0.0
+        if off.norm() > moved + known + 100 * math.sqrt(eps) * (1 + new.theta.norm()):
             raise _Lost(f"θ is {off.norm():.1e} off, of {moved:.1e}: this is another branch")
         return new, effort
 

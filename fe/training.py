@@ -290,7 +290,7 @@ def train_ensemble(
     lam, gam = numbers("λ", lam), numbers("γ", gam)
     seeds = [s if isinstance(s, tuple) else (s,) for s in _listed(seed, M)]
     seeds = [tuple(number("seed", v, whole=True) for v in s) for s in seeds]
-    pairs = [*zip(*(_listed([*v] if isinstance(v, tuple) else v, M) for v in (x, y)))]
+    pairs = [*zip(_listed(x, M), _listed(y, M))]
     tasks = {(id(a), id(b)): (a, b) for a, b in pairs}  # each once
     for data in tasks.values():
         d = check_networks(*ensemble[0], *data)
