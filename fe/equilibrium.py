@@ -70,7 +70,6 @@ def descend(J, theta, p, tol, budget):
     x, calls, budget = theta.detach().cpu().clone().requires_grad_(), 0, max(budget, 1)
     stop = dict(tolerance_grad=tol / math.sqrt(len(theta)), tolerance_change=0.0)
     stop |= dict(max_iter=budget, max_eval=budget)
-    search = torch.optim.LBFGS([x], history_size=20, line_search_fn="strong_wolfe", **stop)
 
     def closure():
         nonlocal calls
@@ -81,7 +80,8 @@ def descend(J, theta, p, tol, budget):
         x.grad = answer[:-1]
         return answer[-1]
 
-    search.step(closure)
+    for _ in range(3):  # its line search may end before that; where it has not, one evaluation
+        torch.optim.LBFGS([x], history_size=20, line_search_fn="strong_wolfe", **stop).step(closure)
     if not torch.isfinite(x).all():
         raise ValueError(f"J overflows or is unbounded below at p = {p.tolist()}")
     return x.detach().to(theta.device), calls

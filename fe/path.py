@@ -205,14 +205,14 @@ def follow(J, theta, p, law, length, *, step=None, max_step=None, tol=1e-10, on_
             on_point(point)
         return point
 
-    point = record(follower.measure(0.0, here))
+    last, point = None, record(follower.measure(0.0, here))
     while point.s < length * (1 - 1e-12):
         if len(path.points) >= _MAX_POINTS:
             where = f"only at s = {point.s:.4g} of {length}"
             raise NotConverged(f"{_MAX_POINTS} points, {where}: raise max_step or go in parts")
         h = min(step, length - point.s)
         try:
-            new, effort = follower.advance(point, h)
+            new, effort = follower.advance(last, point, h)
         except _LOST as why:
             if h / 2 >= _MIN_STEP:
                 step = h / 2
@@ -222,10 +222,15 @@ def follow(J, theta, p, law, length, *, step=None, max_step=None, tol=1e-10, on_
                 way = f"from p = {point.p.tolist()} at s = {point.s:.6g} to {ahead.tolist()}"
                 raise ValueError(f"the law leads to negative multipliers: {way}")
             path.jumps.append(follower.cross(point, length - point.s, why))
-            new, step = path.jumps[-1].after, max(length / 200, 16 * _MIN_STEP)
+            last, new, step = None, path.jumps[-1].after, max(length / 200, 16 * _MIN_STEP)
         else:
-            step = h * (1.6 if effort <= 2 else 1.0 if effort == 3 else 0.6)
-        point, step = record(new), min(step, max_step)
+            step = h * (2.0 if effort <= 2 else 1.3 if effort == 3 else 0.6)
+            # towards a fold, at a distance d, the smallest eigenvalue falls like √d
+            fall = (point.curvature**2 - new.curvature**2) / h
+            if fall > 0:
+                step = min(step, 0.9 * new.curvature**2 / fall)
+            last = point
+        point, step = record(new), min(max(step, 2 * _MIN_STEP), max_step)
     return path
 
 
@@ -238,6 +243,15 @@ class _State(Local):
         with torch.enable_grad():
             g = law.value(J, *at)
         self.g, (self.g_theta, self.g_p) = g.detach(), jacobian(g, at)
+
+
+def _predict(last, point, h):
+    """(θ, p) at a distance h beyond a point, by the slopes there and at the last point (the rule of
+    Adams and Bashforth of second order), or by the tangent.
+    """
+    slopes = [(p.theta_p @ p.velocity, p.velocity) for p in (last or point, point)]
+    ahead = 0.5 * h**2 / (point.s - last.s) if last else 0.0
+    return [y + h * f + ahead * (f - f0) for y, f0, f in zip((point.theta, point.p), *slopes)]
 
 
 @dataclass
@@ -264,11 +278,10 @@ class _Follower:
         drift = float(miss[miss.abs().argmax()]) if len(miss) else 0.0
         return Point(s, p, theta, F, R, D, C, here.dp, hess, velocity, size, drift, mu, X)
 
-    def advance(self, point, h):
+    def advance(self, last, point, h):
         """One predictor–corrector step of length h, and how many corrections it took."""
-        p, theta = point.p + h * point.velocity, point.theta + h * point.theta_p @ point.velocity
         try:
-            here, effort = self.correct(theta, p)
+            here, effort = self.correct(*_predict(last, point, h))
         except _FAILED as e:
             raise _Lost(e) from e
         new = self.measure(point.s + h, here)
@@ -291,8 +304,8 @@ class _Follower:
         return new, effort
 
     def correct(self, theta, p):
-        """The `_State` where ∇_θJ = 0 and g = target, and in how many Newton steps: δθ = −A⁻¹∇J
-        + Σ_q θ_q δp_q, δp along `adjust`.
+        """The `_State` where ∇_θJ = 0 and g = target, and in how many Newton steps: with W = A⁻¹g_θᵀ
+        dg/dp is g_p + WᵀB; δp along `adjust` makes up for what g is off at A⁻¹∇J; then δθ.
         """
         last, eps = math.inf, torch.finfo(p.dtype).eps
         for iteration in range(8):
@@ -307,12 +320,11 @@ class _Follower:
             error = size + float(miss.norm())
             if not math.isfinite(error) or (iteration > 1 and error > 0.9 * last):
                 break
-            last, right = error, torch.cat([-here.gradient[:, None], here.mixed()[0]], 1)
-            X = self.solve(here, right, 1e-6)
-            delta, theta_p = X[:, 0], X[:, 1:]
-            total = here.g_p + here.g_theta @ theta_p
-            dp = self.law.correction(p, total, miss - here.g_theta @ delta)
-            p, theta = p + dp, theta + delta + theta_p @ dp
+            last, rtol, B = error, min(1e-2, max(error, 0.1 * self.tol / error)), here.mixed()[0]
+            W = self.solve(here, here.g_theta.T, rtol)
+            dp = self.law.correction(p, here.g_p + W.T @ B, miss + W.T @ here.gradient)
+            right = B @ dp - here.gradient
+            p, theta = p + dp, theta + self.solve(here, right[:, None], rtol)[:, 0]
         off, most = ([f"{v:.1e}" for v in w] for w in (miss, allowed))
         held = f"what is conserved off by {off} (allowed {most})"
         raise _Lost(f"it ends at ‖∇J‖ = {size:.1e} (wanted {self.tol:.0e}), {held}")
@@ -352,7 +364,7 @@ class _Follower:
         L = Local(self.J, theta, p).factor()
         if L is not None:
             back = lambda x: torch.linalg.solve_triangular(L.T, x[:, None], upper=True)[:, 0]
-            x, _ = descend(lambda x, p: self.J(back(x), p), L.T @ theta, p, 1e-4, 5000)
+            x, _ = descend(lambda x, p: self.J(back(x), p), L.T @ theta, p, 1e-6, 5000)
             theta = back(x)
         return minimise(self.J, theta, p, tol=self.tol)
 
