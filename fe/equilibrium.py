@@ -63,13 +63,13 @@ def minimise(J, theta, p, *, tol=1e-10, max_iterations=5000):
 
 
 def descend(J, theta, p, tol, budget):
-    """θ where no entry of ∇J √P exceeds tol, or where L-BFGS has spent its budget; its evaluations.
+    """θ where no entry of ∇J √P exceeds tol, or J falls no more, or L-BFGS has spent its budget; its
+    evaluations.
 
-    The search runs on the CPU: of the device it asks one answer an evaluation.
+    The search runs on the CPU: of the device it asks one answer an evaluation. It begins anew every
+    100 evaluations: torch's line search may end, or go on for ever, where J is concave.
     """
-    x, calls, budget = theta.detach().cpu().clone().requires_grad_(), 0, max(budget, 1)
-    stop = dict(tolerance_grad=tol / math.sqrt(len(theta)), tolerance_change=0.0)
-    stop |= dict(max_iter=budget, max_eval=budget)
+    x, calls, value = theta.detach().cpu().clone().requires_grad_(), 0, math.inf
 
     def closure():
         nonlocal calls
@@ -80,8 +80,13 @@ def descend(J, theta, p, tol, budget):
         x.grad = answer[:-1]
         return answer[-1]
 
-    for _ in range(3):  # its line search may end before that; where it has not, one evaluation
-        torch.optim.LBFGS([x], history_size=20, line_search_fn="strong_wolfe", **stop).step(closure)
+    stop = dict(tolerance_grad=tol / math.sqrt(len(theta)), tolerance_change=0.0, max_iter=100)
+    while calls < max(budget, 1):
+        stop["max_eval"] = min(100, max(budget, 1) - calls)
+        search = torch.optim.LBFGS([x], history_size=20, line_search_fn="strong_wolfe", **stop)
+        before, value = value, float(search.step(closure))
+        if not value < before:
+            break
     if not torch.isfinite(x).all():
         raise ValueError(f"J overflows or is unbounded below at p = {p.tolist()}")
     return x.detach().to(theta.device), calls

@@ -266,10 +266,9 @@ class _Follower:
     def measure(self, s, here):
         """The Point at an equilibrium: functionals, Hess F, velocity, smallest eigenvalue."""
         theta, p = here.theta.detach(), here.p.detach()
-        self.solve.factorise(here)
         X = self.solve(here, here.mixed()[0], 1e-8)
         hess, _ = hessian_of_free_energy(here, X)
-        mu, u, _ = check_stability(here, self.probe)
+        mu, u, _ = check_stability(here, self.probe, self.solve.kept)
         self.probe = u[:, None]
         velocity = self.law.velocity(p, here.g_p + here.g_theta @ X)
         F, size, D, *rest = here.value.item(), here.gradient.norm().item(), *here.dp.tolist()

@@ -153,7 +153,7 @@ class Solver:
         """A⁻¹B (P, m) to rtol in the energy norm."""
         if self.kept:
             with contextlib.suppress(NotConverged):
-                options = dict(preconditioner=self.kept, rtol=rtol, max_iterations=10)
+                options = dict(preconditioner=self.kept, rtol=rtol, max_iterations=7)
                 return conjugate_gradient(local.hvp, B, **options)[0]
         self.factorise(local)
         return conjugate_gradient(local.hvp, B, preconditioner=local.inverse(), rtol=rtol)[0]
@@ -276,7 +276,7 @@ def smallest_eigenpair(
     return mu, u[:, 0], error
 
 
-def check_stability(local, start=None, **options):
+def check_stability(local, start=None, inverse=None, **options):
     """(μ, u, error): the smallest eigenvalue of A, its vector (P,), and how far off μ may be.
 
     The search begins with `start`, the vector of a neighbour, and random ones; `options` go to
@@ -284,14 +284,16 @@ def check_stability(local, start=None, **options):
     μ − error; beyond, a search that has not settled warns. `NegativeCurvature` is raised for μ
     below zero by more than `Local.noise`.
     """
-    theta, A = local.theta.detach(), local.dense()
-    eps, exact = torch.finfo(theta.dtype).eps, len(theta) <= BY_PRODUCTS
+    theta, A = local.theta.detach(), local.dense() if inverse is None else local._dense
+    inverse = inverse or local.inverse()
+    eps, exact = torch.finfo(theta.dtype).eps, A is not None and len(theta) <= BY_PRODUCTS
     if not exact:
         noise = normal(len(theta), 2, seed=0, like=theta)
         scale = float(local.hvp(noise).norm() / noise.norm())  # of the order of ‖A‖
         slack = local.noise(scale)
+        noise = inverse(inverse(noise)) if inverse else noise
         start = noise if start is None else torch.cat([start.reshape(len(theta), -1), noise], 1)
-        how = dict(atol=slack / 10, rtol=1e-3, preconditioner=local.inverse()) | options
+        how = dict(atol=slack / 10, rtol=1e-3, preconditioner=inverse) | options
         mu, u, error = smallest_eigenpair(local.hvp, start, **how)
         if A is not None:  # does anything lie lower?
             one = torch.eye(len(A), dtype=A.dtype, device=A.device)
