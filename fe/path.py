@@ -224,7 +224,7 @@ def follow(J, theta, p, law, length, *, step=None, max_step=None, tol=1e-10, on_
             path.jumps.append(follower.cross(point, length - point.s, why))
             last, new, step = None, path.jumps[-1].after, max(length / 200, 16 * _MIN_STEP)
         else:
-            step = h * (2.0 if effort <= 2 else 1.3 if effort == 3 else 0.6)
+            step = h * (2.0 if effort <= 2 else 1.5 if effort == 3 else 1.0 if effort == 4 else 0.6)
             # towards a fold, at a distance d, the smallest eigenvalue falls like √d
             fall = (point.curvature**2 - new.curvature**2) / h
             if fall > 0:

@@ -112,29 +112,33 @@ class TopographicMap(gibbs.GibbsObjective):
         (W, V), (lam, gam), w, phi = self.unpack(theta), p, self.weights, self.phi
         M, D, Y = self.n_features, self.x.shape[1], self.n_classes
         c, one = (phi @ V).softmax(1), torch.eye(Y, dtype=w.dtype, device=w.device)
-        b, L = torch.cat([phi, c], 1), torch.block_diag(2 * lam * W, gam * one)  # (K, B), (B, Q)
-        t = torch.cat([2 * lam * self.x, gam * self._labels()], 1)  # (N, Q), Q = D + Y
-        e, phi_b = self.posterior(theta, p), outer(phi, b)  # (N, K), (K, M B)
+        L = torch.block_diag(2 * lam * W, gam * one)  # (B, Q), B = M + Y, Q = D + Y
+        t = torch.cat([2 * lam * self.x, gam * self._labels()], 1)  # (N, Q)
+        # the products φbᵀ, of which those of two features are symmetric: each once, (K, U)
+        i, j = torch.triu_indices(M, M, device=w.device)
+        place = torch.arange(len(i) + M * Y, device=w.device)
+        pair = place.new_empty(M, M)
+        pair[i, j] = pair[j, i] = place[: len(i)]
+        place = torch.cat([pair, place[len(i) :].view(M, Y)], 1).flatten()  # (M B,)
+        phi_b = torch.cat([phi[:, i] * phi[:, j], outer(phi, c)], 1)
+        e = self.posterior(theta, p)  # (N, K)
         we, g, mean_phi, mean = w[:, None] * e, w @ e, e @ phi, e @ phi_b
         w_mean = w[:, None] * mean
         # E Cov(φb, φb) L − 2 E Cov(φb, φ) ⊗ t, its half with L from the left, (M Q, M Q)
-        twice = (phi_b.T @ (g[:, None] * phi_b) - mean.T @ w_mean).view(-1, M + Y) @ L
+        twice = (phi_b.T @ (g[:, None] * phi_b) - mean.T @ w_mean)[place[:, None], place]
         cross = phi_b.T @ outer(phi, we.T @ t) - w_mean.T @ outer(mean_phi, t)
-        twice = twice.view(M * (M + Y), -1) - 2 * cross
+        twice = (twice.view(-1, M + Y) @ L).view(len(place), -1) - 2 * cross[place]
         twice = (L.T @ twice.view(M, M + Y, -1)).flatten(0, 1)
-        # −E Cov(φ, φ) ⊗ ttᵀ, of which each pair of features is computed once, (M, M, Q, Q)
-        i, j = torch.triu_indices(M, M, device=w.device)
-        pair = torch.empty(M, M, dtype=torch.int64, device=w.device)
-        pair[i, j] = pair[j, i] = torch.arange(len(i), device=w.device)
-        cov = mean.view(len(t), M, -1)[:, i, j] - mean_phi[:, i] * mean_phi[:, j]  # (N, pairs)
-        A = ((-w[:, None] * cov).T @ outer(t, t))[pair.flatten()].view(M, M, D + Y, D + Y)
+        # −E Cov(φ, φ) ⊗ ttᵀ, (M, M, Q, Q)
+        cov = w_mean[:, : len(i)] - w[:, None] * mean_phi[:, i] * mean_phi[:, j]  # (N, pairs)
+        A = (-cov.T @ outer(t, t))[pair.flatten()].view(M, M, D + Y, D + Y)
         block_w, block_v = self._blocks(theta, p, g)
         A.diagonal(0, 2, 3)[..., :D] += block_w[..., None]
         A[..., D:, D:] += block_v
         A = A.transpose(1, 2).reshape(twice.shape).sub_(twice, alpha=0.5).sub_(twice.T, alpha=0.5)
         rows = torch.arange(len(A), device=w.device).view(M, -1).split([D, Y], 1)
         order = torch.cat([r.flatten() for r in rows])  # θ: W first, then V
-        A = A[order][:, order]
+        A = A[order[:, None], order]
         A.diagonal().add_(self.ridge)
         return A
 
