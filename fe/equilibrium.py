@@ -11,7 +11,7 @@ import torch
 
 from .errors import NegativeCurvature, NotConverged, NotFinite, SingularHessian
 from .objective import check_objective
-from .response import Local, Solver, check_stability, conjugate_gradient
+from .response import Local, Solver, check_stability
 
 
 class Equilibrium(NamedTuple):
@@ -98,7 +98,7 @@ def _newton(J, theta, p, tol, solve, max_steps=60):
     value, size = torch.stack([local.value, local.gradient.norm()]).tolist()
     while size > tol and steps < max_steps:
         try:
-            step = _step(local, solve, min(1e-2, size))
+            step = solve(local, -local.gradient[:, None], min(1e-2, size))[:, 0]
         except NegativeCurvature as e:
             u = e.direction if float(e.direction @ local.gradient) <= 0 else -e.direction
             step = u * min(1.0, 1e-2 * max(float(local.theta.detach().norm()), 1e-2))
@@ -122,21 +122,6 @@ def _newton(J, theta, p, tol, solve, max_steps=60):
             break
         local, value, size, steps = new, there, new_size, steps + 1
     return local, steps
-
-
-def _step(local, solve, rtol):
-    """Newton's step −A⁻¹∇J (P,). Along rotations of z there is no ∇J, and A, away from the minimum,
-    is negative by ‖∇J‖/‖θ‖ or so: there it is the step of A + 20 ‖∇J‖/‖θ‖ I.
-    """
-    right = -local.gradient[:, None]
-    try:
-        return solve(local, right, rtol)[:, 0]
-    except NegativeCurvature as e:
-        along, noise = float((right[:, 0] @ e.direction).abs()), local.noise(0.0)
-        if e.curvature < -0.1 * noise or along > 1e-3 * float(right.norm()):
-            raise
-    shifted = lambda v: local.hvp(v) + 2 * noise * v
-    return conjugate_gradient(shifted, right, rtol=rtol)[0][:, 0]
 
 
 @torch.no_grad()

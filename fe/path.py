@@ -4,10 +4,11 @@
 state constant (iso-classification, eq. 19–20; Remark 8; transfer, eq. 26 and 38), `Geodesic` two of
 them, C and D − kR (eq. 30). ṗ is read off the linear response; `follow` does the rest:
 
-* predict: p + h ṗ, θ + h Σ_q θ_q ṗ_q;
+* predict: θ and p move by their slopes, ṗ and Σ_q θ_q ṗ_q, at the last two points;
 * correct: Newton on ∇_θJ = 0 and on what is conserved together (a bordered system);
-* control the step, by how hard the correction was;
-* watch the smallest eigenvalue of A. Where it reaches zero the branch ends: leave along the null
+* control the step, by how hard the correction was, and by the smallest eigenvalue of A, whose fall
+  says how far it is to a fold;
+* watch that eigenvalue. Where it reaches zero the branch ends: leave along the null
   direction, minimise onto the stable branch, restore the conserved value, record the jump, go on.
 """
 
@@ -163,6 +164,7 @@ class Geodesic(Conserve):
 
 
 _MAX_POINTS = 2000  # of a path
+_KNOWN = 1e-8  # a smallest eigenvalue that is neither a rotation's nor rounding
 _MIN_STEP = 1e-6  # the step at which a correction that still fails is taken for the branch's end
 
 
@@ -224,10 +226,10 @@ def follow(J, theta, p, law, length, *, step=None, max_step=None, tol=1e-10, on_
             path.jumps.append(follower.cross(point, length - point.s, why))
             last, new, step = None, path.jumps[-1].after, max(length / 200, 16 * _MIN_STEP)
         else:
-            step = h * (2.0 if effort <= 2 else 1.5 if effort == 3 else 1.0 if effort == 4 else 0.6)
-            # towards a fold, at a distance d, the smallest eigenvalue falls like √d
+            step = h * (2.0, 2.0, 2.0, 1.5, 1.0, 0.6)[effort]
+            # towards a fold at a distance d the smallest eigenvalue falls like √d, or faster
             fall = (point.curvature**2 - new.curvature**2) / h
-            if fall > 0:
+            if fall > 0 and new.curvature > _KNOWN:
                 step = min(step, 0.9 * new.curvature**2 / fall)
             last = point
         point, step = record(new), min(max(step, 2 * _MIN_STEP), max_step)
@@ -266,10 +268,10 @@ class _Follower:
     def measure(self, s, here):
         """The Point at an equilibrium: functionals, Hess F, velocity, smallest eigenvalue."""
         theta, p = here.theta.detach(), here.p.detach()
-        X = self.solve(here, here.mixed()[0], 1e-8)
-        hess, _ = hessian_of_free_energy(here, X)
         mu, u, _ = check_stability(here, self.probe, self.solve.kept)
         self.probe = u[:, None]
+        X = self.solve(here, here.mixed()[0], 1e-8)
+        hess, _ = hessian_of_free_energy(here, X)
         velocity = self.law.velocity(p, here.g_p + here.g_theta @ X)
         F, size, D, *rest = here.value.item(), here.gradient.norm().item(), *here.dp.tolist()
         R, C = F - float(here.dp[:2] @ p[:2]), rest[0] if rest else 0.0
@@ -297,7 +299,7 @@ class _Follower:
         before, after = 0.5 * point.theta_p @ dp, 0.5 * new.theta_p @ dp
         off, moved = new.theta - point.theta - before - after, before.norm() + after.norm()
         size = max(point.gradient_norm, new.gradient_norm)  # over the curvature: what θ is off by
-        known = 2 * size / new.curvature if new.curvature > 1e-8 else 0.0
+        known = 2 * size / new.curvature if new.curvature > _KNOWN else 0.0
         if off.norm() > moved + known + 100 * math.sqrt(eps) * (1 + new.theta.norm()):
             raise _Lost(f"θ is {off.norm():.1e} off, of {moved:.1e}: this is another branch")
         return new, effort
@@ -307,7 +309,7 @@ class _Follower:
         dg/dp is g_p + WᵀB; δp along `adjust` makes up for what g is off at A⁻¹∇J; then δθ.
         """
         last, eps = math.inf, torch.finfo(p.dtype).eps
-        for iteration in range(8):
+        for iteration in range(6):
             if (p[:2] < 0).any():
                 raise _Lost(f"λ or γ would be negative: p = {p.tolist()}")
             here = _State(self.J, self.law, theta, p)

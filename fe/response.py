@@ -106,9 +106,9 @@ class Local:
             top = float(A.abs().max())
             if not math.isfinite(top):
                 raise NotFinite("A has NaN or infinite entries: J has no second derivative at θ")
-            for self._shift in (0.0, *(100.0**k * (top or 1.0) for k in range(-4, 3))):
+            for self._shift in (0.0, *(100.0**k for k in range(-4, 3))):
                 B = A.clone()
-                B.diagonal().add_(self._shift)
+                B.diagonal().add_(self._shift * (top or 1.0))
                 self._factor, failed = torch.linalg.cholesky_ex(B)
                 pivots = self._factor.diagonal().square()
                 if failed == 0:  # no pivot need be as small as the least eigenvalue
@@ -126,7 +126,7 @@ class Local:
         """
         if self._inverse is None and (L := self.factor()) is not None:
             self._inverse = lambda v: torch.cholesky_solve(v, L)
-            if 0 < self._shift <= 1e-8 * float(self._dense.abs().max()):
+            if 0 < self._shift <= 1e-8:
                 values, vectors = torch.linalg.eigh(self._dense)
                 top = values.abs().max()
                 acting = torch.cat([self.gradient[:, None], self.mixed()[0]], 1)
@@ -141,22 +141,35 @@ class Local:
 
 
 class Solver:
-    """A⁻¹B at points near one another: a factor of A serves until it is ten iterations away."""
+    """A⁻¹B at points near one another: a factor of A serves until it is seven iterations away, or A
+    was written out anyway.
+    """
 
-    kept = None  # A⁻¹ by that factor
-
-    def factorise(self, local):
-        """Keep the factor of A made here, where A is cheap."""
-        self.kept = None if local.factor() is None else local.inverse()
+    kept = None  # A⁻¹ by that factor, where A is cheap
 
     def __call__(self, local, B, rtol):
-        """A⁻¹B (P, m) to rtol in the energy norm."""
-        if self.kept:
-            with contextlib.suppress(NotConverged):
-                options = dict(preconditioner=self.kept, rtol=rtol, max_iterations=7)
-                return conjugate_gradient(local.hvp, B, **options)[0]
-        self.factorise(local)
-        return conjugate_gradient(local.hvp, B, preconditioner=local.inverse(), rtol=rtol)[0]
+        """A⁻¹B (P, m) to rtol in the energy norm. Rotations of z, along which B does not act, have
+        away from the minimum a curvature of either sign, of ‖∇J‖/‖θ‖ or so: where it is below zero
+        the answer is that of A + 20 ‖∇J‖/‖θ‖ I.
+        """
+        if not B.numel():  # nothing is conserved
+            return B
+        try:
+            if self.kept and local._dense is None:
+                with contextlib.suppress(NotConverged):
+                    options = dict(preconditioner=self.kept, rtol=rtol, max_iterations=7)
+                    return conjugate_gradient(local.hvp, B, **options)[0]
+            cheap = local.factor() is not None
+            if cheap and (self.kept is None or local._shift <= 1e-8):  # else a neighbour's is better
+                self.kept = local.inverse()
+            inverse = self.kept if cheap else local.inverse()
+            return conjugate_gradient(local.hvp, B, preconditioner=inverse, rtol=rtol)[0]
+        except NegativeCurvature as e:
+            noise, along = local.noise(0.0), (e.direction @ B).abs()
+            if e.curvature < -0.1 * noise or (along > 1e-3 * B.norm(dim=0)).any():
+                raise
+        shifted = lambda v: local.hvp(v) + 2 * noise * v
+        return conjugate_gradient(shifted, B, rtol=rtol)[0]
 
 
 def conjugate_gradient(matvec, B, *, preconditioner=None, rtol=1e-8, max_iterations=None):
@@ -241,7 +254,7 @@ def conjugate_gradient(matvec, B, *, preconditioner=None, rtol=1e-8, max_iterati
 
 
 def smallest_eigenpair(
-    matvec, start, *, preconditioner=None, rtol=1e-3, atol=0.0, max_iterations=1000
+    matvec, start, *, preconditioner=None, rtol=1e-3, atol=0.0, max_iterations=700
 ):
     """μ, u (P,) and ‖Au − μu‖: the smallest eigenvalue of a symmetric A and its unit eigenvector.
 
@@ -279,15 +292,17 @@ def smallest_eigenpair(
 def check_stability(local, start=None, inverse=None, **options):
     """(μ, u, error): the smallest eigenvalue of A, its vector (P,), and how far off μ may be.
 
-    The search begins with `start`, the vector of a neighbour, and random ones; `options` go to
-    `smallest_eigenpair`. Where A is written out a Cholesky factor certifies that nothing lies below
-    μ − error; beyond, a search that has not settled warns. `NegativeCurvature` is raised for μ
-    below zero by more than `Local.noise`.
+    The search begins with `start`, the vector of a neighbour, and random ones, to which A⁻¹ was
+    applied twice; `options` go to `smallest_eigenpair`. A few hundred eigenvalues are all computed.
+    Where A is written out beyond, a Cholesky factor certifies that nothing lies below μ − error;
+    `inverse`, an A⁻¹ of a neighbour, saves that (null directions that it takes out are not seen).
+    A search that has not settled warns. `NegativeCurvature` is raised for μ below zero by more than
+    `Local.noise`.
     """
-    theta, A = local.theta.detach(), local.dense() if inverse is None else local._dense
-    inverse = inverse or local.inverse()
-    eps, exact = torch.finfo(theta.dtype).eps, A is not None and len(theta) <= BY_PRODUCTS
+    theta, exact = local.theta.detach(), len(local.theta) <= BY_PRODUCTS
+    A, eps = local.dense() if exact or inverse is None else None, torch.finfo(theta.dtype).eps
     if not exact:
+        inverse = inverse or local.inverse()
         noise = normal(len(theta), 2, seed=0, like=theta)
         scale = float(local.hvp(noise).norm() / noise.norm())  # of the order of ‖A‖
         slack = local.noise(scale)

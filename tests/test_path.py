@@ -609,7 +609,8 @@ def test_a_path_in_float32():
         tol=1e-4,
     )
     c = torch.tensor(path["classification"])
-    assert not path.jumps and len(path.points) < 25 and (c / c[0] - 1).abs().max() < 1e-5
+    assert not path.jumps and len(path.points) < 25
+    assert (c / c[0] - 1).abs().max() < 3e-5  # a hundred roundings of the sums C is made of
 
 
 def test_a_target_near_zero_is_held_to_rounding():
