@@ -5,7 +5,7 @@ The map and the digits of chapter 7, "New classes": 120 of 0–3 to 120 of 4–7
 γ from 4. A ridge at which `follow` refuses to go on is recorded with how far it came and what it
 said. At weak ridges the path jumps, and rounding may decide where it lands.
 
-Writes results/new_classes.json; the stored run took a quarter of an hour on one core.
+Writes results/new_classes.json; the stored run took under a minute on one core.
 """
 
 import pathlib
