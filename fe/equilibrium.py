@@ -67,7 +67,7 @@ def descend(J, theta, p, tol, budget):
     evaluations.
 
     The search runs on the CPU: of the device it asks one answer an evaluation. It begins anew every
-    100 evaluations: torch's line search may end, or go on for ever, where J is concave.
+    100 evaluations: where J is concave torch's line search may end, or take all that is left.
     """
     x, calls, value = theta.detach().cpu().clone().requires_grad_(), 0, math.inf
 
@@ -87,7 +87,8 @@ def descend(J, theta, p, tol, budget):
         before, value = value, float(search.step(closure))
         if not value < before:
             break
-    if not torch.isfinite(x).all():
+    far = x.detach().norm() / (1 + theta.norm().cpu())
+    if not (far < 1e30 and math.isfinite(value)):
         raise ValueError(f"J overflows or is unbounded below at p = {p.tolist()}")
     return x.detach().to(theta.device), calls
 

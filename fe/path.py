@@ -121,7 +121,9 @@ class Conserve:
 
 
 class QuasiStatic(Conserve):
-    """ṗ = velocity, a tensor (n,) or a function p -> (n,); nothing is conserved (paper, eq. 17)."""
+    """ṗ = velocity, a tensor (n,) or a function p -> (n,); nothing is conserved (paper, eq. 17). Of
+    a function p is integrated with an error of second order in the steps, which is not measured.
+    """
 
     def __init__(self, velocity):
         super().__init__(lambda J, theta, p: p[:0], along=velocity, adjust=())
@@ -227,7 +229,8 @@ def follow(J, theta, p, law, length, *, step=None, max_step=None, tol=1e-10, on_
             last, new, step = None, path.jumps[-1].after, max(length / 200, 16 * _MIN_STEP)
         else:
             step = h * (2.0, 2.0, 2.0, 1.5, 1.0, 0.6)[effort]
-            # towards a fold at a distance d the smallest eigenvalue falls like √d, or faster
+            # towards a fold at a distance d the smallest eigenvalue falls like √d; where it falls
+            # like d, as towards a pitchfork, this is half the way
             fall = (point.curvature**2 - new.curvature**2) / h
             if fall > 0 and new.curvature > _KNOWN:
                 step = min(step, 0.9 * new.curvature**2 / fall)
@@ -268,7 +271,7 @@ class _Follower:
     def measure(self, s, here):
         """The Point at an equilibrium: functionals, Hess F, velocity, smallest eigenvalue."""
         theta, p = here.theta.detach(), here.p.detach()
-        mu, u, _ = check_stability(here, self.probe, self.solve.kept)
+        mu, u, _ = check_stability(here, self.probe, self.solve.whole)
         self.probe = u[:, None]
         X = self.solve(here, here.mixed()[0], 1e-8)
         hess, _ = hessian_of_free_energy(here, X)
@@ -285,7 +288,7 @@ class _Follower:
             here, effort = self.correct(*_predict(last, point, h))
         except _FAILED as e:
             raise _Lost(e) from e
-        new = self.measure(point.s + h, here)
+        probe, new = self.probe, self.measure(point.s + h, here)
         # on another branch F is off its expansion by more than the second-order terms (of prices
         # and t apart: F is concave in each, not in both, and the sum may pass through zero), or θ
         # is off the mean of its slopes at both ends by more than half of them: on a square root, as
@@ -294,20 +297,24 @@ class _Follower:
         q = 0.5 * dp[:, None] * point.hess * dp
         surprise = new.value - point.value - float(point.gradient @ dp + q.sum())
         second = sum(abs(float(v.sum())) for v in (q[:2, :2], q[2:, 2:], 2 * q[:2, 2:]))
-        eps = torch.finfo(new.p.dtype).eps
-        if abs(surprise) > 0.5 * second + (1e-9 + 100 * eps) * (1 + abs(new.value)):
-            raise _Lost(f"F is off its expansion by {surprise:.1e}: this is another branch")
         before, after = 0.5 * point.theta_p @ dp, 0.5 * new.theta_p @ dp
-        off, moved = new.theta - point.theta - before - after, before.norm() + after.norm()
+        off = (new.theta - point.theta - before - after).norm()
+        moved, eps = before.norm() + after.norm(), torch.finfo(new.p.dtype).eps
         size = max(point.gradient_norm, new.gradient_norm)  # over the curvature: what θ is off by
         known = 2 * size / new.curvature if new.curvature > _KNOWN else 0.0
-        if off.norm() > 0.5 * moved + known + 100 * math.sqrt(eps) * (1 + new.theta.norm()):
-            raise _Lost(f"θ is {off.norm():.1e} off, of {moved:.1e}: this is another branch")
+        allowed = 0.5 * second + size * (2 * moved + 0.5 * known)  # F_p is off by θ_pᵀ∇J
+        if abs(surprise) > allowed + (1e-9 + 100 * eps) * (1 + abs(new.value)):
+            self.probe = probe
+            raise _Lost(f"F is off its expansion by {surprise:.1e}: this is another branch")
+        if off > 0.5 * moved + known + 100 * math.sqrt(eps) * (1 + new.theta.norm()):
+            self.probe = probe
+            raise _Lost(f"θ is {off:.1e} off, of {moved:.1e}: this is another branch")
         return new, effort
 
     def correct(self, theta, p):
-        """The `_State` where ∇_θJ = 0 and g = target, and in how many Newton steps: with W = A⁻¹g_θᵀ
-        dg/dp is g_p + WᵀB; δp along `adjust` makes up for what g is off at A⁻¹∇J; then δθ.
+        """The `_State` where ∇_θJ = 0 and g = target, and in how many Newton steps (at most 5). With
+        W = A⁻¹g_θᵀ, dg/dp along the branch is g_p + WᵀB, B = −∂_p∇_θJ, and g at θ − A⁻¹∇J is off
+        by miss + Wᵀ∇J; δp along `adjust` makes up for that, and δθ = A⁻¹(B δp − ∇J).
         """
         last, eps = math.inf, torch.finfo(p.dtype).eps
         for iteration in range(6):

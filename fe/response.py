@@ -141,11 +141,12 @@ class Local:
 
 
 class Solver:
-    """A⁻¹B at points near one another: a factor of A serves until it is seven iterations away, or A
-    was written out anyway.
+    """A⁻¹B at points near one another. A factor of A serves as long as seven iterations do with it
+    (ten cost as much as a new one), and where A is indefinite.
     """
 
     kept = None  # A⁻¹ by that factor, where A is cheap
+    whole = None  # the same, where it takes no direction out
 
     def __call__(self, local, B, rtol):
         """A⁻¹B (P, m) to rtol in the energy norm. Rotations of z, along which B does not act, have
@@ -162,6 +163,7 @@ class Solver:
             cheap = local.factor() is not None
             if cheap and (self.kept is None or local._shift <= 1e-8):  # else a neighbour's is better
                 self.kept = local.inverse()
+                self.whole = None if local.null.shape[1] else self.kept
             inverse = self.kept if cheap else local.inverse()
             return conjugate_gradient(local.hvp, B, preconditioner=inverse, rtol=rtol)[0]
         except NegativeCurvature as e:
@@ -295,9 +297,8 @@ def check_stability(local, start=None, inverse=None, **options):
     The search begins with `start`, the vector of a neighbour, and random ones, to which A⁻¹ was
     applied twice; `options` go to `smallest_eigenpair`. A few hundred eigenvalues are all computed.
     Where A is written out beyond, a Cholesky factor certifies that nothing lies below μ − error;
-    `inverse`, an A⁻¹ of a neighbour, saves that (null directions that it takes out are not seen).
-    A search that has not settled warns. `NegativeCurvature` is raised for μ below zero by more than
-    `Local.noise`.
+    `inverse`, an A⁻¹ of a neighbour, saves that. A search that has not settled warns.
+    `NegativeCurvature` is raised for μ below zero by more than `Local.noise`.
     """
     theta, exact = local.theta.detach(), len(local.theta) <= BY_PRODUCTS
     A, eps = local.dense() if exact or inverse is None else None, torch.finfo(theta.dtype).eps

@@ -98,6 +98,29 @@ def test_fold_is_found_and_crossed():
     assert theta > 1 and abs(theta**3 - theta - lam) < 1e-9
 
 
+def test_few_steps_lead_to_a_fold():
+    """The fall of the smallest eigenvalue tells how far it is: from a hundredth before it to a
+    millionth at most five points, where halving the distance takes thirteen.
+    """
+    start, rise = torch.tensor([0.1, 1.0]), fe.QuasiStatic(torch.tensor([1.0, 0.0]))
+    path = fe.follow(tilted, torch.tensor([-1.0]), start, rise, 0.5)
+    distance = 2 / (3 * math.sqrt(3)) - torch.tensor([float(q.p[0]) for q in path.points])
+    assert path.jumps and ((distance < 0.01) & (distance > 1e-6)).sum() <= 5
+
+
+def test_a_velocity_that_depends_on_p_is_integrated_to_second_order():
+    """γ̇ = −γ: against exp(−s), a quarter of the error for half the step."""
+    J = lambda theta, p: (theta - p).square().sum()
+    decay = fe.QuasiStatic(lambda p: torch.stack([torch.ones_like(p[1]), -p[1]]))
+    errors = []
+    for h in (0.05, 0.025, 0.0125):
+        path = fe.follow(J, torch.zeros(2), torch.tensor([0.1, 1.0]), decay, 1.0, step=h, max_step=h)
+        errors.append(abs(float(path.points[-1].p[1]) - math.exp(-1)))
+    assert errors[0] < 2e-4
+    for coarse, fine in zip(errors, errors[1:]):
+        assert coarse / fine == pytest.approx(4, rel=0.1)
+
+
 def test_starting_on_the_saddle_moves_to_the_stable_branch():
     path = fe.follow(
         pitchfork,
@@ -666,7 +689,8 @@ def test_a_step_onto_another_branch_is_not_taken():
 def test_a_fold_is_not_passed_over_where_its_fall_of_F_is_small():
     """The fold of above, its wells a tenth as deep, under a price that costs much: in one step to
     behind it Newton's method lands in the other well, and F is off by less than the terms of second
-    order. θ tells: it moves by more than its slopes at both ends say.
+    order. θ tells: it is
+    off the mean of its slopes at both ends by more than half of them.
     """
     J = lambda theta, p: 0.1 * tilted(theta, p) - 150 * p[0].square()
     start, rise, h = torch.tensor([0.1, 1.0]), fe.QuasiStatic(torch.tensor([1.0, 0.0])), 0.3775
@@ -689,3 +713,33 @@ def test_state_and_constraint_are_corrected_together():
     follower = fe.path._Follower(J, law, 1e-10, torch.tensor([3.0]), None)
     here, effort = follower.correct(torch.tensor([5.0, -2.0]), START)
     assert effort == 1 and float(here.g) == pytest.approx(3.0)
+
+
+@pytest.mark.parametrize("J, theta, end, jumps", [(pitchfork, 0.0, 1.0, 1), (tilted, -1.0, 0.4, 1)])
+def test_a_loose_tolerance_is_no_other_branch(J, theta, end, jumps):
+    """Where ‖∇J‖ is up to 1e-4, F and θ are off by what that is worth; nothing else jumps."""
+    start, rise = torch.tensor([0.1, 1.0]), fe.QuasiStatic(torch.tensor([1.0, 0.0]))
+    start = START if J is pitchfork else start
+    path = fe.follow(J, torch.tensor([theta]), start, rise, end, tol=1e-4)
+    assert len(path.jumps) == jumps and len(path.points) < 80
+
+
+def test_a_direction_that_was_null_is_seen_further_on():
+    """400 parameters, A written out: null along t₀ where the path begins, not behind it."""
+
+    class Softening:
+        scales = torch.linspace(1, 2, 400)
+
+        def __call__(self, theta, p):
+            t = theta[0]
+            soft = (p[0] - 1) * t.square() + 0.25 * t**4 - p[1] * theta[1]
+            return soft + 0.5 * self.scales[1:].dot(theta[1:].square())
+
+        def dense_hessian(self, theta, p):
+            soft = 2 * (p[:1] - 1) + 3 * theta[:1].square()
+            return torch.diag(torch.cat([soft, self.scales[1:]]))
+
+    start, fall = torch.tensor([1 + 1e-12, 1.0]), fe.QuasiStatic(torch.tensor([-1.0, 0.0]))
+    path = fe.follow(Softening(), torch.zeros(400), start, fall, 0.5)
+    assert len(path.jumps) <= 1 and len(path.points) < 60
+    assert abs(float(path.points[-1].theta[0])) == pytest.approx(1, abs=1e-6)  # t₀² = 2(1 − λ)
