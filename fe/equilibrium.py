@@ -63,8 +63,8 @@ def minimise(J, theta, p, *, tol=1e-10, max_iterations=5000):
 
 
 def descend(J, theta, p, tol, budget):
-    """θ where no entry of ∇J √P exceeds tol, or J falls no more, or L-BFGS has spent its budget; its
-    evaluations.
+    """θ where no entry of ∇J √P exceeds tol, J falls no more, or L-BFGS has spent its budget, and
+    its evaluations.
 
     The search runs on the CPU: of the device it asks one answer an evaluation. It begins anew every
     100 evaluations: where J is concave torch's line search may end, or take all that is left.

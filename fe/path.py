@@ -312,7 +312,7 @@ class _Follower:
         return new, effort
 
     def correct(self, theta, p):
-        """The `_State` where ∇_θJ = 0 and g = target, and in how many Newton steps (at most 5). With
+        """The `_State` where ∇_θJ = 0 and g = target, and in how many Newton steps, at most 5. With
         W = A⁻¹g_θᵀ, dg/dp along the branch is g_p + WᵀB, B = −∂_p∇_θJ, and g at θ − A⁻¹∇J is off
         by miss + Wᵀ∇J; δp along `adjust` makes up for that, and δθ = A⁻¹(B δp − ∇J).
         """

@@ -161,7 +161,9 @@ class Solver:
                     options = dict(preconditioner=self.kept, rtol=rtol, max_iterations=7)
                     return conjugate_gradient(local.hvp, B, **options)[0]
             cheap = local.factor() is not None
-            if cheap and (self.kept is None or local._shift <= 1e-8):  # else a neighbour's is better
+            if cheap and (
+                self.kept is None or local._shift <= 1e-8
+            ):  # else a neighbour's is better
                 self.kept = local.inverse()
                 self.whole = None if local.null.shape[1] else self.kept
             inverse = self.kept if cheap else local.inverse()

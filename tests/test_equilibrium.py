@@ -180,7 +180,11 @@ def test_a_saddle_whose_hessian_has_hardly_a_diagonal_is_left(diagonal):
     assert e.curvature == pytest.approx(2.0, rel=1e-6)
 
 
-@pytest.mark.parametrize("J", [lambda a: -a.sum(), lambda a: -a.square().sum(), lambda a: a.sqrt().sum()])
+@pytest.mark.parametrize(
+    "J", [lambda a: -a.sum(), lambda a: -a.square().sum(), lambda a: a.sqrt().sum()]
+)
 def test_no_minimum_is_said_in_words(J):
     with pytest.raises(ValueError, match="overflows or is unbounded below"):
-        fe.minimise(lambda a, p: J(a) + 0 * p.sum(), torch.full((3,), 1e-3).double(), torch.ones(1).double())
+        fe.minimise(
+            lambda a, p: J(a) + 0 * p.sum(), torch.full((3,), 1e-3).double(), torch.ones(1).double()
+        )

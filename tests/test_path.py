@@ -114,7 +114,9 @@ def test_a_velocity_that_depends_on_p_is_integrated_to_second_order():
     decay = fe.QuasiStatic(lambda p: torch.stack([torch.ones_like(p[1]), -p[1]]))
     errors = []
     for h in (0.05, 0.025, 0.0125):
-        path = fe.follow(J, torch.zeros(2), torch.tensor([0.1, 1.0]), decay, 1.0, step=h, max_step=h)
+        path = fe.follow(
+            J, torch.zeros(2), torch.tensor([0.1, 1.0]), decay, 1.0, step=h, max_step=h
+        )
         errors.append(abs(float(path.points[-1].p[1]) - math.exp(-1)))
     assert errors[0] < 2e-4
     for coarse, fine in zip(errors, errors[1:]):
