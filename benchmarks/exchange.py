@@ -5,7 +5,7 @@ Each map is followed from t = 0 to 1, state by state (`fe.follow`). Wherever A l
 the fall of F is recorded. The chapter's schedules leave such falls out of account; here they are
 counted one by one.
 
-Writes results/exchange_jumps.json; about two minutes on one core.
+Writes results/exchange_jumps.json; about half a minute on one core.
 """
 
 import pathlib
