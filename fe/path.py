@@ -188,6 +188,9 @@ def follow(J, theta, p, law, length, *, step=None, max_step=None, tol=1e-10, on_
         tol: ‖∇J‖ at every point; what is conserved is held to 1e-10 of itself, or to rounding
         on_point: called with each Point, for progress bars and checkpoints
 
+    Beyond a few hundred parameters the smallest eigenvalue is certified by a factor of A where the
+    path begins and on each new branch; between them it is searched for, with a neighbour's factor.
+
     Raises `NotConverged` where a correction fails however short the step and no other branch is
     found, or after too many points; `ValueError` where λ or γ would be negative, or what is
     conserved cannot be controlled.
@@ -228,7 +231,7 @@ def follow(J, theta, p, law, length, *, step=None, max_step=None, tol=1e-10, on_
             path.jumps.append(follower.cross(point, length - point.s, why))
             last, new, step = None, path.jumps[-1].after, max(length / 200, 16 * _MIN_STEP)
         else:
-            step = h * (2.0, 2.0, 2.0, 1.5, 1.0, 0.6)[effort]
+            step = h * (2.0, 2.0, 2.0, 1.5, 1.0, 0.6)[effort]  # `correct` takes 5 at most
             # towards a fold at a distance d the smallest eigenvalue falls like √d; where it falls
             # like d, as towards a pitchfork, this is half the way
             fall = (point.curvature**2 - new.curvature**2) / h

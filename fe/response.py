@@ -141,8 +141,8 @@ class Local:
 
 
 class Solver:
-    """A⁻¹B at points near one another. A factor of A serves as long as seven iterations do with it
-    (ten cost as much as a new one), and where A is indefinite.
+    """A⁻¹B at points near one another. A factor of A serves while seven iterations do with it, and
+    where A is indefinite.
     """
 
     kept = None  # A⁻¹ by that factor, where A is cheap
@@ -160,13 +160,11 @@ class Solver:
                 with contextlib.suppress(NotConverged):
                     options = dict(preconditioner=self.kept, rtol=rtol, max_iterations=7)
                     return conjugate_gradient(local.hvp, B, **options)[0]
-            cheap = local.factor() is not None
-            if cheap and (
-                self.kept is None or local._shift <= 1e-8
-            ):  # else a neighbour's is better
-                self.kept = local.inverse()
-                self.whole = None if local.null.shape[1] else self.kept
-            inverse = self.kept if cheap else local.inverse()
+            inverse = local.inverse()
+            if local.factor() is not None:
+                if self.kept is None or local._shift <= 1e-8:  # else the neighbour's is better
+                    self.kept, self.whole = inverse, None if local.null.shape[1] else inverse
+                inverse = self.kept
             return conjugate_gradient(local.hvp, B, preconditioner=inverse, rtol=rtol)[0]
         except NegativeCurvature as e:
             noise, along = local.noise(0.0), (e.direction @ B).abs()
@@ -258,7 +256,7 @@ def conjugate_gradient(matvec, B, *, preconditioner=None, rtol=1e-8, max_iterati
 
 
 def smallest_eigenpair(
-    matvec, start, *, preconditioner=None, rtol=1e-3, atol=0.0, max_iterations=700
+    matvec, start, *, preconditioner=None, rtol=1e-3, atol=0.0, max_iterations=1000
 ):
     """μ, u (P,) and ‖Au − μu‖: the smallest eigenvalue of a symmetric A and its unit eigenvector.
 

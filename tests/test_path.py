@@ -691,8 +691,7 @@ def test_a_step_onto_another_branch_is_not_taken():
 def test_a_fold_is_not_passed_over_where_its_fall_of_F_is_small():
     """The fold of above, its wells a tenth as deep, under a price that costs much: in one step to
     behind it Newton's method lands in the other well, and F is off by less than the terms of second
-    order. θ tells: it is
-    off the mean of its slopes at both ends by more than half of them.
+    order. θ tells: it is off the mean of its slopes at both ends by more than half of them.
     """
     J = lambda theta, p: 0.1 * tilted(theta, p) - 150 * p[0].square()
     start, rise, h = torch.tensor([0.1, 1.0]), fe.QuasiStatic(torch.tensor([1.0, 0.0])), 0.3775
