@@ -64,7 +64,7 @@ def digits_path(settings, executor=None, folder=None, progress=True):
     """Iso-classification of the topographic map on digits (paper, eq. 19–20): points and jumps
     (rows `before` and `after`).
 
-    About six minutes on one core with 1,000 digits, and no checkpoints: stopped, it begins anew.
+    About a minute on one core with 1,000 digits, and no checkpoints: stopped, it begins anew.
     """
     began, length = time.perf_counter(), settings.lam_end - settings.lam
     x, y = digits(settings.n, seed=settings.seed)
