@@ -61,8 +61,10 @@ class GibbsObjective(Imaged):
         return self.log_m + p[0] * log_d + p[1] * log_c
 
     def log_partition(self, theta, p):
-        """log Z_n, (N,)."""
-        return torch.logsumexp(self.log_joint(theta, p), 1)
+        """log Z_n, (N,). Written out: torch.logsumexp's derivatives compute exp once more each."""
+        log_joint = self.log_joint(theta, p)
+        top = log_joint.detach().amax(1, keepdim=True)
+        return (log_joint - top).exp().sum(1).log() + top[:, 0]
 
     def posterior(self, theta, p):
         """The Gibbs encoder e*(z_k|x_n), (N, K)."""

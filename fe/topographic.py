@@ -16,6 +16,16 @@ from .errors import check_data, check_shape, check_weights
 from .objective import check_state
 
 
+def _triangle(n, device):
+    """Rows and columns of the upper triangle of an n × n matrix, and where each entry of a
+    symmetric one stands among them, (n, n).
+    """
+    i, j = torch.triu_indices(n, n, device=device)
+    place = i.new_empty(n, n)
+    place[i, j] = place[j, i] = torch.arange(len(i), device=device)
+    return i, j, place
+
+
 class TopographicMap(gibbs.GibbsObjective):
     """The objective J(θ, p) of eq. (14) for a map with K = grid² nodes and M = features² + 1
     features; θ stacks W (M, D) and V (M, Y), `n_parameters` = M (D + Y) numbers.
@@ -115,11 +125,9 @@ class TopographicMap(gibbs.GibbsObjective):
         L = torch.block_diag(2 * lam * W, gam * one)  # (B, Q), B = M + Y, Q = D + Y
         t = torch.cat([2 * lam * self.x, gam * self._labels()], 1)  # (N, Q)
         # the products φbᵀ, of which those of two features are symmetric: each once, (K, U)
-        i, j = torch.triu_indices(M, M, device=w.device)
-        place = torch.arange(len(i) + M * Y, device=w.device)
-        pair = place.new_empty(M, M)
-        pair[i, j] = pair[j, i] = place[: len(i)]
-        place = torch.cat([pair, place[len(i) :].view(M, Y)], 1).flatten()  # (M B,)
+        i, j, pair = _triangle(M, w.device)
+        place = torch.arange(len(i), len(i) + M * Y, device=w.device).view(M, Y)
+        place = torch.cat([pair, place], 1).flatten()  # (M B,)
         phi_b = torch.cat([phi[:, i] * phi[:, j], outer(phi, c)], 1)
         e = self.posterior(theta, p)  # (N, K)
         we, g, mean_phi, mean = w[:, None] * e, w @ e, e @ phi, e @ phi_b
@@ -129,13 +137,14 @@ class TopographicMap(gibbs.GibbsObjective):
         cross = phi_b.T @ outer(phi, we.T @ t) - w_mean.T @ outer(mean_phi, t)
         twice = (twice.view(-1, M + Y) @ L).view(len(place), -1) - 2 * cross[place]
         twice = (L.T @ twice.view(M, M + Y, -1)).flatten(0, 1)
-        # −E Cov(φ, φ) ⊗ ttᵀ, (M, M, Q, Q)
+        # −E Cov(φ, φ) ⊗ ttᵀ, of ttᵀ each product once, (M, Q, M, Q)
         cov = w_mean[:, : len(i)] - w[:, None] * mean_phi[:, i] * mean_phi[:, j]  # (N, pairs)
-        A = (-cov.T @ outer(t, t))[pair.flatten()].view(M, M, D + Y, D + Y)
+        cov_tt = torch.cat([cov.T @ (t[:, k:] * t[:, k : k + 1]) for k in range(D + Y)], 1)
+        A = -cov_tt[pair[:, None, :, None], _triangle(D + Y, w.device)[2][:, None]]
         block_w, block_v = self._blocks(theta, p, g)
-        A.diagonal(0, 2, 3)[..., :D] += block_w[..., None]
-        A[..., D:, D:] += block_v
-        A = A.transpose(1, 2).reshape(twice.shape).sub_(twice, alpha=0.5).sub_(twice.T, alpha=0.5)
+        A.diagonal(0, 1, 3)[..., :D] += block_w[..., None]
+        A[:, D:, :, D:] += block_v.transpose(1, 2)
+        A = A.view(twice.shape).sub_(twice, alpha=0.5).sub_(twice.T, alpha=0.5)
         rows = torch.arange(len(A), device=w.device).view(M, -1).split([D, Y], 1)
         order = torch.cat([r.flatten() for r in rows])  # θ: W first, then V
         A = A[order[:, None], order]
