@@ -21,7 +21,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from .errors import number
+from .errors import about, number
 from .objective import classification
 from .path import Conserve
 from .retraining import Row, Stage
@@ -199,6 +199,15 @@ class _Held:
             )
 
 
+def _floats(name, value):
+    """A list of one number or several, or `ValueError` with their name."""
+    try:
+        several = hasattr(value, "__iter__") and getattr(value, "ndim", 1)
+        return [float(v) for v in (value if several else [value])]
+    except (TypeError, ValueError):
+        raise ValueError(f"{name} must be a number or a list of them, got {value!r}") from None
+
+
 def _words(p):
     return ", ".join(f"{name} = {v:.3g}" for name, v in zip("λγt", p.tolist()))
 
@@ -225,7 +234,7 @@ def walk(
     Args:
         p: (λ, γ), or (λ, γ, t) for a run whose images are a function of t.
         law: `fe.Conserve` of quantities made of R, D and C, `fe.Geodesic`, `fe.QuasiStatic`, or a
-            class derived from them.
+            class derived from them, or another object with their methods.
         stops: Values of s, of which p is at the first: λ where the law's `along` is (1, …, 0), t
             where it is (…, 1). They may go back, and stay.
         epochs: Length of an equilibration.
@@ -251,93 +260,114 @@ def walk(
     Raises:
         ConstraintLost: Out of the band or over 1 + kλ = 0 (for a geodesic) however small the step,
             nothing answers to the prices, or a price that would vanish.
-        ValueError: p, law, stops, tolerance or band that do not fit together; t outside 0 … 1.
+        ValueError, TypeError: At once, for arguments that do not fit; t outside 0 … 1.
     """
-    p = [number("each of p", q) for q in p]
+    count = lambda name, value, least=1: number(name, value, least, whole=True)
+    epochs, station = count("epochs", epochs), count("station", station)
+    repeats, corrections = count("repeats", repeats), count("corrections", corrections, 0)
+    settle, span = _floats("settle", () if settle is None else settle), _floats("span", span)
+    tolerance, band = _floats("tolerance", tolerance), _floats("band", band)
+    p, stops = _floats("p", p), _floats("stops", stops)
+    if not (len(p) in (2, 3) and min(p[:2]) > 0 and stops and all(map(math.isfinite, p + stops))):
+        need = "p = (λ, γ) or (λ, γ, t), λ > 0, γ > 0, and at least one stop, all finite"
+        raise ValueError(f"need {need}, got {p} and {stops}")
+    if len(settle) not in (0, 2) or len(span) != 2:
+        raise ValueError(f"settle and span must be two numbers each, got {settle} and {span}")
+    methods = {"value", "vectors", "correction", "velocity", "hops"}
+    if isinstance(law, type) or not methods <= {*dir(law)}:
+        raise TypeError(f"law must be an object with the methods {sorted(methods)}, got {law!r}")
     p = torch.tensor(p, dtype=torch.float64, device="cpu")
-    stops, record, moves, spent, F_t = [float(s) for s in stops], Record(), len(p) == 3, 0, 0.0
-    tolerance, band = (v if isinstance(v, tuple | list) else [v] for v in (tolerance, band))
-    if not (stops and (p[:2] > 0).all() and all(map(math.isfinite, stops))):
-        raise ValueError(f"need λ > 0, γ > 0 and at least one stop, got {p.tolist()} and {stops}")
-    if not all(0 < low <= high for low, high in zip(tolerance, band, strict=True)):
-        raise ValueError(f"need 0 < tolerance ≤ band, got {tolerance} and {band}")
-    given = law.vectors(p)[0].tolist()
-    at = [p[i].item() for i in (-1, 0) if given[i] == 1 and not callable(law.along)][:1]
+    with about("law"):
+        given, adjust = law.vectors(p)
+        m = len(law.value(lambda _, q: 1 + q[:2].sum(), p.new_zeros(1), p))  # at R = D = C = 1
+        if len(adjust) != m:
+            raise ValueError(f"{m} quantities are held, but there are {len(adjust)} of `adjust`")
+    fits = len(tolerance) == len(band) and len(band) in (1, m)
+    if not fits or not all(0 < low <= high for low, high in zip(tolerance, band)):
+        need = "0 < tolerance ≤ band, one number each or one for each quantity held"
+        raise ValueError(f"need {need}, {m} in all, got {tolerance} and {band}")
+    given, steady = given.tolist(), hasattr(law, "along") and not callable(law.along)
+    at = [p[i].item() for i in (-1, 0) if given[i] == 1 and steady][:1]
     if at and abs(at[0] - stops[0]) > 1e-9:
         raise ValueError(f"p = {p.tolist()} is not at the first of the stops, {stops[0]}")
     (t,), (t_dot,) = (p[2:].tolist() or [0.0]), (given[2:] or [0.0])
     times = [t + t_dot * (s - stops[0]) for s in stops]
     if not -1e-9 < min(times) <= max(times) < 1 + 1e-9:
         raise ValueError(f"t must stay within 0 … 1, got {times}")
-    ahead = [(b, abs(b - a)) for a, b in zip(stops, stops[1:])]  # stops, and their distances
 
-    def train(p, own=0, start=None):
-        nonlocal spent
-        (lam, gam), t = p[:2].tolist(), dict(t=round(p[2].item(), 9)) if moves else {}
-        done = 1 - sum(s in stops for s, _ in ahead) / len(stops)
-        done = span[0] + (span[1] - span[0]) * done
-        entry = yield Stage(lam, gam, epochs, start=start, hold=hold, span=(done, done), **t)
-        spent += entry["epochs"]
-        return state_of(entry, lam, gam) | dict(own=own + epochs) | t
+    def process(p):
+        record, moves, spent, F_t = Record(), len(p) == 3, 0, 0.0
+        ahead = [(b, abs(b - a)) for a, b in zip(stops, stops[1:])]  # stops, and their distances
 
-    def row(**more):
-        off = held.off(p, state)
-        more |= dict(drift=off[0], off=max(map(abs, off)), spent=spent)
-        record.rows.append(state | more | (dict(F_t=F_t) if moves else {}))
-        return Row(record.rows[-1])
+        def train(p, own=0, start=None):
+            nonlocal spent
+            (lam, gam), t = p[:2].tolist(), dict(t=round(p[2].item(), 9)) if moves else {}
+            done = 1 - sum(s in stops for s, _ in ahead) / len(stops)
+            done = span[0] + (span[1] - span[0]) * done
+            entry = yield Stage(lam, gam, epochs, start=start, hold=hold, span=(done, done), **t)
+            spent += entry["epochs"]
+            return state_of(entry, lam, gam) | dict(own=own + epochs) | t
 
-    state, settled = (yield from train(p, start=start)), dict(corrections=0)
-    C = "classification" if hold == "train" else f"{hold}_classification"
-    for count in range(6 if settle else 0):
-        before, state = state, (yield from train(p, state["own"]))
-        settled = dict(corrections=count + 1, change_F=state["F"] - before["F"])
-        ln_C = math.log(state[C]) - math.log(before[C])
-        if abs(settled["change_F"]) < settle[0] and abs(ln_C) < settle[1]:
-            break
-    held, s, slopes, since = _Held(law, hold, p, state, record), stops[0], None, station
-    holds = len(held.target) > 0
-    beyond = lambda off, most: max(abs(v) / q for v, q in zip(off, cycle(most)))
-    yield row(step=0.0, miss=0.0, **settled)
-    while ahead:
-        h, own, prices = ahead[0][0] - s, state["own"], p[:2].tolist()
-        if holds and since >= station:  # measure; the first of the copies stays
-            dt = min(0.05, abs(h * t_dot)) or 0.05  # a slope that changes fast, over the step ahead
-            how = dict(repeats=repeats, start="row", t=state.get("t"), dt=dt)
-            slopes = yield from finite_differences(*prices, epochs, **how)
-            record.slopes.append(slopes)
-            held.check(p, state, slopes)
-            spent, own = spent + (5 + moves) * repeats * epochs, own + repeats * epochs
-            since = 0
-        if holds and h * t_dot:
-            F_t = (yield FreeEnergyRate(state["t"], h * t_dot, *prices))["F_t"]
-        new, there, miss = p, state | dict(own=own), None
-        for count in range(1 + corrections * corrector):  # predict, then correct
-            here, new = new, held.step(new, there, slopes, F_t, 0.0 if count else h, corrector)
-            if hops := law.hops(here, new):
+        def row(**more):
+            off = held.off(p, state)
+            more |= dict(drift=off[0], off=max(map(abs, off)), spent=spent)
+            record.rows.append(state | more | (dict(F_t=F_t) if moves else {}))
+            return Row(record.rows[-1])
+
+        state, settled = (yield from train(p, start=start)), dict(corrections=0)
+        C = "classification" if hold == "train" else f"{hold}_classification"
+        for count in range(6 if settle else 0):
+            before, state = state, (yield from train(p, state["own"]))
+            settled = dict(corrections=count + 1, change_F=state["F"] - before["F"])
+            ln_C = math.log(state[C]) - math.log(before[C])
+            if abs(settled["change_F"]) < settle[0] and abs(ln_C) < settle[1]:
                 break
-            there = yield from train(new, there["own"])
-            off = held.off(new, there)
-            miss = miss if count else off[0]
-            if beyond(off, tolerance) <= 1:
-                break
-        if not hops and (beyond(off, band) <= 1 or not corrector):
-            p, state, (s, _), since = new, there, ahead.pop(0), since + 1
-            yield row(step=h, corrections=count, miss=miss)
-        elif abs(h) > ahead[0][1] / 16:  # half as far, from the network of the last row
-            ahead.insert(0, (s + h / 2, ahead[0][1]))
-            since = station
-        elif hops:
-            where = f"{_words(here)} to {_words(new)}"
-            raise ConstraintLost(f"the law has no answer on the way from {where}", record)
-        else:
-            bands, by = (f"{v:.0%}" for v in band), (f"{v:+.2f}" for v in off)
-            raise ConstraintLost(
-                f"what is held left its band of {' and '.join(bands)} at {_words(new)}, by "
-                f"{', '.join(by)} after {count} corrections, {miss:+.2f} before them. There the "
-                f"slopes of ln C against ln λ, ln γ (and t) are {slopes.slopes[1]}",
-                record,
-            )
-    return record
+        held, s, slopes, since = _Held(law, hold, p, state, record), stops[0], None, station
+        holds = len(held.target) > 0
+        beyond = lambda off, most: max(abs(v) / q for v, q in zip(off, cycle(most)))
+        yield row(step=0.0, miss=0.0, **settled)
+        while ahead:
+            h, own, prices = ahead[0][0] - s, state["own"], p[:2].tolist()
+            if holds and since >= station:  # measure; the first of the copies stays
+                dt = min(0.05, abs(h * t_dot)) or 0.05  # fast changes: over the step ahead
+                how = dict(repeats=repeats, start="row", t=state.get("t"), dt=dt)
+                slopes = yield from finite_differences(*prices, epochs, **how)
+                record.slopes.append(slopes)
+                held.check(p, state, slopes)
+                spent, own = spent + (5 + moves) * repeats * epochs, own + repeats * epochs
+                since = 0
+            if holds and h * t_dot:
+                F_t = (yield FreeEnergyRate(state["t"], h * t_dot, *prices))["F_t"]
+            new, there, miss = p, state | dict(own=own), None
+            for count in range(1 + corrections * bool(corrector)):  # predict, then correct
+                here, new = new, held.step(new, there, slopes, F_t, 0.0 if count else h, corrector)
+                if hops := law.hops(here, new):
+                    break
+                there = yield from train(new, there["own"])
+                off = held.off(new, there)
+                miss = miss if count else off[0]
+                if beyond(off, tolerance) <= 1:
+                    break
+            if not hops and (beyond(off, band) <= 1 or not corrector):
+                p, state, (s, _), since = new, there, ahead.pop(0), since + 1
+                yield row(step=h, corrections=count, miss=miss)
+            elif abs(h) > ahead[0][1] / 16:  # half as far, from the network of the last row
+                ahead.insert(0, (s + h / 2, ahead[0][1]))
+                since = station
+            elif hops:
+                where = f"{_words(here)} to {_words(new)}"
+                raise ConstraintLost(f"the law has no answer on the way from {where}", record)
+            else:
+                bands, by = (f"{v:.0%}" for v in band), (f"{v:+.2f}" for v in off)
+                raise ConstraintLost(
+                    f"what is held left its band of {' and '.join(bands)} at {_words(new)}, by "
+                    f"{', '.join(by)} after {count} corrections, {miss:+.2f} before them. There "
+                    f"the slopes of ln C against ln λ, ln γ (and t) are {slopes.slopes[1]}",
+                    record,
+                )
+        return record
+
+    return process(p)
 
 
 def iso_classification(lam, gam, lam_end, *, start_epochs=120, start_lr=1e-3, step=0.06, **options):
@@ -353,9 +383,10 @@ def iso_classification(lam, gam, lam_end, *, start_epochs=120, start_lr=1e-3, st
     lam, lam_end, gam, step = map(number, names, (lam, lam_end, gam, step))
     if not min(lam, lam_end, gam, step) > 0:
         raise ValueError(f"need λ, λ_end, γ and step > 0, got {lam}, {lam_end}, {gam} and {step}")
-    hold = options.get("hold", "train")
-    yield Stage(lam, gam, start_epochs, start_lr, hold=hold, span=(0.0, 0.4))
     ends = math.sqrt(lam), math.sqrt(lam_end)
     stops = np.linspace(*ends, 1 + math.ceil(abs(ends[1] - ends[0]) / step - 1e-9)) ** 2
     options = dict(settle=(0.1, 0.02), span=(0.4, 1.0)) | options
-    return (yield from walk((lam, gam), Conserve(classification), stops, **options))
+    follows = walk((lam, gam), Conserve(classification), stops, **options)  # or an error, at once
+    hold = options.get("hold", "train")
+    yield Stage(lam, gam, start_epochs, start_lr, hold=hold, span=(0.0, 0.4))
+    return (yield from follows)

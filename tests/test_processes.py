@@ -224,11 +224,23 @@ def test_an_exception_of_the_library_comes_through_a_process_pool():
         (dict(step=0.0), "step > 0"),
         (dict(hold="val"), "hold needs the probe 'val'"),
         (dict(hold="unseen"), "needs the probe 'unseen', there are"),
+        (dict(tolerence=0.1), "unexpected keyword argument 'tolerence'"),
+        (dict(tolerance=0.1), r"0 < tolerance ≤ band.* got \[0.1\] and \[0.05\]"),
+        (dict(tolerance=(0.01, 0.01), band=(0.1,)), "one number each or one for each quantity"),
+        (dict(tolerance=(0.01, 0.01), band=(0.1, 0.1)), "each quantity held, 1 in all"),
+        (dict(tolerance="a"), "tolerance must be a number or a list of them, got 'a'"),
+        (dict(epochs=0), "epochs must be an integer from 1 on, got 0"),
+        (dict(repeats=0), "repeats must be an integer from 1 on, got 0"),
+        (dict(station=0), "station must be an integer from 1 on, got 0"),
+        (dict(corrections=-1), "corrections must be an integer from 0 on, got -1"),
+        (dict(corrections=1.5), "corrections must be an integer from 0 on, got 1.5"),
+        (dict(settle=0.1), r"settle and span must be two numbers each, got \[0.1\]"),
+        (dict(start_epochs=0), "epochs must be an integer from 1 on, got 0"),
     ],
 )
 def test_a_path_that_cannot_be_walked_is_refused_before_the_training(change, words):
     run = of_curve()
-    with pytest.raises(ValueError, match=words):
+    with pytest.raises((ValueError, TypeError), match=words):
         run.follow(
             iso_classification(**dict(lam=0.25, gam=4.0, lam_end=0.3, start_epochs=2) | change)
         )
@@ -735,6 +747,8 @@ def test_a_class_in_source_and_target(kind, source, target, labels):
         ((4.0, 8.0, 0.0), [math.nan], "at least one stop"),
         ((4.0, 8.0, 0.5), [0.0, 0.5], "not at the first of the stops"),
         ((4.0, 8.0), [4.0, 5.0], "2 entries of p"),
+        ((4.0, 8.0, 0.0), None, "stops must be a number or a list of them, got None"),
+        (4.0, [4.0, 5.0], "need p = "),
     ],
 )
 def test_a_walk_that_cannot_begin_is_refused_before_the_training(p, stops, words):
@@ -743,6 +757,35 @@ def test_a_walk_that_cannot_begin_is_refused_before_the_training(p, stops, words
     with pytest.raises(ValueError, match=words):
         run.follow(walk(p, HOLD_C, stops))
     assert run.done == done
+
+
+@pytest.mark.parametrize(
+    "law, words",
+    [
+        ("C", "object with the methods .*'vectors'.*, got 'C'"),
+        (fe.Geodesic, "object with the methods"),
+        (fe.Conserve("C", (0, 0, 1), (0, 1, 0)), "law: 'str' object is not callable"),
+        (fe.Conserve(classification, (0, 0, 1), ((1, 0, 0), (0, 1, 0))), "1 quantities .* 2 of"),
+    ],
+)
+def test_what_is_no_law_is_refused_at_once(law, words):
+    with pytest.raises((ValueError, TypeError), match=words):
+        walk((2.0, 3.0, 0.0), law, [0.0, 0.1])
+
+
+def test_a_law_of_ones_own_is_followed_by_networks_and_by_exact_models():
+    """It has the methods of `Conserve` and nothing else of it: the same steps."""
+
+    class Own:
+        value, vectors, velocity = HOLD_C.value, HOLD_C.vectors, HOLD_C.velocity
+        correction, hops = HOLD_C.correction, HOLD_C.hops
+
+    how = dict(tolerance=1e-6, corrections=9, band=0.1)
+    walks = [Formula().follow(walk((2.0, 3.0, 0.0), q, [0.0, 0.1], **how)) for q in (HOLD_C, Own())]
+    assert walks[0].rows == walks[1].rows and walks[0]["gam"][-1] > 3.1
+    J, e, *_ = exact()
+    paths = [fe.follow(J, e.theta, e.p, law, 0.01) for law in (HOLD_C, Own())]
+    assert paths[0]["rate"] == paths[1]["rate"]
 
 
 def test_what_one_step_missed_the_next_makes_up_for():
