@@ -219,6 +219,7 @@ def walk(
     *,
     epochs=3,
     start=None,
+    keep=None,
     settle=None,
     tolerance=0.01,
     band=0.05,
@@ -239,6 +240,7 @@ def walk(
             where it is (…, 1). They may go back, and stay.
         epochs: Length of an equilibration.
         start: Name of the kept network to begin with (default: the network as it is).
+        keep: Name under which the network of the last row is kept.
         settle: (nats of F, ln C) by which one more equilibration may change the start; up to six
             are tried (default: one, whatever it changes).
         tolerance: Where to stop correcting: the size of ln C/C₀, or of ln(1 + (g − g₀)/scale)
@@ -312,7 +314,7 @@ def walk(
             off = held.off(p, state)
             more |= dict(drift=off[0], off=max(map(abs, off)), spent=spent)
             record.rows.append(state | more | (dict(F_t=F_t) if moves else {}))
-            return Row(record.rows[-1])
+            return Row(record.rows[-1], keep)
 
         state, settled = (yield from train(p, start=start)), dict(corrections=0)
         C = "classification" if hold == "train" else f"{hold}_classification"

@@ -79,9 +79,12 @@ class Stage:
 
 @dataclass(frozen=True)
 class Row:
-    """A request to record a state; the network as it is is kept under the name "row"."""
+    """A request to record a state; the network as it is is kept as "row", and under one name more
+    if there is one.
+    """
 
     values: dict
+    keep: str | None = None
 
 
 @dataclass(eq=False)
@@ -157,7 +160,7 @@ class Retraining:
             raise TypeError(f"a process must yield requests, {what}, got {request!r}")
         if isinstance(request, Row):
             if not self.replaying:
-                self.kept["row"] = self.network.state()
+                self.kept |= dict.fromkeys(("row", request.keep or "row"), self.network.state())
             if self.on_row:
                 self.on_row(request.values)
             return {}

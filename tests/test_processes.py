@@ -25,7 +25,7 @@ from fe.processes import (
     walk,
 )
 from fe.reproduce.lemma_5 import lemma_5
-from fe.retraining import Retraining, Row
+from fe.retraining import Retraining, Row, Stage
 from fe.training import evaluate, step_decay
 
 pytestmark = [pytest.mark.long, pytest.mark.usefixtures("single")]
@@ -652,7 +652,23 @@ def test_a_band_that_cannot_be_kept_stops_the_run():
     assert len(e.value.record.rows) >= 1 and e.value.record.slopes[0].slopes[1][1] < 0
 
 
-def test_cut_at_every_entry_the_result_is_the_same(tmp_path):
+def arrives():
+    """A process that measures slopes at every stop, and corrects."""
+    options = dict(band=9.0, corrections=1, station=1, epochs=6)
+    return (yield from walk((4.0, 8.0, 0.0), fe.Geodesic(1.0), [0.0, 0.5, 1.0], **options))
+
+
+def goes_on():
+    """A process that loses its way, and goes on with what its last row kept."""
+    options = dict(tolerance=1e-4, band=1e-4, corrections=0, epochs=2, keep="held")
+    with pytest.raises(ConstraintLost):
+        yield from walk((4.0, 8.0, 0.0), HOLD_C, [0.0, 0.0, 1.0], **options)
+    entry = yield Stage(5.0, 8.0, 2, t=0.5, start="held")
+    return {k: v for k, v in entry.items() if k != "seconds"}
+
+
+@pytest.mark.parametrize("process, most", [(arrives, 2), (goes_on, 1)])
+def test_cut_at_every_entry_the_result_is_the_same(tmp_path, process, most):
     """A journal cut off after any entry resumes to the same rows: what a kill between two stages
     leaves behind.
     """
@@ -672,13 +688,12 @@ def test_cut_at_every_entry_the_result_is_the_same(tmp_path):
 
             journal.save = counted
         run, _ = start(journal=journal, epochs=60, size=400)
-        options = dict(band=9.0, corrections=1, station=1, epochs=6)
-        return go(run, [0.0, 0.5, 1.0], fe.Geodesic(1.0), **options)
+        return run.follow(process())
 
     whole = cut(tmp_path / "whole.pt")
     for tries in range(60):
         try:
-            again = cut(tmp_path / "cut.pt", stop=1 + tries % 2)
+            again = cut(tmp_path / "cut.pt", stop=1 + tries % most)
             break
         except Killed:
             continue

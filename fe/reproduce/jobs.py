@@ -286,8 +286,7 @@ def transfer_job(settings, kind, seed, checkpoint=None):
     size, steps, prices = settings.size, settings.steps, (settings.lam, settings.gam)
     epochs, images = settings.epochs, lambda t: training_set(task, t, size, seed)
     run = _run(settings, seed, checkpoint, images, classes, probes)
-    new = networks(settings, *images(0.0), 1000 + seed, classes).state()
-    run.kept.setdefault("new", new)
+    run.kept["new"] = networks(settings, *images(0.0), 1000 + seed, classes).state()
     early = settings.early if kind == "mixture" else []
     times = [0.0, *early, *(k / steps for k in range(1, steps + 1) if k / steps > sum(early[-1:]))]
     hold_C = Conserve(classification, along=(settings.speed, 0, 1), adjust=(0, 1, 0))
@@ -322,9 +321,7 @@ def transfer_job(settings, kind, seed, checkpoint=None):
             span = ((1 + k / settings.rounds) / total, (1 + (k + 1) / settings.rounds) / total)
             rest.append((yield Stage(*prices, settings.round, t=0.0, keep="start", span=span)))
         rest = [_of_test(state_of(entry, *prices) | dict(t=0.0)) for entry in rest]
-        yield from go("held", hold_C, times, **options)
-        if not run.replaying:  # else the journal has it
-            run.kept["held"] = run.kept["row"]
+        yield from go("held", hold_C, times, keep="held", **options)
         lead = found["held"]
         if lead["stopped"]:  # once more without a band, to see what it would have done
             yield from go("unbounded", hold_C, times, **options | dict(band=math.inf))
