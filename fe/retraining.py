@@ -97,7 +97,7 @@ class Retraining:
 
     network: object  #: (encoder, decoder, classifier), or an `Ensemble` of one: changes in place
     data: object  #: training set (x, y), or a task: see `fe.tasks.training_set`
-    probes: dict = field(default_factory=dict)  #: name -> (x, y) to measure on, or function of t
+    probes: dict = field(default_factory=dict)  #: name -> what to measure on, likewise
     _: KW_ONLY
     seed: int = 0  #: every stage's minibatches and noise follow from (seed, number of the stage)
     batch_size: int = 250
@@ -118,8 +118,7 @@ class Retraining:
         self.seed = number("seed", self.seed, whole=True)
         self.batch_size = number("batch_size", self.batch_size, 2, whole=True)
         data, self.moves = self.data, not isinstance(self.data, tuple | list)
-        at = functools.lru_cache(1)(lambda t: training_set(data, t, seed=self.seed))
-        self.data = at if self.moves else lambda t: data
+        self.data = functools.lru_cache(1)(lambda t: training_set(data, t, seed=self.seed))
         self.done, self.kept, images = 0, {}, []
         for t in (0.0, 1.0) if self.moves else (None,):
             for name, pair in [("data", self.data(t)), *self.sets(t).items()]:
@@ -146,7 +145,11 @@ class Retraining:
 
     def sets(self, t):
         """The probes as they are at t: name -> (x, y)."""
-        return {name: v(t) if callable(v) else v for name, v in self.probes.items()}
+        found = {}
+        for name, probe in self.probes.items():
+            with about(name):
+                found[name] = training_set(probe, t)
+        return found
 
     @property
     def replaying(self):

@@ -44,8 +44,10 @@ def _deal(weights, n, random):
 def training_set(task, t, n=None, seed=0):
     """(x, y) to train a network on, of any task at time t: its `sample`, if it has one; what it
     says, where it has no weights; else n of its images (default: as many as it has), drawn by their
-    weights, the same at every t.
+    weights, the same at every t. Of images that stay, a pair, themselves.
     """
+    if isinstance(task, tuple | list):
+        return task
     if hasattr(task, "sample"):
         return task.sample(t, n, seed)
     at = getattr(task, "at", task)

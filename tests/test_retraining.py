@@ -18,7 +18,7 @@ from fe import TopographicMap, reproduce, retraining
 from fe.journal import Journal
 from fe.reproduce.jobs import _losses
 from fe.retraining import Retraining, Stage, drive
-from fe.tasks import Mixture, TaskObjective
+from fe.tasks import Mixture, TaskObjective, training_set
 
 pytestmark = [pytest.mark.long, pytest.mark.usefixtures("single")]
 TINY = reproduce.SMALL | dict(
@@ -540,7 +540,7 @@ def test_what_is_no_run_is_refused_in_words(tmp_path):
         (dict(data=((16 * x).byte(), y)), TypeError, "data: x must be a floating .*uint8"),
         (dict(data=(x.to("meta"), y.to("meta"))), TypeError, "data: encoder .* on meta"),
         (dict(data=(x, y, y)), TypeError, r"data: must be a pair \(x, y\), got tuple"),
-        (dict(probes=dict(val=x)), TypeError, r"val: must be a pair \(x, y\), got Tensor"),
+        (dict(probes=dict(val=x)), TypeError, "val: a task must be a function of t.*got Tensor"),
         (dict(probes=dict(val=(x, y + 5))), ValueError, "val: labels run from 5 to 14"),
         (dict(data=(x, y + 5), probes=dict(data=(x, y))), ValueError, "data: labels run from 5"),
         (dict(probes=dict(val=(x[:, :32], y))), ValueError, "val: encoder must accept images"),
@@ -629,3 +629,21 @@ def test_a_task_is_what_it_is_to_an_exact_model():
         few = lambda t, data=data: tuple(v[:50] for v in getattr(data, "at", data)(t))
         J = TaskObjective(lambda x, y, w: map_.on(x, y % 5, w / w.sum()), few)
         assert torch.isfinite(J(map_.initial(), p))
+
+
+def test_a_task_is_a_probe_as_it_is():
+    """A mixture, and a function with weights: what is measured on them at t is what would be on
+    their images at t, the same for every seed of the run.
+    """
+    (x, y), _ = reproduce.load(TINY)
+    task = Mixture((x[y < 5], y[y < 5]), (x[y >= 5], y[y >= 5] - 5))
+    weighed = lambda t: (
+        x,
+        y,
+        torch.where(y < 5, 1 - t, t).to(x) / torch.where(y < 5, 1 - t, t).sum(),
+    )
+    for probe in (task, weighed):
+        by_hand = lambda t, probe=probe: training_set(probe, t)
+        run = tiny(task, probes=dict(test=probe, same=by_hand), seed=3)
+        entry = run.stage(0.3, 4.0, 2, t=0.25)
+        assert entry["test_rate"] == entry["same_rate"] != entry["rate"]
