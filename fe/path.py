@@ -281,8 +281,8 @@ class _Follower:
         velocity = self.law.velocity(p, here.g_p + here.g_theta @ X)
         F, size, D, *rest = here.value.item(), here.gradient.norm().item(), *here.dp.tolist()
         R, C = F - float(here.dp[:2] @ p[:2]), rest[0] if rest else 0.0
-        miss = here.g - self.target
-        drift = float(miss[miss.abs().argmax()]) if len(miss) else 0.0
+        off = here.g - self.target
+        drift = float(off[off.abs().argmax()]) if len(off) else 0.0
         return Point(s, p, theta, F, R, D, C, here.dp, hess, velocity, size, drift, mu, X)
 
     def advance(self, last, point, h):
@@ -321,8 +321,6 @@ class _Follower:
         """
         last, eps = math.inf, torch.finfo(p.dtype).eps
         for iteration in range(6):
-            if (p[:2] < 0).any():
-                raise _Lost(f"λ or γ would be negative: p = {p.tolist()}")
             here = _State(self.J, self.law, theta, p)
             miss, size = self.target - here.g, float(here.gradient.norm())
             rounding = eps * (here.g_theta.abs() @ theta.abs() + here.g_p.abs() @ p.abs())
@@ -391,8 +389,5 @@ class _Follower:
             total = here.g_p + here.g_theta @ self.solve(here, here.mixed()[0], 1e-8)
             dp = self.law.correction(e.p, total, self.target - here.g)
             longest = 0.1 * e.p.abs().clamp_min(1e-2) / dp.abs()
-            p = e.p + dp * longest.min().clamp_max(1.0)
-            if (p[:2] < 0).any():
-                break
-            e = self.settle(e.theta, p)
+            e = self.settle(e.theta, e.p + dp * longest.min().clamp_max(1.0))
         raise NotConverged(f"what is conserved cannot be brought back to {self.target.tolist()}")

@@ -38,7 +38,10 @@ class ConstraintLost(RuntimeError):
 
 @dataclass
 class Record:
-    """What a process went through: `record["lam"]` is a column of its rows, as in `fe.path`."""
+    """What a process went through: `record["lam"]` is a column of its rows, as in `fe.path`.
+
+    A `drift` is a logarithm here, (g − target)/target to first order; a `Point`'s is g − target.
+    """
 
     rows: list = field(default_factory=list)  # dicts: prices, R, D, C, F, accuracy, …
     slopes: list = field(default_factory=list)  # `Slopes` measured on the way
