@@ -93,11 +93,11 @@ def descend(J, theta, p, tol, budget):
     return x.detach().to(theta.device), calls
 
 
-def _newton(J, theta, p, tol, solve, max_steps=60):
+def _newton(J, theta, p, tol, solve):
     """Newton steps with a backtracking line search, until ‖∇J‖ ≤ tol or no progress."""
     local, steps = Local(J, theta, p), 0
     value, size = torch.stack([local.value, local.gradient.norm()]).tolist()
-    while size > tol and steps < max_steps:
+    while size > tol and steps < 60:
         try:
             step = solve(local, -local.gradient[:, None], min(1e-2, size))[:, 0]
         except NegativeCurvature as e:

@@ -403,16 +403,16 @@ class State(NamedTuple):
 
 
 @torch.no_grad()
-def evaluate(ensemble, x, y, *, seed=0, samples=8, chunk=5000):
+def evaluate(ensemble, x, y, *, seed=0, chunk=5000):
     """`State` of every member on (x, y), with noise that is a function of the seed.
 
-    R is exact, D has one sample of z for each image, C and the accuracy `samples`. Raises what
+    R is exact, D has one sample of z for each image, C and the accuracy eight. Raises what
     `check_networks` does.
     """
     d, random, sums = check_networks(*ensemble[0], x, y), generator(seed, 2), 0.0
     ensemble.mode(False)
     for xc, yc in zip(x.split(chunk), y.split(chunk)):
-        noise = torch.randn(samples, len(xc), d, generator=random, dtype=x.dtype, device="cpu")
+        noise = torch.randn(8, len(xc), d, generator=random, dtype=x.dtype, device="cpu")
         terms = ensemble(xc, yc, noise.to(x.device))
         sums = sums + terms.cpu().double() * (len(xc) / len(x))
     return State(*sums.T)

@@ -155,10 +155,10 @@ def test_statistics_are_those_of_the_data():
 def test_evaluate_is_the_average_over_images_and_noise():
     x, y = digits(150)
     ensemble = Ensemble([members(0), members(1)])
-    state = evaluate(ensemble, x, y, seed=5, samples=3, chunk=60)
+    state = evaluate(ensemble, x, y, seed=5, chunk=60)
     noise_generator = generator(5, 2)
     noise = torch.cat(
-        [torch.randn(3, n, 3, generator=noise_generator, dtype=x.dtype) for n in (60, 60, 30)], 1
+        [torch.randn(8, n, 3, generator=noise_generator, dtype=x.dtype) for n in (60, 60, 30)], 1
     )
     for i in range(2):
         encoder, decoder, classifier = ensemble[i]
@@ -166,7 +166,7 @@ def test_evaluate_is_the_average_over_images_and_noise():
             mu, log_sigma = encoder(x)
             z = mu + log_sigma.exp() * noise
             logits = torch.stack([classifier(v) for v in z])
-            C = torch.nn.functional.cross_entropy(logits.flatten(0, 1), y.repeat(3))
+            C = torch.nn.functional.cross_entropy(logits.flatten(0, 1), y.repeat(8))
             D = (x - decoder(z[0])).square().sum(1).mean()
         torch.testing.assert_close(state.classification[i], C, rtol=1e-10, atol=0)
         torch.testing.assert_close(state.distortion[i], D, rtol=1e-10, atol=0)
