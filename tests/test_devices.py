@@ -311,21 +311,31 @@ def test_this_file_calls_all_that_readers_call():
     assert idle == []
 
 
+def bare(v):
+    """The tensor itself, of one that is wrapped by torch.func."""
+    functorch = torch._C._functorch
+    return bare(functorch.get_unwrapped(v)) if functorch.is_functorch_wrapped_tensor(v) else v
+
+
 class WithoutFloat64(TorchFunctionMode):
     """Every tensor counts as one on a device that has no float64, unless it was put on the CPU by
-    that name, or follows from such tensors alone.
+    that name, or follows from such tensors alone. Of the others the device is "cpu:0".
     """
 
     def __torch_function__(self, function, types, arguments=(), options=None):
         options = options or {}
-        given = [v for v in tree_leaves((arguments, options)) if isinstance(v, torch.Tensor)]
+        leaves = tree_leaves((arguments, options))
+        given = [bare(v) for v in leaves if isinstance(v, torch.Tensor)]
         found = function(*arguments, **options)
-        by_name = function is torch.Tensor.cpu
-        by_name = by_name or any(isinstance(v, str) and v == "cpu" for v in options.values())
+        if getattr(function, "__self__", None) is torch.Tensor.device:
+            return found if getattr(given[0], "on_cpu", False) else torch.device("cpu:0")
+        named = [v for v in (*arguments, *options.values()) if isinstance(v, str | torch.device)]
+        by_name = function is torch.Tensor.cpu or "cpu" in map(str, named)
         if function is torch.Tensor.cpu:
             found = torch.ops.aten.alias(found)
         for v in tree_leaves(found):
             if isinstance(v, torch.Tensor):
+                v = bare(v)
                 v.on_cpu = (
                     by_name or bool(given) and all(getattr(u, "on_cpu", False) for u in given)
                 )
@@ -346,7 +356,7 @@ def test_a_device_without_float64(single):
         ensemble = Ensemble([modules])
         train_ensemble(ensemble, x, y, 0.5, 4.0, 2, 1e-3, 0, batch_size=20)
         assert evaluate(ensemble, x, y).rate.isfinite().all()
-        J = fe.AmortisedObjective(*modules, x, y, torch.zeros(2, 60, 2, device="cpu"), ridge=0.1)
+        J = fe.AmortisedObjective(*modules, x, y, x.new_zeros(2, 60, 2), ridge=0.1)
         assert network_response(J, J.theta0, p, damping=0.1).hess.isfinite().all()
         half = (x[:30], y[:30]), (x[30:], y[30:])
         plan = transport.optimal_plan(half[0][0], half[1][0])
@@ -361,6 +371,11 @@ def test_a_device_without_float64(single):
         )
         J = fe.TopographicMap(x, y, grid=7, features=2, ridge=1e-1)
         e = fe.minimise(J, J.initial(), p, tol=1e-4)
+        run = Retraining(modules, (x, y), batch_size=20)
+        run.stage(0.5, 4.0, 60, 1e-2)
+        how = dict(tolerance=9.0, band=9.0, corrections=1, epochs=10)
+        found = run.follow(walk((0.5, 4.0), fe.Conserve(fe.classification), [0.5, 0.6], **how))
+        assert len(found.rows) == 2
         with pytest.raises(TypeError, match="float64"):
             fe.blahut_arimoto(x[0] / x[0].sum(), [[0.0]] * 64)
     assert e.gradient_norm < 1e-4
