@@ -38,9 +38,8 @@ class ConstraintLost(RuntimeError):
 
 @dataclass
 class Record:
-    """What a process went through: `record["lam"]` is a column of its rows, as in `fe.path`.
-
-    A `drift` is a logarithm here, (g − target)/target to first order; a `Point`'s is g − target.
+    """What a process went through: `record["lam"]` is a column of its rows, as in `fe.path`; but
+    their `drift` is a logarithm, see `walk`, and that of a `Point` g − target.
     """
 
     rows: list = field(default_factory=list)  # dicts: prices, R, D, C, F, accuracy, …
@@ -195,20 +194,8 @@ class _Held:
         lever = self.expand(p, state, slopes)[1] @ (adjust * p).T / self.scale[:, None]
         weak = len(lever) == 1 and float(lever.abs()) < 0.02
         if weak or (adjust[:, 1].any() and not C_gam < -0.02):
-            raise ConstraintLost(
-                f"at {_words(p)} what is held does not answer to the prices: ∂ln C/∂ln γ = "
-                f"{C_gam:.3g} (should be well below 0)",
-                self.record,
-            )
-
-
-def _floats(name, value):
-    """A list of one number or several, or `ValueError` with their name."""
-    try:
-        several = hasattr(value, "__iter__") and getattr(value, "ndim", 1)
-        return [float(v) for v in (value if several else [value])]
-    except (TypeError, ValueError):
-        raise ValueError(f"{name} must be a number or a list of them, got {value!r}") from None
+            lost = f"at {_words(p)} what is held does not answer to the prices: ∂ln C/∂ln γ = "
+            raise ConstraintLost(f"{lost}{C_gam:.3g} (should be well below 0)", self.record)
 
 
 def _words(p):
@@ -270,9 +257,12 @@ def walk(
     count = lambda name, value, least=1: number(name, value, least, whole=True)
     epochs, station = count("epochs", epochs), count("station", station)
     repeats, corrections = count("repeats", repeats), count("corrections", corrections, 0)
-    settle, span = _floats("settle", () if settle is None else settle), _floats("span", span)
-    tolerance, band = _floats("tolerance", tolerance), _floats("band", band)
-    p, stops = _floats("p", p), _floats("stops", stops)
+    tolerance, band = (v if isinstance(v, tuple | list) else [v] for v in (tolerance, band))
+    lists = dict(p=p, stops=stops, tolerance=tolerance, band=band, settle=settle or (), span=span)
+    for name, values in lists.items():
+        with about(f"{name} = {values!r}"):
+            lists[name] = [float(v) for v in values]
+    p, stops, tolerance, band, settle, span = lists.values()
     if not (len(p) in (2, 3) and min(p[:2]) > 0 and stops and all(map(math.isfinite, p + stops))):
         need = "p = (λ, γ) or (λ, γ, t), λ > 0, γ > 0, and at least one stop, all finite"
         raise ValueError(f"need {need}, got {p} and {stops}")
@@ -307,8 +297,7 @@ def walk(
         def train(p, own=0, start=None):
             nonlocal spent
             (lam, gam), t = p[:2].tolist(), dict(t=round(p[2].item(), 9)) if moves else {}
-            done = 1 - sum(s in stops for s, _ in ahead) / len(stops)
-            done = span[0] + (span[1] - span[0]) * done
+            done = span[1] - (span[1] - span[0]) * sum(s in stops for s, _ in ahead) / len(stops)
             entry = yield Stage(lam, gam, epochs, start=start, hold=hold, span=(done, done), **t)
             spent += entry["epochs"]
             return state_of(entry, lam, gam) | dict(own=own + epochs) | t
@@ -364,12 +353,12 @@ def walk(
                 raise ConstraintLost(f"the law has no answer on the way from {where}", record)
             else:
                 bands, by = (f"{v:.0%}" for v in band), (f"{v:+.2f}" for v in off)
-                raise ConstraintLost(
-                    f"what is held left its band of {' and '.join(bands)} at {_words(new)}, by "
+                lost = f"what is held left its band of {' and '.join(bands)} at {_words(new)}, by "
+                lost += (
                     f"{', '.join(by)} after {count} corrections, {miss:+.2f} before them. There "
-                    f"the slopes of ln C against ln λ, ln γ (and t) are {slopes.slopes[1]}",
-                    record,
                 )
+                lost += f"the slopes of ln C against ln λ, ln γ (and t) are {slopes.slopes[1]}"
+                raise ConstraintLost(lost, record)
         return record
 
     return process(p)
@@ -390,8 +379,7 @@ def iso_classification(lam, gam, lam_end, *, start_epochs=120, start_lr=1e-3, st
         raise ValueError(f"need λ, λ_end, γ and step > 0, got {lam}, {lam_end}, {gam} and {step}")
     ends = math.sqrt(lam), math.sqrt(lam_end)
     stops = np.linspace(*ends, 1 + math.ceil(abs(ends[1] - ends[0]) / step - 1e-9)) ** 2
-    options = dict(settle=(0.1, 0.02), span=(0.4, 1.0)) | options
-    follows = walk((lam, gam), Conserve(classification), stops, **options)  # or an error, at once
-    hold = options.get("hold", "train")
-    yield Stage(lam, gam, start_epochs, start_lr, hold=hold, span=(0.0, 0.4))
-    return (yield from follows)
+    options = dict(settle=(0.1, 0.02), span=(0.4, 1.0), hold="train") | options
+    path = walk((lam, gam), Conserve(classification), stops, **options)  # refused before training
+    yield Stage(lam, gam, start_epochs, start_lr, hold=options["hold"], span=(0.0, 0.4))
+    return (yield from path)

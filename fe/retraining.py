@@ -79,12 +79,10 @@ class Stage:
 
 @dataclass(frozen=True)
 class Row:
-    """A request to record a state; the network as it is is kept as "row", and under one name more
-    if there is one.
-    """
+    """A request to record a state; the network as it is is kept under the name "row"."""
 
     values: dict
-    keep: str | None = None
+    keep: str | None = None  #: another name under which it is kept
 
 
 @dataclass(eq=False)
@@ -145,11 +143,7 @@ class Retraining:
 
     def sets(self, t):
         """The probes as they are at t: name -> (x, y)."""
-        found = {}
-        for name, probe in self.probes.items():
-            with about(name):
-                found[name] = training_set(probe, t)
-        return found
+        return {name: about(name)(training_set)(v, t) for name, v in self.probes.items()}
 
     @property
     def replaying(self):
