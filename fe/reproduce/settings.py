@@ -306,7 +306,7 @@ def state(name):
     tensors, about = load_state(path)
     if not path.stem.startswith(figure := about.get("figure", "")):
         raise ValueError(f"{path} has a network of {figure}: its name must begin with that")
-    x = torch.zeros(1, about["pixels"], dtype=torch.float32)
+    x = torch.zeros(1, about["pixels"], dtype=torch.float32, device="cpu")
     ensemble = networks(Curves() | about["sizes"], x, None, 0, about["classes"])
     ensemble.load({k: v[None] for k, v in tensors.items()})
     return ensemble, about
