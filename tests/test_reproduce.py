@@ -447,6 +447,39 @@ def test_a_misspelt_setting_is_an_error(change, words):
         reproduce.SMALL | change
 
 
+@pytest.mark.parametrize(
+    "change, error, words",
+    [
+        (
+            dict(epochs="three"),
+            TypeError,
+            "epochs = 'three': must be a whole number, such as 3, with",
+        ),
+        (dict(epochs=-1), ValueError, "epochs must be an integer from 1 on, got -1"),
+        (dict(epochs=2.5), TypeError, "epochs = 2.5: must be a whole number"),
+        (dict(epochs=True), TypeError, "epochs = True"),
+        (dict(lam=float("nan")), ValueError, "lam must be .* got nan"),
+        (dict(lam=None), TypeError, "lam = None: must be a number, such as 1.0"),
+        (dict(seeds=3), TypeError, r"seeds = 3: must be a list, such as .*in brackets$"),
+        (dict(seeds=["0"]), TypeError, r"seeds = \['0'\]"),
+        (dict(seeds=[-1]), ValueError, "seeds must be .* from 0 on, got -1"),
+        (dict(line=[1]), TypeError, r"line = \[1\]: must be a list, such as \[\["),
+        (dict(line=[[0.03, 0.01]]), TypeError, "line = "),
+        (dict(line=[[0.03], [0.15]]), TypeError, "line = "),
+        (dict(network="resnett"), ValueError, "network = 'resnett': misspelt\\? .*'mlp', 'resnet'"),
+        (dict(options=[1]), TypeError, "options = .* a dict"),
+    ],
+)
+def test_a_setting_of_a_wrong_value_is_an_error(change, error, words):
+    with pytest.raises(error, match=words):
+        reproduce.PAPER5 | change
+
+
+def test_what_settings_may_be():
+    fine = dict(k=-1, falling=None, pool=None, head=None, norm=None, seeds=(0, 1), lam=2, early=[])
+    assert reproduce.PAPER5 | fine and reproduce.Exact(network=0) and reproduce.Digits(seed=0)
+
+
 def test_workers_die_with_a_killed_parent_and_the_run_goes_on(tmp_path, single, monkeypatch):
     """kill -9 of the command: its workers are gone within seconds, and the same command, its jobs
     now in this process, ends as if nothing had been.
