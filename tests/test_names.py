@@ -90,8 +90,10 @@ def origin(found):
 
 
 @functools.cache
-def users():
-    """{(module, name): who uses it} of all code that is neither a test nor the module itself."""
+def users(folders=("benchmarks", "tools", "fe")):
+    """{(module, name): who uses it} of chapters, pages and the code in these folders, without the
+    module itself.
+    """
     sources = []
     for path in sorted((ROOT / "book").glob("*.ipynb")):
         cells = [
@@ -105,7 +107,7 @@ def users():
         blocks = re.findall(r"```(?:python)?\n(.*?)```", page, re.DOTALL)
         blocks += ["import fe\n" + name for name in re.findall(r"`(fe\.\w+)\b", page)]
         sources += [(path.name, block, "") for block in blocks if "import" in block]
-    for folder in ("benchmarks", "tools", "fe"):
+    for folder in folders:
         for path in sorted((ROOT / folder).rglob("*.py")):
             if path != ROOT / "fe" / "__init__.py" and "skeletons" not in path.parts:
                 package = ".".join(path.relative_to(ROOT).parts[:-1])

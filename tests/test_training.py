@@ -18,8 +18,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from fe import digits, reproduce, schedule, training
 from fe.networks import Classifier, Decoder, Encoder
 from fe.training import (
-    CapturedStep,
     Ensemble,
+    _CapturedStep,
     evaluate,
     generator,
     refresh_statistics,
@@ -466,7 +466,7 @@ def no_gpu(monkeypatch):
     monkeypatch.setattr(torch.cuda, "stream", lambda s: contextlib.nullcontext())
     monkeypatch.setattr(torch.cuda, "CUDAGraph", Graph)
 
-    class Capture(CapturedStep):
+    class Capture(_CapturedStep):
         def __init__(self, step, arguments, undo):
             @contextlib.contextmanager
             def graph(g):
@@ -480,7 +480,7 @@ def no_gpu(monkeypatch):
             quiet = lambda *a: None if recording else step(*a)  # a capture runs nothing
             super().__init__(quiet, arguments, undo)
 
-    monkeypatch.setattr(training, "CapturedStep", Capture)
+    monkeypatch.setattr(training, "_CapturedStep", Capture)
     Graph.made = []
 
 
