@@ -9,6 +9,7 @@ import json
 import math
 import pathlib
 import pickle
+import subprocess
 
 import numpy as np
 import pytest
@@ -630,31 +631,95 @@ def test_training_is_in_single_precision_whatever_the_default_is():
     assert all(torch.equal(v, ends[1][k]) for k, v in ends[0].items())
 
 
-def test_the_list_for_a_gpu_goes_on_where_it_was_stopped(monkeypatch, tmp_path, capsys):
-    """On a CPU it does parts 2 and 4, here on a few images and a narrow ResNet; and the stored
-    figure is at no distance from itself.
-    """
+@pytest.fixture
+def gpu(monkeypatch, tmp_path):
+    """The module benchmarks/gpu.py, with a narrow ResNet; results go into `tmp_path`."""
     monkeypatch.setenv("FE_RESULTS", str(tmp_path))
     monkeypatch.syspath_prepend(ROOT / "benchmarks")
     gpu = importlib.import_module("gpu")
-    narrow = gpu.reproduce.PAPER6 | dict(width=2, codes=2)
-    monkeypatch.setattr(gpu.reproduce, "PAPER6", narrow)
-    measured = gpu.resnet
+    monkeypatch.setattr(gpu.reproduce, "PAPER6", gpu.reproduce.PAPER6 | dict(width=2, codes=2))
+    return gpu
 
-    def stopped(*_):
-        raise KeyboardInterrupt
 
+def raising(error):
+    def fails(*_, **__):
+        raise error
+
+    return fails
+
+
+def test_the_list_for_a_gpu_goes_on_where_it_was_stopped(gpu, monkeypatch, tmp_path, capsys):
+    """On a CPU it does parts 2 and 4, here on a few images; and the stored figure is at no distance
+    from itself.
+    """
     how = ["--device", "cpu", "--images", "60", "--members", "2"]
-    monkeypatch.setattr(gpu, "resnet", stopped)
-    with pytest.raises(KeyboardInterrupt):
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(gpu, "resnet", raising(KeyboardInterrupt()))
         gpu.main(how)
-    monkeypatch.setattr(gpu, "resnet", measured)
     gpu.main(how)
     assert "2 members: from" in capsys.readouterr().out
     found = json.loads((tmp_path / "benchmark_gpu.json").read_text())
     assert found["2 members"]["eager"] > 0 and found["ResNet"]["hours_a_seed"] > 0
     stored = gpu.ends(json.loads((ROOT / "results" / "fig2.json").read_text()))
     assert {v for row in gpu.distance(stored, stored).values() for v in row.values()} == {0.0}
+
+
+def test_what_fails_is_left_out_and_tried_again(gpu, monkeypatch, tmp_path):
+    """A part that wants more memory than there is, tests that are red, and a root without data, on
+    what is a GPU by its name alone: the parts behind them are done all the same.
+    """
+    rand, arange = torch.rand, torch.arange
+    monkeypatch.setattr(torch, "rand", lambda *size, device: rand(*size, dtype=torch.float32))
+    monkeypatch.setattr(torch, "arange", lambda n, device: arange(n))
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: device)
+    few = lambda m, x, y: dict(eager=float(m))
+    calls, red = [], subprocess.CompletedProcess([], 1, stdout="1 failed")
+    fine = subprocess.CompletedProcess([], 0, stdout="2 passed")
+    how = ["--device", "cuda:7", "--images", "60", "--members", "1", "100", "--root", "nowhere"]
+    found = lambda: json.loads((tmp_path / "benchmark_gpu.json").read_text())
+
+    def members(m, x, y):
+        calls.append(m)
+        return few(m, x, y) if m < 100 else raising(torch.OutOfMemoryError("too many"))()
+
+    monkeypatch.setattr(gpu, "plain_seconds", lambda x, y: 1.0)
+    monkeypatch.setattr(gpu, "resnet", lambda images, device: dict(epoch=1.0))
+    with monkeypatch.context() as patch:
+        patch.setattr(gpu, "members", members)
+        patch.setattr(gpu.subprocess, "run", lambda *_, **__: red)
+        patch.setattr(gpu.reproduce, "save", raising(reproduce.JobsFailed("no MNIST")))
+        gpu.main(how)
+    left = ("tests", "100 members", "figure 2")
+    why = ("RuntimeError: 1 failed", "OutOfMemoryError: too many", "JobsFailed: no MNIST")
+    assert found()["left_out"] == dict(zip(left, why)) and not found().keys() & {*left}
+    assert found()["1 members"] == dict(eager=1.0) and found()["ResNet"] == dict(epoch=1.0)
+    monkeypatch.setattr(gpu, "members", lambda m, x, y: calls.append(m) or few(m, x, y))
+    monkeypatch.setattr(gpu.subprocess, "run", lambda *_, **__: fine)
+    monkeypatch.setattr(gpu, "figure_2", lambda root, device: dict(root=root))
+    gpu.main([*how[:-1], "elsewhere"])
+    assert calls == [1, 100, 100] and found()["left_out"] == {}
+    assert found()["tests"] == dict(says="2 passed") and found()["100 members"] == dict(eager=100.0)
+    assert found()["figure 2"] == dict(root="elsewhere")
+    assert not (tmp_path / "benchmark_gpu.parts.json").exists()
+
+
+def test_figure_2_of_a_cpu_is_not_taken_for_that_of_the_gpu(gpu, monkeypatch, tmp_path):
+    """Made with the same arguments, it would be the answer of `reproduce.save` beside it."""
+    stored, made = json.loads((ROOT / "results" / "fig2.json").read_text()), []
+    settings = reproduce.PAPER | dict(root="data", device="cpu")
+    stored["provenance"]["arguments"] = settings.arguments()
+    (tmp_path / "fig2.json").write_text(json.dumps(stored))
+    beside = reproduce.save(tmp_path / "fig2.json", "fig2", settings, None)
+    assert beside["provenance"]["seconds"] == stored["provenance"]["seconds"]
+
+    def new(settings, executor, folder, progress):
+        made.append(folder)
+        return dict(what="new", seconds=3.0, runs=stored["runs"])
+
+    monkeypatch.setitem(reproduce.RUNS, "fig2", new)
+    monkeypatch.setattr(reproduce.figures, "FIGURES", {})
+    found = gpu.figure_2("data", "cpu")
+    assert found["seconds"] == 3.0 and len(made) == 1 and found["device"].startswith("cpu")
 
 
 def test_tasks_of_one_set_of_images_and_other_labels_are_kept_apart():
