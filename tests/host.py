@@ -1,11 +1,16 @@
-"""What keeps a device waiting: how often the host reads a tensor."""
+"""Devices to test on, and what keeps one waiting: how often the host reads a tensor."""
 
 import sys
 
+import pytest
 import torch
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
+
+NO_GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+# on the CPU a test of a GPU does all it can do there, so that the test itself is tested
+DEVICES = ["cpu", pytest.param("cuda", marks=NO_GPU)]
 
 READS = {"tolist", "item", "cpu", "numpy", "equal", "nonzero", "is_nonzero", "masked_select"}
 READS |= {"_local_scalar_dense", "_unique2", "unique_consecutive", "repeat_interleave"}
