@@ -7,7 +7,7 @@ the same minibatches, noise and dropout masks: *common random numbers* (chapter 
 
 Randomness has no state: what an epoch draws is a function of (seed, epoch), so that a run that
 stopped between two epochs goes on as if it had not. It is drawn before the epoch's first step, and
-between two epochs the host reads nothing from the device; on a GPU the step is one CUDA graph.
+until its last the host reads nothing from the device; on a GPU the step is one CUDA graph.
 """
 
 import copy
