@@ -7,7 +7,7 @@ the same minibatches, noise and dropout masks: *common random numbers* (chapter 
 
 Randomness has no state: what an epoch draws is a function of (seed, epoch), so that a run that
 stopped between two epochs goes on as if it had not. It is drawn before the epoch's first step, and
-between two epochs the host reads nothing from the device; on a GPU the step is one CUDA graph.
+until its last the host reads nothing from the device; on a GPU the step is one CUDA graph.
 """
 
 import copy
@@ -222,7 +222,7 @@ def _draws(seeds, batches, size, x, d, drops):
     return order, noise, *map(torch.stack, zip(*masks))
 
 
-class CapturedStep:
+class _CapturedStep:
     """`step(*tensors)` as one CUDA graph: the same kernels in the same memory, without Python.
 
     A replay reads its arguments where the first ones lay. What a capture needs to have tried
@@ -343,7 +343,7 @@ def train_ensemble(
             steps = list(zip(torch.tensor(rate, **rates), *chance(epoch)))
             if captured and run is step:
                 undo = functools.partial(ensemble.load, ensemble.state(adam), adam)
-                run = CapturedStep(step, steps[0], undo)
+                run = _CapturedStep(step, steps[0], undo)
             total.zero_()
             for arguments in steps:
                 run(*arguments)

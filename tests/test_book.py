@@ -86,7 +86,7 @@ def test_anatomy(path):
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=IDS)
 def test_nothing_of_a_machine(path):
-    raw = path.read_text()
+    raw = re.sub(r"[A-Za-z0-9+/]{200,}", "", path.read_text())  # a picture may have any letters
     assert not re.search(r"/(?:tmp|home|root)/|site-packages", raw)
 
 
@@ -127,4 +127,4 @@ def test_the_readme_example_runs():
 
 def test_the_library_stays_small():
     lines = sum(len(path.read_text().splitlines()) for path in (ROOT / "fe").glob("*.py"))
-    assert lines < 5600, f"the core of fe has {lines} lines"
+    assert lines < 3760, f"the core of fe has {lines} lines"

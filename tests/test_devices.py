@@ -254,6 +254,23 @@ def test_jobs_of_the_figures():
     assert plot.images(X[:3])
 
 
+def test_jobs_on_exact_paths_and_loops():
+    small = dict(hidden=8, codes=2, start_epochs=2, images_used=300, data="digits", stages=1)
+    loop = reproduce.Loops() | small | dict(options=dict(tolerance=9.0, band=99.0))
+    assert np.isfinite(reproduce.loop_job(loop, 5.0, 0, 1)["work"])
+    assert reproduce.scratch_job(loop | dict(epochs=1), 0.5, 4.0, 0)["F"] < 1e3
+    assert reproduce.frozen_job(loop | dict(epochs=1), 4.0, 0, 1)["rows"]
+    exact = dict(n=20, classes=2, hidden=1, codes=1, draws=1, ridge=0.5, lam_end=2.2, seeds=[0])
+    exact |= dict(start_epochs=30, epochs=[1], batch_size=10)
+    assert reproduce.exact_network(reproduce.Exact(**exact), progress=False)["runs"]
+
+
+def test_a_network_that_comes_with_the_book():
+    ensemble, about = reproduce.state("fig5_aligned_s0_held")
+    x = torch.zeros(2, about["pixels"], dtype=torch.float32, device="cpu")
+    assert evaluate(ensemble, x, torch.zeros(2, dtype=int, device="cpu")).rate.isfinite().all()
+
+
 def test_parts_of_the_experiments(tmp_path):
     (x, y), _ = reproduce.load(reproduce.SMALL)
     settings = reproduce.SMALL5 | dict(size=100, plan_images=200)
@@ -296,17 +313,21 @@ def test_what_notebooks_call(monkeypatch, capsys):
 
 
 def test_this_file_calls_all_that_readers_call():
-    """Functions and classes that a chapter, an exercise or the README names. Laws of transfer by
-    their name in the jobs.
+    """Functions and classes that a chapter, an exercise or the README names, from wherever they
+    import them, and the jobs. Laws of transfer by their name in the jobs.
     """
     here = names_of_fe(pathlib.Path(__file__).read_text())
     readers = lambda who: who.startswith("chapter") or who.endswith(".md")
+    names = public(MODULES["fe.reproduce.jobs"])
+    jobs = [("fe.reproduce.jobs", name) for name in names if name.endswith("_job")]
+    jobs += [("fe.reproduce.rest", "exact_network")]
     idle = []
     for (module, name), who in users().items():
         node = public(MODULES[module]).get(name) if module in MODULES else None
         raised = isinstance(node, ast.ClassDef) and "Error" in ast.unparse(node.bases)
         called = isinstance(node, ast.FunctionDef | ast.ClassDef) and not raised
-        if called and any(map(readers, who)) and (module, name) not in here:
+        read = any(map(readers, who)) or (module, name) in jobs
+        if called and read and (module, name) not in here:
             idle.append(f"{module}.{name}")
     assert idle == []
 

@@ -3,16 +3,17 @@
 """
 
 import math
-import pathlib
-import traceback
 
+import numpy as np
 import pytest
 import torch
+from host import Reads
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch.utils._python_dispatch import TorchDispatchMode
 
 import fe
+from fe.equilibrium import _newton, descend
+from fe.response import Solver
 
 P = torch.tensor([1.0, 1.0], dtype=torch.float64)
 
@@ -105,30 +106,45 @@ def test_saddles_all_the_way_down_are_said_in_words():
     )
 
 
-class Reads(TorchDispatchMode):
-    """Counts reads of a tensor by the host, those of the search on the CPU left out."""
-
-    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
-        if function is torch.ops.aten._local_scalar_dense.default:
-            self.n += "lbfgs.py" not in {
-                pathlib.Path(f.filename).name for f in traceback.extract_stack(limit=9)
-            }
-        return function(*args, **(kwargs or {}))
-
-
 def test_reads_by_the_host():
-    """A few an evaluation of J at most, and less than one an iteration of conjugate gradients."""
+    """One an evaluation of J by L-BFGS, and a few each time that it begins anew; eleven a Newton
+    step, half of them in its conjugate gradients, which look every fourth iteration; some fifty a
+    point of a path, where every correction, factor and eigenvalue is asked whether it will do.
+    """
     x, y = fe.digits(60, classes=(0, 1, 2))
     J = fe.TopographicMap(x[:, 20:28].contiguous(), y, 3, grid=7, features=2, ridge=1e-2)
     with Reads() as reads:
-        reads.n = 0
-        e = fe.minimise(J, J.initial(), P)
-    assert 0 < reads.n < 0.5 * e.iterations + 60
+        theta, calls = descend(J, J.initial(), P, 1e-4, 5000)
+    assert calls > 100 and calls < reads.n < 1.1 * calls
+    with Reads() as reads:
+        local, steps = _newton(J, theta, P, 1e-10, Solver())
+    assert steps > 1 and 0 < reads.n <= 11 * steps + 6
     A = torch.diag(torch.logspace(-4, 0, 300))
     with Reads() as reads:
-        reads.n = 0
         _, iterations = fe.conjugate_gradient(lambda V: A @ V, torch.ones(300, 1))
-    assert iterations > 100 and reads.n < 0.3 * iterations + 10
+    assert iterations > 100 and 0 < reads.n <= iterations / 4 + 8
+    with Reads() as reads:
+        path = fe.follow(J, local.theta.detach(), P, fe.Conserve(fe.classification), 0.3)
+    assert len(path.points) > 10 and 0 < reads.n <= 60 * len(path.points)
+
+
+def test_no_read_is_overlooked():
+    """Nor counted twice, nor seen where there is none."""
+    t, true = torch.arange(3.0), torch.tensor(True)
+    for read in (
+        t.tolist, t[0].item, t.cpu, t.numpy, t.nonzero, t.unique, true.__bool__,
+        *(lambda f=f: f(t[0]) for f in (float, int, bool, str, np.asarray)),
+        lambda: t.to("cpu"), lambda: t[t > 1], lambda: torch.tensor([t[0], t[1]]),
+        lambda: range(torch.tensor(2)), lambda: torch.equal(t, t), lambda: t.add(t, alpha=t[1]),
+    ):  # fmt: skip
+        with Reads() as reads:
+            read()
+        assert reads.n == 1, read
+    with Reads() as reads:
+        t[t > 1] = 0.0
+        torch.where(t.to(torch.float32).to(t.device) < t[0], t, 1 / t).index_select(0, t[:2].long())
+        t.clone().requires_grad_().square().sum().backward()
+    assert reads.n == 0
 
 
 def test_a_newton_step_out_of_the_domain_is_shortened():

@@ -20,12 +20,21 @@ MODULES = {
     for path in sorted((ROOT / "fe").rglob("*.py"))
     if path.parent.name != "checks"
 }
-EXPORTED = {
-    alias.name: f"fe.{node.module}"
-    for node in MODULES["fe"].body
+PACKAGES = {name.rpartition(".")[0] for name in MODULES} - {""}
+IMPORTED = {  # (module, name): where it has it from
+    (module, alias.asname or alias.name): (
+        resolve_name(
+            "." * node.level + (node.module or ""),
+            module if module in PACKAGES else module.rpartition(".")[0],
+        ),
+        alias.name,
+    )
+    for module, tree in MODULES.items()
+    for node in tree.body
     if isinstance(node, ast.ImportFrom)
     for alias in node.names
 }
+EXPORTED = {name for module, name in IMPORTED if module == "fe"}
 
 
 def public(tree):
@@ -70,12 +79,21 @@ def names_of_fe(source, package=""):
             path = [*modules[path[0]].split("."), *path[1:]]
             module = max(k for k in range(len(path) + 1) if ".".join(path[:k]) in MODULES)
             found |= {(".".join(path[:module]), name) for name in path[module : module + 1]}
-    return {(EXPORTED.get(name, m) if m == "fe" else m, name) for m, name in found}
+    return set(map(origin, found))
+
+
+def origin(found):
+    """The (module, name) in which a name is defined, wherever it is imported from."""
+    while found in IMPORTED:
+        found = IMPORTED[found]
+    return found
 
 
 @functools.cache
-def users():
-    """{(module, name): who uses it} of all code that is neither a test nor the module itself."""
+def users(folders=("benchmarks", "tools", "fe")):
+    """{(module, name): who uses it} of chapters, pages and the code in these folders, without the
+    module itself.
+    """
     sources = []
     for path in sorted((ROOT / "book").glob("*.ipynb")):
         cells = [
@@ -89,7 +107,7 @@ def users():
         blocks = re.findall(r"```(?:python)?\n(.*?)```", page, re.DOTALL)
         blocks += ["import fe\n" + name for name in re.findall(r"`(fe\.\w+)\b", page)]
         sources += [(path.name, block, "") for block in blocks if "import" in block]
-    for folder in ("benchmarks", "tools", "fe"):
+    for folder in folders:
         for path in sorted((ROOT / folder).rglob("*.py")):
             if path != ROOT / "fe" / "__init__.py" and "skeletons" not in path.parts:
                 package = ".".join(path.relative_to(ROOT).parts[:-1])
@@ -121,7 +139,7 @@ def test_every_public_name_has_a_user(module):
 
 def test_what_fe_exports_is_what_it_imports():
     """A class, a function, no module and no private name: `from fe import *` brings these."""
-    assert {name for name, value in vars(fe).items() if callable(value)} == set(EXPORTED)
+    assert {name for name, value in vars(fe).items() if callable(value)} == EXPORTED
     assert not [name for name in EXPORTED if name[0] == "_"]
 
 
@@ -135,5 +153,8 @@ def test_a_name_without_a_user_is_found():
     ) == {
         ("fe.plot", "style"),
         ("fe.reproduce.images", "npz"),
+    }
+    assert names_of_fe("from fe import reproduce\nreproduce.state('fig5_aligned_s0_held')") == {
+        ("fe.reproduce.settings", "state")
     }
     assert list(public(ast.parse("def f(): pass\n_g = 1\nclass H: pass\nK = 2"))) == ["f", "H", "K"]

@@ -6,6 +6,7 @@ import math
 
 import pytest
 import torch
+from host import DEVICES
 
 import fe
 from fe import classification, rate
@@ -744,3 +745,26 @@ def test_a_direction_that_was_null_is_seen_further_on():
     path = fe.follow(Softening(), torch.zeros(400), start, fall, 0.5)
     assert len(path.jumps) <= 1 and len(path.points) < 60
     assert abs(float(path.points[-1].theta[0])) == pytest.approx(1, abs=1e-6)  # t₀² = 2(1 − λ)
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_a_path_on_a_gpu_is_that_of_the_cpu(device):
+    """From one θ, as by symmetry `initial` has several minima as near. ‖∇J‖ ≤ 1e-10, and no
+    curvature is below the ridge of 1e-2: θ is known to 1e-8. (On the CPU another order of the
+    images, or other steps, move none of it by 1e-12.)
+    """
+    x, y = fe.digits(60, classes=(0, 1, 2))
+    x, p, ends = x[:, 20:28].contiguous(), torch.tensor([0.5, 2.0]), []
+    for place in ("cpu", device):
+        J = fe.TopographicMap(x.to(place), y.to(place), 3, grid=7, features=2, ridge=1e-2)
+        start = ends[0][0].theta if ends else fe.minimise(J, J.initial(), p).theta
+        path = fe.follow(J, start.to(place), p.to(place), fe.Conserve(classification), 0.2)
+        assert {v.device.type for v in path.points[-1] if torch.is_tensor(v)} == {place}
+        ends.append((path.points[0], path.points[-1]))
+    for there, here in zip(*ends):
+        assert here.s == pytest.approx(there.s, abs=1e-12)
+        for name in ("theta", "p", "gradient", "hess", "velocity", "theta_p"):
+            mine, theirs = (getattr(point, name).cpu() for point in (here, there))
+            torch.testing.assert_close(mine, theirs, rtol=1e-6, atol=1e-8, msg=name)
+        for name in ("value", "rate", "distortion", "classification", "curvature"):
+            assert getattr(here, name) == pytest.approx(getattr(there, name), rel=1e-6), name

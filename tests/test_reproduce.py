@@ -22,6 +22,7 @@ from PIL import Image
 import fe
 from fe import reproduce
 from fe.reproduce import figures
+from fe.retraining import Retraining
 from fe.tasks import Mixture, TaskObjective, training_set
 from fe.training import evaluate
 
@@ -408,13 +409,24 @@ def test_a_process_pool_and_dask_give_the_same(tmp_path, single):
         assert save("dask", client.get_executor()) == here
 
 
-def test_all_jobs_as_one_computation_give_the_same(tmp_path, single):
+def test_all_jobs_as_one_computation_give_the_same(tmp_path, single, monkeypatch):
     """What a GPU is given, here on the CPU: two curves and two variants, then three models from
-    scratch, trained as one ensemble; as alone, but for the rounding of sums in another order.
+    scratch, trained as one ensemble; as alone, but for the rounding of sums in another order. They
+    hold their images once, as those of a run alone.
     """
-    settings = TINY | dict(compare=[], lam_end=0.26, scratch=[4.0])
+    settings, driven = TINY | dict(compare=[], lam_end=0.26, scratch=[4.0]), []
     alone = reproduce.save(tmp_path / "a.json", "fig2", settings, Here(), progress=False)
+    drive = reproduce.drive
+    monkeypatch.setattr(reproduce, "drive", lambda built: driven.append(built) or drive(built))
     together = reproduce.save(tmp_path / "b.json", "fig2", settings, None, progress=False)
+    for runs in ([run for run, _ in built.values()] for built in driven):
+        held = {
+            id(v) for run in runs for pair in (run.data(None), run.sets(None)["val"]) for v in pair
+        }
+        assert len(runs) > 3 and len(held) == 4
+        (x, y), probe = reproduce.load(settings)
+        fresh = Retraining(runs[0].network, (x, y), dict(val=probe), batch_size=100)
+        assert {run.whose["images"] for run in runs} == {fresh.whose["images"]}
     for a, b in zip(alone["runs"] + alone["scratch"], together["runs"] + together["scratch"]):
         for name in ("rate", "distortion", "classification", "gam"):
             one, other = (r["rows"][name][0] if "rows" in r else r[name] for r in (a, b))
@@ -433,6 +445,39 @@ def test_all_jobs_as_one_computation_give_the_same(tmp_path, single):
 def test_a_misspelt_setting_is_an_error(change, words):
     with pytest.raises(TypeError, match=words):
         reproduce.SMALL | change
+
+
+@pytest.mark.parametrize(
+    "change, error, words",
+    [
+        (
+            dict(epochs="three"),
+            TypeError,
+            "epochs = 'three': must be a whole number, such as 3, with",
+        ),
+        (dict(epochs=-1), ValueError, "epochs must be an integer from 1 on, got -1"),
+        (dict(epochs=2.5), TypeError, "epochs = 2.5: must be a whole number"),
+        (dict(epochs=True), TypeError, "epochs = True"),
+        (dict(lam=float("nan")), ValueError, "lam must be .* got nan"),
+        (dict(lam=None), TypeError, "lam = None: must be a number, such as 1.0"),
+        (dict(seeds=3), TypeError, r"seeds = 3: must be a list, such as .*in brackets$"),
+        (dict(seeds=["0"]), TypeError, r"seeds = \['0'\]"),
+        (dict(seeds=[-1]), ValueError, "seeds must be .* from 0 on, got -1"),
+        (dict(line=[1]), TypeError, r"line = \[1\]: must be a list, such as \[\["),
+        (dict(line=[[0.03, 0.01]]), TypeError, "line = "),
+        (dict(line=[[0.03], [0.15]]), TypeError, "line = "),
+        (dict(network="resnett"), ValueError, "network = 'resnett': misspelt\\? .*'mlp', 'resnet'"),
+        (dict(options=[1]), TypeError, "options = .* a dict"),
+    ],
+)
+def test_a_setting_of_a_wrong_value_is_an_error(change, error, words):
+    with pytest.raises(error, match=words):
+        reproduce.PAPER5 | change
+
+
+def test_what_settings_may_be():
+    fine = dict(k=-1, falling=None, pool=None, head=None, norm=None, seeds=(0, 1), lam=2, early=[])
+    assert reproduce.PAPER5 | fine and reproduce.Exact(network=0) and reproduce.Digits(seed=0)
 
 
 def test_workers_die_with_a_killed_parent_and_the_run_goes_on(tmp_path, single, monkeypatch):
@@ -509,6 +554,24 @@ def test_nor_where_all_jobs_are_one_computation(tmp_path):
     found = reproduce.run_jobs(good, None, tmp_path, progress=False)
     assert all(found[name]["rate"] > 0 for name in good)
     assert before == {name: (tmp_path / f"{name}.pt").read_bytes() for name in good}
+
+
+def test_jobs_see_what_is_in_their_files_now(tmp_path):
+    """The tensors that jobs share outlive no call: not of a job alone, nor of many together."""
+    path, distortion = tmp_path / "a.npz", []
+    job = functools.partial(reproduce.scratch_job, BRIEF | dict(data=str(path), start_epochs=1))
+    for together in (False, True):
+        for bright in (20, 250):
+            arrays = dict(x_train=np.full((20, 9), bright, np.uint8), y_train=np.arange(20) % 2)
+            arrays |= dict(x_test=arrays["x_train"], y_test=arrays["y_train"])
+            np.savez(path, **arrays)
+            alone = functools.partial(job, 0.3, 4.0, 0)
+            folder = tmp_path / f"{together}{bright}"
+            found = (
+                reproduce.run_jobs({"a": alone}, None, folder, False)["a"] if together else alone()
+            )
+            distortion.append(found["distortion"])
+    assert distortion[0] != distortion[1] and distortion[:2] == distortion[2:]
 
 
 def test_missing_data_is_said_before_anything_runs(tmp_path):

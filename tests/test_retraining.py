@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 import torch
+from host import DEVICES
 
 from fe import TopographicMap, reproduce, retraining
 from fe.journal import Journal
@@ -83,8 +84,8 @@ def test_relaxation_traces_both_copies(tmp_path):
     )
 
 
-def tiny(data=None, network=None, **options):
-    (x, y), _ = reproduce.load(TINY)
+def tiny(data=None, network=None, device="cpu", **options):
+    x, y = (v.to(device) for v in reproduce.load(TINY)[0])
     network = network or reproduce.networks(TINY, x, y, 0)
     return Retraining(network, data or (x, y), **dict(batch_size=50) | options)
 
@@ -172,14 +173,14 @@ def stages(lam=0.3, trace=False):
     return [{k: v for k, v in f.items() if k != "seconds"} for f in found]
 
 
-def stage(journal=None, stop=None, lam=0.3, trace=False):
+def stage(journal=None, stop=None, lam=0.3, trace=False, **where):
     """A run of three stages, stopped after an epoch of the whole or not: (run, results)."""
 
     def press(epoch):
         if round(epoch) == stop:
             raise Stop
 
-    run = tiny(journal=journal, save_every=0.0, on_progress=press)
+    run = tiny(journal=journal, save_every=0.0, on_progress=press, **where)
     try:
         return run, run.follow(stages(lam, trace))
     except Stop:
@@ -198,6 +199,22 @@ def test_the_journal_in_memory_is_the_one_on_disk(tmp_path, stop):
     from_disk = stage(Journal(tmp_path / "a.pt"), trace=True)[1]
     assert stage(again.journal, trace=True)[1] == whole
     assert from_disk == whole
+
+
+@pytest.mark.parametrize("stop", [2, 5])
+@pytest.mark.parametrize("device", DEVICES)
+def test_a_run_on_a_gpu_is_taken_up_again(tmp_path, device, stop):
+    """From what lies on the disk when it stops in its first stage, or in the copies of its second,
+    it goes on to the numbers of the whole; a GPU may take some sums in another order.
+    """
+    _, whole = stage(device=device)
+    assert stage(Journal(tmp_path / "a.pt"), stop, device=device)[1] is None
+    assert Journal(tmp_path / "a.pt").tensors["partial"]["epoch"] == 1
+    run, again = stage(Journal(tmp_path / "a.pt"), device=device)
+    assert {v.device.type for v in run.network.state().values()} == {device}
+    for mine, theirs in zip(again, whole, strict=True):
+        close = {k: pytest.approx(v, rel=1e-5 if device == "cuda" else 0) for k, v in mine.items()}
+        assert theirs == close
 
 
 @pytest.mark.parametrize("stop", [2, 6])

@@ -29,7 +29,7 @@ from ..plot import STYLE
 from ..retraining import drive
 from ..topographic import TopographicMap
 from . import figures
-from .jobs import frozen_job, loop_job, path_job, relaxation_job, scratch_job, transfer_job
+from .jobs import frozen_job, loop_job, path_job, relaxation_job, scratch_job, shared, transfer_job
 from .records import columns, done, own, provenance, rounded, save_json, set_aside
 from .rest import Exact, exact_network
 from .settings import (
@@ -145,6 +145,7 @@ def run_jobs(jobs, executor, folder, progress=True, label=""):
 def _together(jobs, files, folder, bar):
     """The futures of jobs that are one computation; one that cannot be built has failed."""
     built, futures, going = {}, {}, set(jobs)
+    shared.cache_clear()
     for name, job in jobs.items():
         try:
             built[name] = job.func.build(*job.args, **job.keywords, **files[name])
@@ -152,6 +153,7 @@ def _together(jobs, files, folder, bar):
             futures[name] = Future()
             futures[name].set_exception(e)
             going.discard(name)
+    shared.cache_clear()
 
     def following(name, show):
         def on_progress(done):

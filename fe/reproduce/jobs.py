@@ -18,14 +18,25 @@ from ..tasks import training_set
 from ..training import evaluate, refresh_statistics, step_decay
 from .lemma_5 import compared
 from .rest import loop_of
-from .settings import load, networks, one_thread, ship, task_of
+from .settings import Curves, load, networks, one_thread, ship, task_of
+
+_DATA = "data", "root", "download", "device", "pool", "images_used", "network"
+
+
+@functools.lru_cache(1)
+def shared(chosen):
+    """`load`, once for all jobs that are built together: equal data are the same tensors, which no
+    job changes. Who builds jobs empties the cache, for files may change.
+    """
+    return load(Curves(**dict(chosen)))
 
 
 def _run(settings, seed, checkpoint, data=None, classes=None, probes=None):
     """The `Retraining` of one job: its images (`data`, a function of t, or those of the settings)
     and network, its journal and its progress file, a number from 0 to 1 beside the checkpoint.
     """
-    train, validation = load(settings) if data is None else (data(0.0), None)
+    chosen = tuple((k, getattr(settings, k)) for k in _DATA)
+    train, validation = shared(chosen) if data is None else (data(0.0), None)
     checkpoint = checkpoint and Path(checkpoint)
 
     def on_progress(done):
@@ -65,6 +76,7 @@ def _job(build):
     @functools.wraps(build)
     @one_thread
     def job(*arguments, **options):
+        shared.cache_clear()
         run, process = prepare(*arguments, **options)
         return run.follow(process)
 

@@ -64,13 +64,14 @@ def _objective(settings):
     """The network and its images, the noise of the code fixed."""
     x, y = digits(settings.n, classes=range(settings.classes), dtype=torch.float64)
     h, d = settings.hidden, settings.codes
-    with torch.random.fork_rng(devices=[]):
+    with torch.device("cpu"), torch.random.fork_rng(devices=[]):
         torch.manual_seed(settings.network)
         nets = [Encoder((64, h, d), norm=None)]
         nets += [Classifier(sizes, norm=None) for sizes in ((d, h, 64), (d, settings.classes))]
     for net in nets[:2]:
         net.layers[1] = nn.Tanh()  # smooth
-    noise = torch.randn(settings.draws, len(x), d, generator=generator(1), dtype=x.dtype)
+    made = dict(generator=generator(1), dtype=x.dtype, device=x.device)
+    noise = torch.randn(settings.draws, len(x), d, **made)
     return AmortisedObjective(*(net.double() for net in nets), x, y, noise, settings.ridge)
 
 
@@ -92,7 +93,8 @@ def _train(J, theta, p, epochs, seeds, batch_size, rate=schedule):
         return batch(theta, p)
 
     for epoch in range(epochs):
-        orders = [torch.randperm(len(J.x), generator=generator(*s, epoch)) for s in seeds]
+        draws = [generator(*s, epoch) for s in seeds]
+        orders = [torch.randperm(len(J.x), generator=g, device=J.x.device) for g in draws]
         for i in torch.stack(orders)[:, : n * batch_size].split(batch_size, 1):  # (M, B)
             adam.param_groups[0]["lr"] = rate(k, n * epochs)
             data = J.x[i], J.y[i], J.noise.transpose(0, 1)[i]
@@ -111,7 +113,7 @@ def _measure(J, theta, p):
 
 def _hessian(J, theta, p, chunk=8):
     """A (P, P), by products."""
-    local, eye = Local(J, theta, p), torch.eye(len(theta), dtype=theta.dtype)
+    local, eye = Local(J, theta, p), torch.diag(torch.ones_like(theta))
     A = torch.cat([local.hvp(v.T) for v in eye.split(chunk)], 1)
     return 0.5 * (A + A.T)
 
@@ -255,7 +257,7 @@ def loop_of(rows):
     area in the (D, R) plane (nats pixel²), the worst deviation of ln C.
     """
     lam, gam, R, D, C = (
-        torch.tensor(rows[k], dtype=torch.float64) for k in _NAMES[:2] + _NAMES[3:6]
+        torch.tensor(rows[k], dtype=torch.float64, device="cpu") for k in _NAMES[:2] + _NAMES[3:6]
     )
     mean = lambda v: (v[1:] + v[:-1]) / 2
     work = (R.diff() + mean(lam) * D.diff() + mean(gam) * C.diff()).sum()

@@ -8,13 +8,15 @@ and "small" an eighth of its width on 16×16 pixels and a few thousand images.
 import contextlib
 import inspect
 import threading
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import MISSING, asdict, dataclass, field, fields, replace
 from pathlib import Path
+from types import NoneType
+from typing import get_args
 
 import torch
 
 from ..data import digits
-from ..errors import about, check_data
+from ..errors import about, check_data, number
 from ..networks import Classifier, Decoder, Encoder
 from ..processes import iso_classification, walk
 from ..tasks import Displacement, Mixture, align_labels, plan_by_class, training_set
@@ -23,14 +25,46 @@ from .convolutional import ConvolutionalDecoder, ResNetEncoder
 from .images import cifar10, image_folder, mnist, npz
 from .records import STORED, load_state, rounded, save_state
 
+_WORDS = dict(network=["mlp", "resnet"], norm=["batch"])
+_KINDS = {int: "a whole number", float: "a number", str: "a text", bool: "True or False"}
+_KINDS |= {list: "a list", dict: "a dict"}
+
+
+def _like(value, kind, default, as_long=False):
+    """Whether a value is of this kind; a list, of entries like the default's; `as_long` as that."""
+    if kind is list:
+        several = isinstance(value, list | tuple) and (not as_long or len(value) == len(default))
+        return several and all(_like(v, type(w), w, True) for v in value for w in default[:1])
+    kinds = int | float if kind is float else kind
+    return isinstance(value, kinds) and (kind is bool or not isinstance(value, bool))
+
 
 @dataclass(frozen=True)
 class Settings:
     """`settings | dict(seed=1)` changes some, `arguments()` are all, as plain values.
 
     Raises:
-        TypeError: A name that is none of the settings, or an option that its process does not take.
+        TypeError: A name that is none of the settings, a value of another kind than the default's,
+            or an option that its process does not take.
+        ValueError: A number that is too small, or a word that means nothing.
     """
+
+    def __post_init__(self):
+        for f in fields(self):
+            value, kinds = getattr(self, f.name), get_args(f.type) or (f.type,)
+            default = f.default_factory() if f.default is MISSING else f.default
+            like = _like(value, kinds[0], default, f.name == "line")
+            if not (like or value is None and NoneType in kinds):
+                hint = ", without quotes" if isinstance(value, str) else ""
+                hint = ", in brackets" if kinds[0] is list and not isinstance(value, list) else hint
+                words = f"must be {_KINDS[kinds[0]]}, such as {default!r}{hint}"
+                raise TypeError(f"{f.name} = {value!r}: {words}")
+            if value not in (words := _WORDS.get(f.name, [value])) and isinstance(value, str):
+                raise ValueError(f"{f.name} = {value!r}: misspelt? There are {words}")
+            least = 1 if kinds[0] is int and f.name not in ("seed", "network") else 0
+            for v in value if isinstance(value, list | tuple) else [value]:
+                if isinstance(v, int | float) and f.name not in ("speed", "k", "falling"):
+                    number(f.name, v, least, whole=kinds[0] is int)
 
     def __or__(self, changes):
         wrong = [key for key in changes if key not in {f.name for f in fields(self)}]
@@ -82,6 +116,7 @@ class Trained(Settings):
     options: dict = field(default_factory=dict)  # of the process
 
     def __post_init__(self):
+        super().__post_init__()
         signatures = map(inspect.signature, (self.process, walk))
         parameters = {k: v for found in signatures for k, v in found.parameters.items()}
         known = [key for key, v in parameters.items() if v.kind is v.KEYWORD_ONLY]
@@ -306,7 +341,7 @@ def state(name):
     tensors, about = load_state(path)
     if not path.stem.startswith(figure := about.get("figure", "")):
         raise ValueError(f"{path} has a network of {figure}: its name must begin with that")
-    x = torch.zeros(1, about["pixels"], dtype=torch.float32)
+    x = torch.zeros(1, about["pixels"], dtype=torch.float32, device="cpu")
     ensemble = networks(Curves() | about["sizes"], x, None, 0, about["classes"])
     ensemble.load({k: v[None] for k, v in tensors.items()})
     return ensemble, about
