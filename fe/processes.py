@@ -354,10 +354,8 @@ def walk(
             else:
                 bands, by = (f"{v:.0%}" for v in band), (f"{v:+.2f}" for v in off)
                 lost = f"what is held left its band of {' and '.join(bands)} at {_words(new)}, by "
-                lost += (
-                    f"{', '.join(by)} after {count} corrections, {miss:+.2f} before them. There "
-                )
-                lost += f"the slopes of ln C against ln λ, ln γ (and t) are {slopes.slopes[1]}"
+                lost += f"{', '.join(by)} after {count} corrections, {miss:+.2f} before. There the "
+                lost += f"slopes of ln C against ln λ, ln γ (and t) are {slopes.slopes[1]}"
                 raise ConstraintLost(lost, record)
         return record
 
