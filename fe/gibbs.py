@@ -63,7 +63,7 @@ class GibbsObjective(Imaged):
     def log_partition(self, theta, p):
         """log Z_n, (N,). Written out: torch.logsumexp's derivatives compute exp once more each."""
         log_joint = self.log_joint(theta, p)
-        top = log_joint.detach().amax(1, keepdim=True)
+        top = log_joint.detach().amax(1, keepdim=True).nan_to_num(0.0, 0.0, 0.0)
         return (log_joint - top).exp().sum(1).log() + top[:, 0]
 
     def posterior(self, theta, p):

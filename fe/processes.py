@@ -254,15 +254,17 @@ def walk(
             nothing answers to the prices, or a price that would vanish.
         ValueError, TypeError: At once, for arguments that do not fit; t outside 0 … 1.
     """
-    count = lambda name, value, least=1: number(name, value, least, whole=True)
-    epochs, station = count("epochs", epochs), count("station", station)
-    repeats, corrections = count("repeats", repeats), count("corrections", corrections, 0)
-    tolerance, band = (v if isinstance(v, tuple | list) else [v] for v in (tolerance, band))
-    lists = dict(p=p, stops=stops, tolerance=tolerance, band=band, settle=settle or (), span=span)
-    for name, values in lists.items():
-        with about(f"{name} = {values!r}"):
-            lists[name] = [float(v) for v in values]
-    p, stops, tolerance, band, settle, span = lists.values()
+    whole = lambda name, value, least=1: number(name, value, least, whole=True)
+    epochs, station = whole("epochs", epochs), whole("station", station)
+    repeats, corrections = whole("repeats", repeats), whole("corrections", corrections, 0)
+    if not isinstance(keep, str | None):
+        raise TypeError(f"keep must be a name, got {keep!r}")
+    given, lists = dict(p=p, stops=stops, span=span, settle=() if settle is None else settle), []
+    given |= dict(tolerance=tolerance, band=band)  # one number for all, or several
+    for name, v in given.items():
+        with about(f"{name} = {v!r}"):
+            lists.append([float(u) for u in (v if hasattr(v, "__len__") else [v])])
+    p, stops, span, settle, tolerance, band = lists
     if not (len(p) in (2, 3) and min(p[:2]) > 0 and stops and all(map(math.isfinite, p + stops))):
         need = "p = (λ, γ) or (λ, γ, t), λ > 0, γ > 0, and at least one stop, all finite"
         raise ValueError(f"need {need}, got {p} and {stops}")
@@ -275,8 +277,9 @@ def walk(
     with about("law"):
         given, adjust = law.vectors(p)
         m = len(law.value(lambda _, q: 1 + q[:2].sum(), p.new_zeros(1), p))  # at R = D = C = 1
-        if len(adjust) != m:
-            raise ValueError(f"{m} quantities are held, but there are {len(adjust)} of `adjust`")
+        if len(adjust) != m or not math.isfinite(float(given.sum() + adjust.sum())):
+            adjusted = f"along {given.tolist()}, adjust {adjust.tolist()}"
+            raise ValueError(f"it holds {m} and needs as many of `adjust`, finite: {adjusted}")
     fits = len(tolerance) == len(band) and len(band) in (1, m)
     if not fits or not all(0 < low <= high for low, high in zip(tolerance, band)):
         need = "0 < tolerance ≤ band, one number each or one for each quantity held"

@@ -17,9 +17,7 @@ from .objective import check_state
 
 
 def _triangle(n, device):
-    """Rows and columns of the upper triangle of an n × n matrix, and where each entry of a
-    symmetric one stands among them, (n, n).
-    """
+    """Row and column of each entry of the upper triangle of n × n; the place of each of n × n."""
     i, j = torch.triu_indices(n, n, device=device)
     place = i.new_empty(n, n)
     place[i, j] = place[j, i] = torch.arange(len(i), device=device)

@@ -127,4 +127,4 @@ def test_the_readme_example_runs():
 
 def test_the_library_stays_small():
     lines = sum(len(path.read_text().splitlines()) for path in (ROOT / "fe").glob("*.py"))
-    assert lines < 3760, f"the core of fe has {lines} lines"
+    assert lines < 3770, f"the core of fe has {lines} lines"

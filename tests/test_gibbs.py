@@ -142,6 +142,24 @@ def test_log_partition_of_a_linear_decoder_is_the_gaussian_integral(d, grid):
 # --------------------------------------------------------------------------------- GibbsObjective
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_log_partition_is_torchs_logsumexp(dtype):
+    """Also of rows without a possible code, or with an infinite one: there a search backs off."""
+    inf, eps = math.inf, torch.finfo(dtype).eps
+    rows = [[-inf, -inf, -inf], [inf, 0, -inf], [0, -inf, 1], [1e4, 1e4, 1], [-1e4, -1e4, 3 - 1e4]]
+    J = gibbs.GibbsObjective(0.0)
+    J.log_joint = lambda theta, p: theta.view(-1, 3)
+    a = torch.tensor(rows, dtype=dtype).flatten()
+    want, got = torch.logsumexp(a.view(-1, 3), 1), J.log_partition(a, None)
+    assert torch.equal(want.isinf(), got.isinf()) and torch.equal(want[:2], got[:2])
+    assert ((want - got).abs()[2:] <= 4 * eps * want.abs()[2:]).all()
+    log_z = lambda f: lambda a: f(a).square().sum()
+    both = lambda a: torch.logsumexp(a.view(-1, 3), 1), lambda a: J.log_partition(a, None)
+    finite = torch.tensor([0.3, -2, 1, 30, -4, 29], dtype=dtype)
+    want, got = (torch.func.hessian(log_z(f))(finite) for f in both)
+    assert (want - got).abs().max() <= 100 * eps * want.abs().max()
+
+
 def test_posterior_averages_are_the_derivatives_of_J():
     J = curved(ridge=0.3)
     e, (log_d, log_c) = J.posterior(J.theta0, P), J.log_likelihoods(J.theta0)

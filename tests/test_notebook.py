@@ -260,10 +260,11 @@ def test_a_result_is_never_overwritten_by_that_of_other_settings(long_run, tmp_p
 
 
 def test_settings_that_could_not_be_written_are_refused_before_the_run(long_run, tmp_path):
-    for bad, error in (
-        (dict(root=tmp_path), TypeError),
-        (dict(options=dict(band=float("inf"))), ValueError),
+    for bad, error, words in (
+        (dict(root=tmp_path), TypeError, "root = .* must be a text"),
+        (dict(options=dict(band=tmp_path)), TypeError, "JSON"),
+        (dict(options=dict(band=float("inf"))), ValueError, "JSON"),
     ):
-        with pytest.raises(error, match="JSON"):
+        with pytest.raises(error, match=words):
             reproduce.save(tmp_path / "a.json", "fig4a", TINY | bad, None)
     assert not trained

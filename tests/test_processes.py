@@ -228,14 +228,16 @@ def test_an_exception_of_the_library_comes_through_a_process_pool():
         (dict(tolerance=0.1), r"0 < tolerance ≤ band.* got \[0.1\] and \[0.05\]"),
         (dict(tolerance=(0.01, 0.01), band=(0.1,)), "one number each or one for each quantity"),
         (dict(tolerance=(0.01, 0.01), band=(0.1, 0.1)), "each quantity held, 1 in all"),
-        (dict(tolerance="a"), "tolerance = .'a'.: could not convert string to float"),
+        (dict(tolerance="a"), "tolerance = 'a': could not convert string to float"),
         (dict(epochs=0), "epochs must be an integer from 1 on, got 0"),
         (dict(repeats=0), "repeats must be an integer from 1 on, got 0"),
         (dict(station=0), "station must be an integer from 1 on, got 0"),
         (dict(corrections=-1), "corrections must be an integer from 0 on, got -1"),
         (dict(corrections=1.5), "corrections must be an integer from 0 on, got 1.5"),
         (dict(settle=(0.1,)), r"settle and span must be two numbers each, got \[0.1\]"),
-        (dict(settle=0.1), "settle = 0.1: 'float' object is not iterable"),
+        (dict(settle=0.1), r"settle and span must be two numbers each, got \[0.1\]"),
+        (dict(span=(0.5,)), r"settle and span must be two numbers each, got .* \[0.5\]"),
+        (dict(keep=["a"]), r"keep must be a name, got \['a'\]"),
         (dict(start_epochs=0), "epochs must be an integer from 1 on, got 0"),
     ],
 )
@@ -246,6 +248,25 @@ def test_a_path_that_cannot_be_walked_is_refused_before_the_training(change, wor
             iso_classification(**dict(lam=0.25, gam=4.0, lam_end=0.3, start_epochs=2) | change)
         )
     assert run.done == 0
+
+
+@pytest.mark.parametrize(
+    "p, along, words",
+    [
+        ((4.0,), (1.0,), "need p = .λ, γ. or"),
+        ((4.0, 8.0, 0.0, 0.0), (1.0, 0.0, 0.0, 0.0), "need p = .λ, γ. or"),
+        ((4.0, 8.0), (math.nan, 0.0), "law: it holds 0 and needs .* finite: along .nan, 0.0"),
+    ],
+)
+def test_a_walk_that_cannot_be_is_refused_at_once(p, along, words):
+    with pytest.raises(ValueError, match=words):
+        walk(p, fe.QuasiStatic(along), [4.0, 5.0])
+
+
+def test_a_walk_takes_arrays_as_lists():
+    law, stops = fe.Conserve(classification), np.array([4.0, 5.0])
+    how = dict(settle=np.array([0.1, 0.1]), tolerance=torch.tensor([0.01]), band=np.float64(0.1))
+    assert walk(np.array([4.0, 8.0]), law, stops, **how)
 
 
 def exact():
@@ -763,8 +784,8 @@ def test_a_class_in_source_and_target(kind, source, target, labels):
         ((4.0, 8.0, 0.0), [math.nan], "at least one stop"),
         ((4.0, 8.0, 0.5), [0.0, 0.5], "not at the first of the stops"),
         ((4.0, 8.0), [4.0, 5.0], "2 entries of p"),
-        ((4.0, 8.0, 0.0), None, "stops = None: 'NoneType' object is not iterable"),
-        (4.0, [4.0, 5.0], "p = 4.0: 'float' object is not iterable"),
+        ((4.0, 8.0, 0.0), None, "stops = None: float.. argument must be"),
+        (4.0, [4.0, 5.0], "need p = .λ, γ. or"),
     ],
 )
 def test_a_walk_that_cannot_begin_is_refused_before_the_training(p, stops, words):
@@ -781,7 +802,10 @@ def test_a_walk_that_cannot_begin_is_refused_before_the_training(p, stops, words
         ("C", "object with the methods .*'vectors'.*, got 'C'"),
         (fe.Geodesic, "object with the methods"),
         (fe.Conserve("C", (0, 0, 1), (0, 1, 0)), "law: 'str' object is not callable"),
-        (fe.Conserve(classification, (0, 0, 1), ((1, 0, 0), (0, 1, 0))), "1 quantities .* 2 of"),
+        (
+            fe.Conserve(classification, (0, 0, 1), ((1, 0, 0), (0, 1, 0))),
+            "it holds 1 and needs as many of .adjust.",
+        ),
     ],
 )
 def test_what_is_no_law_is_refused_at_once(law, words):

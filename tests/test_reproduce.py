@@ -21,7 +21,7 @@ from PIL import Image
 
 import fe
 from fe import reproduce
-from fe.reproduce import figures
+from fe.reproduce import figures, jobs
 from fe.retraining import Retraining
 from fe.tasks import Mixture, TaskObjective, training_set
 from fe.training import evaluate
@@ -447,6 +447,9 @@ def test_a_misspelt_setting_is_an_error(change, words):
         reproduce.SMALL | change
 
 
+ONES = "hidden", "codes", "batch_size", "start_epochs", "size", "steps", "rounds"
+
+
 @pytest.mark.parametrize(
     "change, error, words",
     [
@@ -460,12 +463,19 @@ def test_a_misspelt_setting_is_an_error(change, words):
         (dict(epochs=True), TypeError, "epochs = True"),
         (dict(lam=float("nan")), ValueError, "lam must be .* got nan"),
         (dict(lam=None), TypeError, "lam = None: must be a number, such as 1.0"),
-        (dict(seeds=3), TypeError, r"seeds = 3: must be a list, such as .*in brackets$"),
-        (dict(seeds=["0"]), TypeError, r"seeds = \['0'\]"),
+        (dict(seeds=3), TypeError, r"seeds = 3: must be a list, such as \[0, 1, 2\]"),
+        (dict(seeds=["0"]), TypeError, "seeds = '0': must be a whole number.*without quotes"),
         (dict(seeds=[-1]), ValueError, "seeds must be .* from 0 on, got -1"),
-        (dict(line=[1]), TypeError, r"line = \[1\]: must be a list, such as \[\["),
-        (dict(line=[[0.03, 0.01]]), TypeError, "line = "),
-        (dict(line=[[0.03], [0.15]]), TypeError, "line = "),
+        (dict(line=[1]), ValueError, "line = .* must have 2 entries"),
+        (dict(line=[1, 2]), TypeError, r"line = 1: must be a list, such as \[0.03, 0.01\]"),
+        (dict(line=[[0.03, 0.01]]), ValueError, "line = .* must have 2 entries"),
+        (dict(line=[[0.03], [0.15]]), ValueError, "line = .* must have 2 entries"),
+        (dict(line=[[-0.03, 0.01], [1, 1]]), ValueError, "line must be .* got -0.03"),
+        (dict(early=[0.1, "a"]), TypeError, "early = 'a': must be a number"),
+        (dict(kinds=["alinged"]), ValueError, "kinds = 'alinged': misspelt"),
+        (dict(norm="layer"), ValueError, "norm = 'layer': misspelt"),
+        (dict(speed=float("nan")), ValueError, "speed must be a finite number"),
+        *((dict([(name, 0)]), ValueError, f"{name} must be an integer from 1 on") for name in ONES),
         (dict(network="resnett"), ValueError, "network = 'resnett': misspelt\\? .*'mlp', 'resnet'"),
         (dict(options=[1]), TypeError, "options = .* a dict"),
     ],
@@ -473,6 +483,24 @@ def test_a_misspelt_setting_is_an_error(change, words):
 def test_a_setting_of_a_wrong_value_is_an_error(change, error, words):
     with pytest.raises(error, match=words):
         reproduce.PAPER5 | change
+
+
+@pytest.mark.parametrize(
+    "job, settings, words",
+    [
+        (reproduce.loop_job, dict(options=dict(tolerance=0.5)), "0 < tolerance ≤ band"),
+        (reproduce.transfer_job, dict(options=dict(tolerance=0.5)), "0 < tolerance ≤ band"),
+        (reproduce.transfer_job, dict(line=[[0.05, 0.03], [0.01, 0.01]]), "0 < tolerance ≤ band"),
+    ],
+)
+def test_a_job_that_cannot_be_walked_is_refused_before_the_training(job, settings, words):
+    brief = dict(data="digits", plan_images=None, images_used=None)
+    kind = reproduce.Loops() if job is reproduce.loop_job else reproduce.SMALL5
+    arguments = (5.0, 0, 3) if job is reproduce.loop_job else ("mixture", 0)
+    with pytest.raises(ValueError, match=words):
+        job.build(
+            kind | {k: v for k, v in brief.items() if hasattr(kind, k)} | settings, *arguments
+        )
 
 
 def test_what_settings_may_be():
@@ -571,6 +599,7 @@ def test_jobs_see_what_is_in_their_files_now(tmp_path):
                 reproduce.run_jobs({"a": alone}, None, folder, False)["a"] if together else alone()
             )
             distortion.append(found["distortion"])
+            assert jobs.shared.cache_info().currsize == 0
     assert distortion[0] != distortion[1] and distortion[:2] == distortion[2:]
 
 

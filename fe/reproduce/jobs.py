@@ -77,7 +77,10 @@ def _job(build):
     @one_thread
     def job(*arguments, **options):
         shared.cache_clear()
-        run, process = prepare(*arguments, **options)
+        try:
+            run, process = prepare(*arguments, **options)
+        finally:
+            shared.cache_clear()  # no data outlive who has asked for them
         return run.follow(process)
 
     job.build = prepare
@@ -186,14 +189,14 @@ def loop_job(settings, gam, seed, epochs, checkpoint=None):
     """
     run, lam = _run(settings, seed, checkpoint), settings.lam
     there = [lam + (settings.lam_end - lam) * k / settings.stages for k in range(settings.stages)]
-    stops = [*there, settings.lam_end, *reversed(there)]
+    stops, how = [*there, settings.lam_end, *reversed(there)], dict(epochs=epochs, span=(0.3, 0.6))
+    path = walk((lam, gam), Conserve(classification), stops, **how | settings.options)
 
     def process():
         start, stopped = settings.start_epochs, None
         yield Stage(lam, gam, start, step_decay, keep="start", span=(0.0, 0.3))
-        law, how = Conserve(classification), dict(epochs=epochs, **settings.options)
         try:
-            record = yield from walk((lam, gam), law, stops, span=(0.3, 0.6), **how)
+            record = yield from path
         except ConstraintLost as e:
             record, stopped = e.record, str(e)
         stages = record["own"][-1] // epochs
@@ -304,6 +307,10 @@ def transfer_job(settings, kind, seed, checkpoint=None):
     hold_C = Conserve(classification, along=(settings.speed, 0, 1), adjust=(0, 1, 0))
     lines = dict(geodesic=settings.k, falling=settings.falling if kind == "aligned" else None)
     lines, found = {name: k for name, k in lines.items() if k is not None}, {}
+    on_lines = settings.options | dict(tolerance=settings.line[0], band=settings.line[1])
+    walk((*prices, 0.0), hold_C, times, epochs=epochs, **settings.options)  # refused at once
+    for k in lines.values():
+        walk((*prices, 0.0), Geodesic(k), times, epochs=epochs, **on_lines)
     total = 13 + len(lines)  # parts of the progress: source (2), C held, lines, controls (10)
 
     def go(name, law, t, start="start", k=None, at=prices, **options):
@@ -339,8 +346,7 @@ def transfer_job(settings, kind, seed, checkpoint=None):
             yield from go("unbounded", hold_C, times, **options | dict(band=math.inf))
             lead = found["unbounded"]
         for name, k in lines.items():
-            limits = dict(tolerance=settings.line[0], band=settings.line[1])
-            yield from go(name, Geodesic(k), times, k=k, **options | limits)
+            yield from go(name, Geodesic(k), times, k=k, **on_lines)
         own, last = _stages(lead["rows"], epochs)
         short, n = len(own), lead["rows"][-1]["spent"] // epochs
         yield from control("frozen", [0.0] * short, range(short))

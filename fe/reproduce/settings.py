@@ -26,17 +26,29 @@ from .images import cifar10, image_folder, mnist, npz
 from .records import STORED, load_state, rounded, save_state
 
 _WORDS = dict(network=["mlp", "resnet"], norm=["batch"])
+_WORDS |= dict(kinds=["aligned", "mixture", "transport", "paired"])
+_LEAST = dict(seed=0, network=0, speed=-1e9, k=-1e9, falling=-1e9)
 _KINDS = {int: "a whole number", float: "a number", str: "a text", bool: "True or False"}
 _KINDS |= {list: "a list", dict: "a dict"}
 
 
-def _like(value, kind, default, as_long=False):
-    """Whether a value is of this kind; a list, of entries like the default's; `as_long` as that."""
-    if kind is list:
-        several = isinstance(value, list | tuple) and (not as_long or len(value) == len(default))
-        return several and all(_like(v, type(w), w, True) for v in value for w in default[:1])
-    kinds = int | float if kind is float else kind
-    return isinstance(value, kinds) and (kind is bool or not isinstance(value, bool))
+def _check(name, value, default, least=0):
+    """Raise unless a value, and every entry of a list, is of its default's kind, not too small, and
+    no misspelt word.
+    """
+    kind = type(default)
+    kinds = {float: int | float, list: list | tuple}.get(kind, kind)
+    if not isinstance(value, kinds) or (isinstance(value, bool) and kind is not bool):
+        hint = ", without quotes" if isinstance(value, str) else ""
+        raise TypeError(f"{name} = {value!r}: must be {_KINDS[kind]}, such as {default!r}{hint}")
+    if kind in (int, float):
+        number(name, value, least, whole=kind is int)
+    if kind is str and value not in _WORDS.get(name, [value]):
+        raise ValueError(f"{name} = {value!r}: misspelt? There are {_WORDS[name]}")
+    if name == "line" and kind is list and len(value) != len(default):
+        raise ValueError(f"{name} = {value!r}: must have {len(default)} entries, as {default!r}")
+    for entry in value if kind is list and default else []:
+        _check(name, entry, default[0])
 
 
 @dataclass(frozen=True)
@@ -53,18 +65,9 @@ class Settings:
         for f in fields(self):
             value, kinds = getattr(self, f.name), get_args(f.type) or (f.type,)
             default = f.default_factory() if f.default is MISSING else f.default
-            like = _like(value, kinds[0], default, f.name == "line")
-            if not (like or value is None and NoneType in kinds):
-                hint = ", without quotes" if isinstance(value, str) else ""
-                hint = ", in brackets" if kinds[0] is list and not isinstance(value, list) else hint
-                words = f"must be {_KINDS[kinds[0]]}, such as {default!r}{hint}"
-                raise TypeError(f"{f.name} = {value!r}: {words}")
-            if value not in (words := _WORDS.get(f.name, [value])) and isinstance(value, str):
-                raise ValueError(f"{f.name} = {value!r}: misspelt? There are {words}")
-            least = 1 if kinds[0] is int and f.name not in ("seed", "network") else 0
-            for v in value if isinstance(value, list | tuple) else [value]:
-                if isinstance(v, int | float) and f.name not in ("speed", "k", "falling"):
-                    number(f.name, v, least, whole=kinds[0] is int)
+            default = kinds[0]() if default is None else default
+            if value is not None or NoneType not in kinds:
+                _check(f.name, value, default, _LEAST.get(f.name, int(kinds[0] is int)))
 
     def __or__(self, changes):
         wrong = [key for key in changes if key not in {f.name for f in fields(self)}]
