@@ -95,9 +95,8 @@ class Retraining:
 
     network: object  #: (encoder, decoder, classifier), or an `Ensemble` of one: changes in place
     data: object  #: training set (x, y), or a task: see `fe.tasks.training_set`
-    probes: dict = field(
-        default_factory=dict
-    )  #: name -> what to measure on; a task where `data` is one
+    #: name -> what to measure on, likewise; a task only where the data are one
+    probes: dict = field(default_factory=dict)
     _: KW_ONLY
     seed: int = 0  #: every stage's minibatches and noise follow from (seed, number of the stage)
     batch_size: int = 250
